@@ -14,6 +14,8 @@ char *mt_memdup(const void *s, size_t len);
 void *mt_calloc(size_t n, size_t size); /* aborts when there is no memory */
 void *mt_realloc(void *p, size_t size); /* aborts when there is no memory */
 bool mt_utf8_valid(const char *s, size_t len);
+/* Bytes of the well-formed UTF-8 character at s (1 to 4, at most len); 0 when there is none. */
+size_t mt_utf8_next(const char *s, size_t len);
 /* The nearest of `names` (n entries) to `name` by edit distance, when near enough to be a slip; else NULL. */
 const char *mt_nearest(const char *name, const char *const *names, size_t n);
 /* Parses a whole decimal integer within [min, max]; false when anything else. */
