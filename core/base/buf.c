@@ -55,6 +55,14 @@ void mt_buf_add(struct mt_buf *b, const void *data, size_t len) {
     b->data[b->len] = '\0';
 }
 
+char *mt_buf_grow(struct mt_buf *b, size_t len) {
+    if (!reserve(b, len)) return NULL;
+    char *at = b->data + b->len;
+    b->len += len;
+    b->data[b->len] = '\0';
+    return at;
+}
+
 void mt_buf_adds(struct mt_buf *b, const char *s) {
     mt_buf_add(b, s, strlen(s));
 }

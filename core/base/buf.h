@@ -1,6 +1,6 @@
-/* A growing byte buffer with a hard cap. Failure is sticky: after an append has failed (cap passed or no memory),
- * every later append is a no-op and mt_buf_ok() is false, so a builder checks once, at the end.
- * The data is always NUL-terminated (the NUL is not counted). Owned by one thread. */
+/* A growing byte buffer with a hard cap. Failure is sticky: after an append has failed (cap passed or no
+ * memory), every later append is a no-op and mt_buf_ok() is false, so a builder checks once, at the end. The
+ * data is always NUL-terminated (the NUL is not counted). Owned by one thread. */
 #pragma once
 #include <stdarg.h>
 #include <stdbool.h>
@@ -22,8 +22,12 @@ void mt_buf_adds(struct mt_buf *b, const char *s);
 void mt_buf_addc(struct mt_buf *b, char c);
 void mt_buf_addf(struct mt_buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void mt_buf_addv(struct mt_buf *b, const char *format, va_list args);
+/* Appends len bytes for the caller to fill at once, and gives their address; NULL when the buffer has failed.
+ */
+char *mt_buf_grow(struct mt_buf *b, size_t len);
 /* Appends s as a JSON string with its quotes; bytes that are not UTF-8 become U+FFFD. */
 void mt_buf_add_json_string(struct mt_buf *b, const char *s, size_t len);
 bool mt_buf_ok(const struct mt_buf *b);
-/* Takes the data out (caller frees with free()), leaving b empty and usable. NULL when the buffer has failed. */
+/* Takes the data out (caller frees with free()), leaving b empty and usable. NULL when the buffer has failed.
+ */
 char *mt_buf_take(struct mt_buf *b, size_t *len);
