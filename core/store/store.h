@@ -144,14 +144,16 @@ enum mt_op_result {
     MT_RES_OK = 0,
     MT_RES_EXISTS,     /* START: the same key and input; `existing` says which */
     MT_RES_KEY_REUSED, /* START *: the same key, other input */
-    MT_RES_DUPLICATE,  /* EVENT: this source was stored before. DOC_PUT *: a unique field's value is taken */
+    MT_RES_DUPLICATE,  /* EVENT: this source was stored before. DOC_PUT *: a unique field's value is taken.
+                          ENTRY, AWAIT, DELIVERY_PUT *: its place or id is taken */
     MT_RES_FOUND,      /* AWAIT: an event answered it */
     MT_RES_TIMED_OUT,  /* AWAIT: its deadline did */
     MT_RES_SUSPENDED,  /* AWAIT: nothing yet; the run has been let go */
     MT_RES_STALE,      /* DOC_PUT/DELETE/CHECK, COLLECTION_CHECK *: the version is another */
     MT_RES_FORBIDDEN,  /* CANCEL RETRY RESOLVE *: the run's state does not allow it */
     MT_RES_MISSING,    /* *: no such run, entry or document */
-    MT_RES_NOT_OWNER,  /* *: the batch's epoch does not own its run */
+    MT_RES_NOT_OWNER,  /* *: the batch's epoch does not own its run, or an earlier operation has let it go */
+    MT_RES_INVALID,    /* *: a name is too long or a value is missing; the error says which */
 };
 
 struct mt_doc_key {
@@ -273,11 +275,13 @@ struct mt_batch {
     int64_t epoch;   /* must own `run` */
     struct mt_op *ops;
     size_t count;
+    bool optional;   /* the writer answers MT_UNAVAILABLE rather than queue it past its limit (starts) */
     /* out */
     int status; /* 0 applied; -1 refused: error says why, the op at `failed` has its result */
     size_t failed;
     struct mt_error error;
     bool cancel_requested; /* of `run`, as of this commit */
+    int64_t due;           /* the earliest instant at which it made something due; MT_NEVER */
     /* the writer's own */
     struct mt_batch *next;
     uint32_t done;
@@ -309,7 +313,7 @@ struct mt_store {
     int (*count_runs)(struct mt_store *self, int64_t by_state[MT_RUN_STATE_COUNT], struct mt_error *e);
     /* The smallest due_at of unowned runs, deliveries and tasks; MT_NEVER. `runs`, `rest` may be NULL. */
     int (*next_due)(struct mt_store *self, int64_t *runs, int64_t *rest, struct mt_error *e);
-    /* topic/key NULL: any. Newest first when `newest`, else n > after, oldest first. unread_only: readers = 0. */
+    /* topic/key NULL: any. Newest first when `newest` (n < after, unless 0), else n > after, oldest first. unread_only: readers = 0. */
     int (*list_events)(struct mt_store *self, const char *topic, const char *key, int64_t after, bool newest,
                        bool unread_only, size_t limit, struct mt_event **out, size_t *count, struct mt_error *e);
     /* The n of the newest event of (topic, key); 0 when there is none. */
