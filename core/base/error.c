@@ -59,14 +59,28 @@ enum mt_outcome mt_outcome_from_name(const char *name) {
     return MT_OUTCOME_NONE;
 }
 
-/* Formats aside first: an argument may well be a string inside `e` itself. One byte more than a message
- * holds, so that mt_copy sees where the cut falls. */
+/* Copies a message: cut between characters at the end, and a '?' for each byte that is not UTF-8 (a format
+ * such as
+ * "%.40s" may have cut a character in the middle, and what is quoted may be anything). */
+static void copy_message(struct mt_error *e, const char *text) {
+    mt_copy(e->message, sizeof(e->message), text);
+    size_t len = strlen(e->message), n;
+    for (size_t i = 0; i < len; i += n) {
+        n = mt_utf8_next(e->message + i, len - i);
+        if (n > 0) continue;
+        e->message[i] = '?';
+        n = 1;
+    }
+}
+
+/* Formats aside first: an argument may well be a string inside `e` itself. Longer than a message, so that
+ * mt_copy sees where the cut falls. */
 static void fill(struct mt_error *e, enum mt_kind kind, const char *format, va_list args) {
     char text[sizeof(e->message) + 8];
     if (vsnprintf(text, sizeof(text), format, args) < 0) text[0] = '\0';
     memset(e, 0, sizeof(*e));
     e->kind = kind;
-    mt_copy(e->message, sizeof(e->message), text);
+    copy_message(e, text);
 }
 
 int mt_fail(struct mt_error *e, enum mt_kind kind, const char *format, ...) {
@@ -93,6 +107,6 @@ int mt_error_wrap(struct mt_error *e, const char *format, ...) {
     va_end(args);
     size_t used = n < 0 ? 0 : strnlen(text, sizeof(e->message));
     snprintf(text + used, sizeof(text) - used, ": %s", e->message);
-    mt_copy(e->message, sizeof(e->message), text);
+    copy_message(e, text);
     return -1;
 }
