@@ -1,0 +1,213 @@
+/* What the files of the engine share: the engine's struct, the execution's struct, and the steps of an execution.
+ * Not for other folders. An mt_exec is touched by its own thread only; what threads share in mt_engine says its lock. */
+#pragma once
+#include "base/buf.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "engine/engine.h"
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define MAX_PENDING_OPS 24
+#define WAIT_BUCKETS 256
+
+struct waiter {
+    char run_id[MT_ID_SIZE];
+    struct mt_run run; /* filled by the notifier */
+    bool answered;
+    struct waiter *next;
+};
+
+struct wait_bucket {
+    pthread_mutex_t lock;
+    pthread_cond_t cond;
+    struct waiter *first;
+};
+
+/* Runs that are claimed and wait for a worker. */
+struct ready {
+    struct mt_run run;
+    struct ready *next;
+};
+
+struct mt_engine {
+    struct mt_engine_options o;
+    struct mt_writer *writer;
+    struct mt_seal_key seal_key, derive_key;
+    int workers;
+    pthread_t *threads;
+    int thread_count;
+    pthread_t claimer, dater;
+    bool claimer_running, dater_running;
+
+    pthread_mutex_t ready_lock; /* ready_*, idle, claim_* */
+    pthread_cond_t ready_cond;
+    pthread_cond_t claim_cond;
+    struct ready *ready_first, *ready_last;
+    size_t ready_count, executing;
+    bool claim_wanted; /* something may be due: look */
+    atomic_bool stopping;
+
+    pthread_mutex_t dated_lock; /* deliveries and tasks are carried out by one thread at a time */
+    pthread_mutex_t date_lock;  /* date_wanted */
+    pthread_cond_t date_cond;
+    bool date_wanted;
+
+    struct wait_bucket waits[WAIT_BUCKETS];
+
+    atomic_uint_fast64_t effects, runs_started, runs_ended, replays, timer_lag_ms, webhooks, webhook_duplicates,
+        deliveries_ok, deliveries_failed, handler_conflicts;
+    _Atomic int in_flight[16]; /* by provider: calls under way */
+};
+
+/* Why an execution was left. */
+enum leave {
+    LEAVE_NONE,
+    LEAVE_SUSPENDED, /* let go in the store already */
+    LEAVE_CANCELLED, /* to be compensated */
+    LEAVE_PARK,      /* error says why; to be parked */
+    LEAVE_LOST,      /* another owns the run, or the store failed: nothing more may be written */
+};
+
+struct handler_doc { /* what a handler has read or written */
+    char collection[MT_NAME_MAX];
+    char id[MT_KEY_MAX];
+    int64_t version; /* as it was read; 0: missing */
+    json_t *body;    /* as it is now for this handler; NULL: none */
+    bool written;
+    json_t *unique, *index;
+};
+
+struct mt_exec {
+    struct mt_engine *g;
+    bool handler;
+    struct mt_run run;
+    struct mt_entry **entries; /* entries[seq - 1] */
+    size_t count, room;
+    size_t stored;  /* how many of them were loaded: the replay's length */
+    size_t seq;     /* the position reached */
+    int64_t now;
+    uint64_t random_counter;
+    json_t *cursors;
+    json_t *progress;
+    struct mt_buf answer;
+    enum leave leave;
+    struct mt_error error;   /* PARK: why */
+    char error_site[96];
+    json_t *park_details;
+    struct mt_op ops[MAX_PENDING_OPS];
+    size_t op_count;
+    char *scratch[64]; /* strings that pending operations borrow */
+    size_t scratch_count;
+    bool warned_length;
+    /* handlers */
+    struct handler_doc *docs;
+    size_t doc_count;
+    struct mt_delivery *deliveries;
+    size_t delivery_count;
+};
+
+/* ---- exec.c: the steps every effect takes ---- */
+
+enum found { FOUND_NEW, FOUND_PENDING, FOUND_ANSWERED, FOUND_LEAVE };
+
+/* At an effect's boundary: takes the next position. ANSWERED: *entry has its answer (already moved past). PENDING: *entry is an intent
+ * of an earlier execution. NEW: nothing there; *entry is NULL. LEAVE: the answer `a` has been set (cancelled, parked). */
+enum found exec_next(struct mt_exec *x, const char *kind, const char *name, const char *digest, const char *site,
+                     struct mt_entry **entry, struct mt_answer *a);
+/* Appends an entry in memory at the next position (nothing is written yet). */
+struct mt_entry *exec_append(struct mt_exec *x, const char *kind, const char *name, const char *digest,
+                             const char *site);
+/* Pushes an operation for the next flush. */
+struct mt_op *exec_op(struct mt_exec *x, enum mt_op_type type);
+void exec_op_entry(struct mt_exec *x, struct mt_entry *entry); /* insert */
+void exec_op_answer(struct mt_exec *x, struct mt_entry *entry); /* update */
+/* Keeps a string until the next flush has been made. Takes ownership; returns it. */
+char *exec_keep(struct mt_exec *x, char *s);
+/* Writes everything pending, durably. False: the batch was refused; x->error says why and the failing op's result stands; the
+ * pending operations are kept when `keep` (the caller mends and flushes again), else the execution is lost. */
+bool exec_flush(struct mt_exec *x);
+bool exec_flush_keep(struct mt_exec *x, enum mt_op_result *refused);
+void exec_drop_ops(struct mt_exec *x);
+/* Sets an entry's answer (takes ownership of result, JSON) and moves x->now. */
+void exec_set_answer(struct mt_exec *x, struct mt_entry *entry, enum mt_outcome outcome, char *result);
+/* Gives the entry's answer to the script. */
+void exec_give(struct mt_exec *x, const struct mt_entry *entry, struct mt_answer *a);
+void exec_give_json(struct mt_exec *x, const char *json, size_t len, struct mt_answer *a);
+void exec_give_error(struct mt_exec *x, const struct mt_error *e, struct mt_answer *a); /* RAISE */
+void exec_bug(struct mt_answer *a, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void exec_leave(struct mt_exec *x, enum leave why, struct mt_answer *a);
+/* Parks the run after the execution has been left. */
+void exec_park(struct mt_exec *x, struct mt_answer *a, const struct mt_error *e, const char *site, json_t *details);
+/* Lets go of the run now: flushes what is pending together with a SUSPEND. */
+void exec_suspend(struct mt_exec *x, enum mt_run_state state, int64_t due_at, const char *topic, const char *key,
+                  int64_t cursor, json_t *waiting_for, struct mt_answer *a);
+bool exec_live(const struct mt_exec *x); /* past what was stored */
+int64_t exec_wall(struct mt_exec *x);
+void exec_digest(const char *params, size_t len, char out[33]);
+/* Refuses an effect that a handler may not have. True when it did. */
+bool exec_refuse_handler(struct mt_exec *x, const char *what, struct mt_answer *a);
+/* HMAC over the run's place: idempotency keys, child ids. */
+void exec_derive(struct mt_exec *x, const char *purpose, int seq, int attempt, uint8_t out[32]);
+/* Ends the run with what it has to show, in one batch. */
+void exec_finish(struct mt_exec *x, enum mt_run_state state, const char *output, const char *error);
+/* Writes what exec_park has said: the run needs attention. */
+void exec_park_now(struct mt_exec *x);
+void exec_execute(struct mt_engine *g, struct mt_run *run); /* takes ownership of *run */
+
+/* ---- call.c ---- */
+/* Carries out the call of an entry until it has an outcome or the run is let go. `entry` may be new (not written). True: it has
+ * an answer. False: left (a is set). */
+bool call_settle(struct mt_exec *x, struct mt_entry *entry, const struct mt_operation *op, const char *full_name,
+                 const struct mt_account *account, json_t *params, bool written, struct mt_answer *a);
+/* Carries out several calls: the new ones are sent together, each is journaled as it ends. False: left. */
+struct all_call {
+    struct mt_entry *entry;
+    const struct mt_operation *op;
+    const struct mt_account *account;
+    char full_name[96];
+    json_t *params;
+    bool written;
+};
+bool call_all(struct mt_exec *x, struct all_call *list, size_t n, struct mt_answer *a);
+/* Reads with an operation, with a few quick repeats: 0 and *value, or -1 and *e. Journals nothing. */
+int call_read(struct mt_exec *x, const struct mt_operation *op, const struct mt_account *account, const json_t *params,
+              json_t **value, struct mt_error *e);
+json_t *entry_meta(const struct mt_entry *entry); /* new reference; {} when none */
+void entry_set_meta(struct mt_entry *entry, const json_t *meta);
+/* The full name of a provider's operation. */
+void call_full_name(const struct mt_operation *op, const struct mt_account *account, char out[96]);
+
+/* ---- compensate.c ---- */
+/* Carries out the undos that are left, newest first, and ends the run. */
+void compensate(struct mt_exec *x);
+bool has_undo(const struct mt_exec *x);
+
+/* ---- runs.c ---- */
+void runs_notify(struct mt_engine *g, const struct mt_run *run);
+void runs_changed(struct mt_engine *g, const struct mt_run *run);
+void run_copy(struct mt_run *to, const struct mt_run *from);
+void ready_push(struct mt_engine *g, struct mt_run *run); /* takes ownership */
+bool ready_pop(struct mt_engine *g, struct mt_run *run);  /* waits; false when stopping */
+void *claimer_main(void *engine);
+
+/* ---- dated.c ---- */
+void *dater_main(void *engine);
+
+/* ---- handler.c ---- */
+void handler_collection(struct mt_exec *x, const char *collection, const char *unique, const char *index,
+                        const char *action, json_t *params, struct mt_answer *a);
+void handler_start(struct mt_exec *x, const char *flow, const char *normal, const char *digest, const char *key,
+                   struct mt_answer *a);
+
+/* ---- collection.c ---- */
+json_t *document_json(const struct mt_document *d);
+/* The keys of a document by its declared fields; *keys malloc'ed, values kept in x's scratch. */
+size_t document_keys(struct mt_exec *x, const json_t *body, const json_t *unique, const json_t *index,
+                     struct mt_doc_key **keys);
+
+/* ---- render.c ---- */
+/* Appends JSON text with tagged values made plain; copies when there is nothing to change. */
+void render_plain(struct mt_buf *out, const char *json);
+json_t *plain(const json_t *value);
