@@ -22,6 +22,7 @@ struct mt_request {
     const char *param_names[8];
     const char *param_values[8];
     size_t param_count;
+    char param_space[1024]; /* where the router keeps values that it must cut out of the path */
 };
 const char *mt_request_param(const struct mt_request *r, const char *name); /* NULL when there is none; borrowed */
 
@@ -50,7 +51,13 @@ struct mt_response {
 
 /* Writes a chunk; -1 when the peer has gone or the server is draining. */
 int mt_stream_write(struct mt_stream *s, const void *data, size_t len);
+/* Whether the stream should end: the peer has gone, the server is draining, or nothing is wanted (HEAD, a fault). A stream
+ * function is called exactly once whatever happens, so that it can give back what it holds. */
 bool mt_stream_closing(struct mt_stream *s);
+
+/* For those who call handlers without a server (tests, the simulated world). */
+void mt_response_init(struct mt_response *resp);
+void mt_response_clear(struct mt_response *resp);
 
 typedef void mt_handler(void *ctx, const struct mt_request *req, struct mt_response *resp);
 
@@ -81,7 +88,7 @@ struct mt_server_options {
 struct mt_server;
 struct mt_router;
 
-/* Routes: method "GET", "POST", ... or "*"; pattern "/v1/runs/{id}" or a prefix ending in "/*" (the rest is param "*").
+/* Routes: method "GET", "POST", ... or "*"; pattern "/v1/runs/{id}", or a prefix and "*" for the rest (which is param "*").
  * The most specific pattern wins (literal over {param} over *). A wrong method on a known path gives 405 with Allow. */
 struct mt_router *mt_router_new(void);
 int mt_router_add(struct mt_router *r, const char *method, const char *pattern, mt_handler *handler, void *ctx,
