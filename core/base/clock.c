@@ -154,6 +154,7 @@ struct mt_clock *mt_clock_open_shared(const char *path, struct mt_error *e) {
     c->shared = map;
     atomic_init(&c->seen, atomic_load(&c->shared->word));
 done:
+    flock(fd, LOCK_UN); /* the mapping keeps the open file, and would keep its lock */
     close(fd);
     return c == NULL ? NULL : &c->base;
 }

@@ -38,6 +38,11 @@ static bool depth_ok(const char *text, size_t len) {
 json_t *mt_json_parse(const char *text, size_t len, struct mt_error *e) {
     if (!depth_ok(text, len))
         return mt_fail_null(e, MT_INVALID_REQUEST, "JSON nested more than %d levels deep", DEPTH_MAX);
+    const char *nul =
+        len == 0 ? NULL : memchr(text, 0, len); /* jansson would read past it as if it were not there */
+    if (nul != NULL)
+        return mt_fail_null(e, MT_INVALID_REQUEST, "malformed JSON: a NUL at byte %zu",
+                            (size_t)(nul - text) + 1);
     json_error_t je;
     json_t *value = json_loadb(text, len, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &je);
     if (value != NULL) return value;
