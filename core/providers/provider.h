@@ -3,6 +3,7 @@
  * tests, by `mintage providers`, and by the modules that scripts require. Immutable; any thread. */
 #pragma once
 #include "base/clock.h"
+#include "base/config.h"
 #include "base/error.h"
 #include "http/client.h"
 #include "http/server.h"
@@ -60,6 +61,9 @@ struct mt_operation {
                 struct mt_error *e);
     /* Optional, when repeatability depends on the parameters (http.post with an idempotency_key). */
     enum mt_repeat (*repeat_of)(const struct mt_operation *op, const json_t *params);
+    /* Optional: what the parameters' table cannot say (one field needs another). Called by mt_operation_check once the table is
+     * satisfied; MT_INVALID_REQUEST. */
+    int (*check)(const struct mt_operation *op, const char *full_name, const json_t *params, struct mt_error *e);
     /* Optional: after an unknown outcome, the read that finds out: names an operation of this provider and its params. 0 when it can
      * be asked. The engine calls `reconciled` with the answer (or the read's error, value NULL). */
     int (*reconcile)(const struct mt_operation *op, const json_t *params, const char **read_operation,
@@ -68,7 +72,7 @@ struct mt_operation {
      * (ask again later). */
     enum mt_outcome (*reconciled)(const struct mt_operation *op, const json_t *params, const json_t *found,
                                   const struct mt_error *read_error, json_t **value, struct mt_error *e);
-    /* SETTLED: params have "id" and "within" (ms); reads with read_operation {"id":...}. */
+    /* SETTLED: params have "id" (mt_operation_object_id) and "within" (ms); reads with read_operation {"id":...}. */
     const char *read_operation;
     const char *topic; /* the event topic whose key is the object's id: "mintro.intent" */
     bool (*at_rest)(const json_t *object);
@@ -98,6 +102,7 @@ struct mt_credential { /* what an account needs, and where configuration and env
     const char *name; /* "client_id"; NULL ends the table */
     bool secret, required;
     const char *doc;
+    const char *sandbox; /* its value at the sandbox; refused for any URL that is not loopback. NULL: none there */
 };
 
 struct mt_provider {
@@ -117,6 +122,7 @@ struct mt_provider {
                    struct mt_hint *hints, size_t *count, struct mt_error *e);
     const char *webhook_answer;       /* the exact body of the 2xx ("" for none) */
     int max_per_second, burst;        /* rate limit by default; 0: none */
+    bool many_hosts;                  /* the caller names the host: no base URL, no breaker (one host down says nothing of others) */
 };
 
 struct mt_account {
@@ -124,6 +130,7 @@ struct mt_account {
     char label[64];     /* "default" */
     char base_url[512]; /* no trailing slash */
     json_t *credentials; /* {"client_id":...}: never printed */
+    struct mt_clock *clock; /* borrowed; for timestamps in signatures and for dating webhooks */
 };
 /* Borrowed; "" when not configured. */
 const char *mt_account_credential(const struct mt_account *a, const char *name);
@@ -140,12 +147,17 @@ struct mt_providers *mt_providers_new(const json_t *config, const char *sandbox_
 void mt_providers_free(struct mt_providers *p);
 /* All rows, ending with NULL: mintro, http, ... */
 const struct mt_provider *const *mt_providers_all(void);
+/* Every key that providers' sections may have, for mt_config_spec.provider_keys: writes at most `room` of them to out and returns
+ * how many there are. The strings are static. */
+size_t mt_providers_config_keys(struct mt_provider_key *out, size_t room);
 /* "mintro.intents.create" -> its row and account. NULL: MT_INVALID_REQUEST with a suggestion. account NULL: not configured. */
 const struct mt_operation *mt_operation_find(struct mt_providers *p, const char *full_name,
                                              const struct mt_account **account, struct mt_error *e);
 /* Checks params against the row: unknown field (nearest named), missing, wrong type, out of range. MT_INVALID_REQUEST. */
 int mt_operation_check(const struct mt_operation *op, const char *full_name, const json_t *params, struct mt_error *e);
 enum mt_repeat mt_operation_repeat(const struct mt_operation *op, const json_t *params);
+/* The object that a SETTLED or RELEASE operation is about: params' "id", or its member ending in "_id". Borrowed; NULL: none. */
+const char *mt_operation_object_id(const struct mt_operation *op, const json_t *params);
 /* A copy of params or of an answer with secret members masked. New reference. */
 json_t *mt_operation_mask_params(const struct mt_operation *op, const json_t *params);
 json_t *mt_operation_mask_result(const struct mt_operation *op, const json_t *value);
@@ -155,6 +167,10 @@ int64_t mt_provider_admit(struct mt_providers *p, const struct mt_provider *prov
 /* infrastructure: the other side was unreachable, timed out or answered 5xx. Declines and refusals are not. */
 void mt_provider_report(struct mt_providers *p, const struct mt_provider *provider, bool infrastructure_failure);
 enum mt_breaker_state { MT_BREAKER_CLOSED, MT_BREAKER_OPEN, MT_BREAKER_HALF_OPEN };
+const char *mt_breaker_state_name(enum mt_breaker_state s); /* "closed" "open" "half_open" */
+enum mt_breaker_state mt_provider_breaker(struct mt_providers *p, const struct mt_provider *provider);
+/* The account of a provider ("mintro"), for its webhooks; NULL when there is none or it is not configured. Borrowed. */
+const struct mt_account *mt_providers_account(struct mt_providers *p, const char *provider);
 /* JSON array for GET /v1/providers: name, title, base_url, configured, breaker, operations... Caller frees. */
 char *mt_providers_json(struct mt_providers *p);
 /* Counters by (provider, operation, outcome) for metrics. */

@@ -1,0 +1,183 @@
+/* Counters of calls, and what GET /v1/providers and /metrics say about providers. Invariant: no credential is ever written.
+ * Counters are atomic and never reset; any thread. */
+#include "base/json.h"
+#include "base/text.h"
+#include "providers/private.h"
+#include <inttypes.h>
+
+/* Upper bounds of the duration histogram. */
+static const int64_t bucket_us[METRIC_BUCKETS] = {1000,   2500,   5000,    10000,   25000,   50000,
+                                                  100000, 250000, 1000000, 2500000, 5000000, 10000000};
+static const char *const bucket_text[METRIC_BUCKETS] = {"0.001", "0.0025", "0.005", "0.01", "0.025", "0.05",
+                                                        "0.1",   "0.25",   "1",     "2.5",  "5",     "10"};
+
+void mt_provider_count(struct mt_providers *p, const struct mt_provider *provider, const struct mt_operation *op,
+                       enum mt_outcome outcome, int64_t duration_us) {
+    struct provider_state *s = provider_state(p, provider);
+    if (s == NULL || op < provider->operations || (size_t)(op - provider->operations) >= s->operation_count ||
+        (unsigned)outcome >= MT_OUTCOME_COUNT)
+        return;
+    struct operation_counters *c = &s->counters[op - provider->operations];
+    size_t bucket = 0;
+    while (bucket < METRIC_BUCKETS && duration_us > bucket_us[bucket]) bucket++;
+    atomic_fetch_add_explicit(&c->outcomes[outcome], 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&c->buckets[bucket], 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&c->sum_us, duration_us > 0 ? (uint64_t)duration_us : 0, memory_order_relaxed);
+}
+
+static uint64_t load(atomic_uint_fast64_t *n) {
+    return atomic_load_explicit(n, memory_order_relaxed);
+}
+
+static void add_outcomes(struct mt_buf *out, struct provider_state *s, size_t i) {
+    for (int o = MT_NOT_SENT; o < MT_OUTCOME_COUNT; o++) {
+        uint64_t n = load(&s->counters[i].outcomes[o]);
+        if (n > 0)
+            mt_buf_addf(out,
+                        "mintage_provider_calls_total{provider=\"%s\",operation=\"%s\",outcome=\"%s\"} %" PRIu64 "\n",
+                        s->row->name, s->row->operations[i].name, mt_outcome_name((enum mt_outcome)o), n);
+    }
+}
+
+static void add_durations(struct mt_buf *out, struct provider_state *s, size_t i) {
+    struct operation_counters *c = &s->counters[i];
+    const char *provider = s->row->name, *operation = s->row->operations[i].name;
+    uint64_t total = 0, each[METRIC_BUCKETS + 1];
+    for (size_t b = 0; b <= METRIC_BUCKETS; b++) total += each[b] = load(&c->buckets[b]);
+    if (total == 0) return;
+    uint64_t below = 0;
+    for (size_t b = 0; b < METRIC_BUCKETS; b++) {
+        below += each[b];
+        mt_buf_addf(out, "mintage_provider_call_seconds_bucket{provider=\"%s\",operation=\"%s\",le=\"%s\"} %" PRIu64 "\n",
+                    provider, operation, bucket_text[b], below);
+    }
+    uint64_t sum = load(&c->sum_us);
+    mt_buf_addf(out, "mintage_provider_call_seconds_bucket{provider=\"%s\",operation=\"%s\",le=\"+Inf\"} %" PRIu64 "\n",
+                provider, operation, total);
+    mt_buf_addf(out, "mintage_provider_call_seconds_sum{provider=\"%s\",operation=\"%s\"} %" PRIu64 ".%06" PRIu64 "\n",
+                provider, operation, sum / 1000000, sum % 1000000);
+    mt_buf_addf(out, "mintage_provider_call_seconds_count{provider=\"%s\",operation=\"%s\"} %" PRIu64 "\n", provider,
+                operation, total);
+}
+
+static uint64_t times_opened(struct provider_state *s) {
+    pthread_mutex_lock(&s->breaker.lock);
+    uint64_t n = s->breaker.opened;
+    pthread_mutex_unlock(&s->breaker.lock);
+    return n;
+}
+
+void mt_providers_metrics(struct mt_providers *p, struct mt_buf *out) {
+    mt_buf_adds(out, "# HELP mintage_provider_calls_total Calls to providers, by what became of them.\n"
+                     "# TYPE mintage_provider_calls_total counter\n");
+    for (size_t i = 0; i < p->count; i++)
+        for (size_t o = 0; o < p->states[i].operation_count; o++) add_outcomes(out, &p->states[i], o);
+    mt_buf_adds(out, "# HELP mintage_provider_call_seconds How long calls to providers took.\n"
+                     "# TYPE mintage_provider_call_seconds histogram\n");
+    for (size_t i = 0; i < p->count; i++)
+        for (size_t o = 0; o < p->states[i].operation_count; o++) add_durations(out, &p->states[i], o);
+    mt_buf_adds(out, "# HELP mintage_provider_breaker_state The circuit breaker: 0 closed, 1 open, 2 half open.\n"
+                     "# TYPE mintage_provider_breaker_state gauge\n");
+    for (size_t i = 0; i < p->count; i++)
+        if (!p->states[i].row->many_hosts)
+            mt_buf_addf(out, "mintage_provider_breaker_state{provider=\"%s\"} %d\n", p->states[i].row->name,
+                        (int)breaker_state(&p->states[i].breaker));
+    mt_buf_adds(out, "# HELP mintage_provider_breaker_opened_total Times the circuit breaker opened.\n"
+                     "# TYPE mintage_provider_breaker_opened_total counter\n");
+    for (size_t i = 0; i < p->count; i++)
+        if (!p->states[i].row->many_hosts)
+            mt_buf_addf(out, "mintage_provider_breaker_opened_total{provider=\"%s\"} %" PRIu64 "\n",
+                        p->states[i].row->name, times_opened(&p->states[i]));
+}
+
+/* ---- GET /v1/providers ---- */
+
+static const char *const kind_names[] = {
+    [MT_OPERATION_CALL] = "call",
+    [MT_OPERATION_SETTLED] = "settled",
+    [MT_OPERATION_RELEASE] = "release",
+};
+
+static void set_str(json_t *o, const char *name, const char *s) {
+    if (s != NULL) json_object_set_new(o, name, json_string(s));
+}
+
+static json_t *param_json(const struct mt_param *row) {
+    json_t *o = json_object();
+    set_str(o, "name", row->name);
+    set_str(o, "type", mt_param_type_name(row->type));
+    set_str(o, "doc", row->doc);
+    json_object_set_new(o, "required", json_boolean(row->required));
+    if (row->secret) json_object_set_new(o, "secret", json_true());
+    if (row->min != 0 || row->max != 0) {
+        json_object_set_new(o, "min", json_integer(row->min));
+        json_object_set_new(o, "max", json_integer(row->max));
+    }
+    if (row->values != NULL) {
+        json_t *values = json_array();
+        for (size_t i = 0; row->values[i] != NULL; i++) json_array_append_new(values, json_string(row->values[i]));
+        json_object_set_new(o, "values", values);
+    }
+    return o;
+}
+
+static json_t *operation_json(struct provider_state *s, size_t i) {
+    const struct mt_operation *op = &s->row->operations[i];
+    json_t *o = json_object(), *params = json_array(), *calls = json_object();
+    set_str(o, "name", op->name);
+    set_str(o, "kind", kind_names[op->kind]);
+    set_str(o, "method", op->method);
+    set_str(o, "path", op->path);
+    set_str(o, "repeat", mt_repeat_name(op->repeat));
+    if (op->key_ttl_s > 0) json_object_set_new(o, "key_ttl_s", json_integer(op->key_ttl_s));
+    json_object_set_new(o, "moves_money", json_boolean(op->moves_money));
+    set_str(o, "doc", op->doc);
+    set_str(o, "returns", op->returns);
+    for (const struct mt_param *row = op->params; row->name != NULL; row++)
+        json_array_append_new(params, param_json(row));
+    json_object_set_new(o, "params", params);
+    for (int k = MT_NOT_SENT; k < MT_OUTCOME_COUNT; k++)
+        json_object_set_new(calls, mt_outcome_name((enum mt_outcome)k),
+                            json_integer((json_int_t)load(&s->counters[i].outcomes[k])));
+    json_object_set_new(o, "calls", calls);
+    return o;
+}
+
+static json_t *error_rows_json(const struct mt_error_row *row) {
+    json_t *rows = json_array();
+    for (; row != NULL && row->code != NULL; row++) {
+        json_t *o = json_object();
+        set_str(o, "code", row->code);
+        set_str(o, "kind", mt_kind_name(row->kind));
+        set_str(o, "meaning", row->meaning);
+        json_object_set_new(o, "retryable", json_boolean(row->retryable));
+        json_object_set_new(o, "hard", json_boolean(row->hard));
+        json_array_append_new(rows, o);
+    }
+    return rows;
+}
+
+static json_t *provider_json(struct provider_state *s) {
+    json_t *o = json_object(), *operations = json_array();
+    set_str(o, "name", s->row->name);
+    set_str(o, "title", s->row->title);
+    set_str(o, "base_url", s->configured ? s->account.base_url : s->row->base_url);
+    json_object_set_new(o, "configured", json_boolean(s->configured));
+    if (s->configured) set_str(o, "account", s->account.label);
+    if (!s->row->many_hosts) set_str(o, "breaker", mt_breaker_state_name(breaker_state(&s->breaker)));
+    if (s->breaker.max_per_second > 0)
+        json_object_set_new(o, "max_per_second", json_integer(s->breaker.max_per_second));
+    json_object_set_new(o, "webhooks", json_boolean(s->row->webhook != NULL));
+    for (size_t i = 0; i < s->operation_count; i++) json_array_append_new(operations, operation_json(s, i));
+    json_object_set_new(o, "operations", operations);
+    json_object_set_new(o, "errors", error_rows_json(s->row->errors));
+    return o;
+}
+
+char *mt_providers_json(struct mt_providers *p) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < p->count; i++) json_array_append_new(list, provider_json(&p->states[i]));
+    char *text = mt_json_dump(list, NULL);
+    json_decref(list);
+    return text;
+}
