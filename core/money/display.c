@@ -54,15 +54,15 @@ static const struct symbol {
     char code[4];
     const char *anywhere, *home_locale, *home;
 } symbols[] = {
-    {"AUD", "A$", "en-au", "$"}, {"BRL", "R$", NULL, NULL},    {"CAD", "CA$", "en-ca", "$"},
-    {"CNY", "CN¥", "zh", "¥"},   {"CZK", "CZK", "cs", "Kč"},   {"DKK", "DKK", "da", "kr."},
-    {"EUR", "€", NULL, NULL},    {"GBP", "£", NULL, NULL},     {"HKD", "HK$", NULL, NULL},
-    {"IDR", "IDR", "id", "Rp"},  {"ILS", "₪", NULL, NULL},     {"INR", "₹", NULL, NULL},
-    {"JPY", "¥", "ja", "¥"},     {"KRW", "₩", NULL, NULL},     {"MXN", "MX$", "es-mx", "$"},
-    {"NOK", "NOK", "nb", "kr"},  {"NZD", "NZ$", "en-nz", "$"}, {"PHP", "₱", NULL, NULL},
-    {"PLN", "PLN", "pl", "zł"},  {"RUB", "RUB", "ru", "₽"},  {"SEK", "SEK", "sv", "kr"},
-    {"THB", "THB", "th", "฿"},   {"TRY", "TRY", "tr", "₺"},    {"TWD", "NT$", NULL, NULL},
-    {"UAH", "UAH", "uk", "₴"},   {"USD", "$", NULL, NULL},     {"VND", "₫", NULL, NULL},
+    {"AUD", "A$", "en-au", "$"},        {"BRL", "R$", NULL, NULL},    {"CAD", "CA$", "en-ca", "$"},
+    {"CNY", "CN¥", "zh", "¥"},          {"CZK", "CZK", "cs", "Kč"},   {"DKK", "DKK", "da", "kr."},
+    {"EUR", "€", NULL, NULL},           {"GBP", "£", NULL, NULL},     {"HKD", "HK$", NULL, NULL},
+    {"IDR", "IDR", "id", "Rp"},         {"ILS", "₪", NULL, NULL},     {"INR", "₹", NULL, NULL},
+    {"JPY", "¥", "ja", "\xEF\xBF\xA5"}, {"KRW", "₩", NULL, NULL},     {"MXN", "MX$", "es-mx", "$"},
+    {"NOK", "NOK", "nb", "kr"},         {"NZD", "NZ$", "en-nz", "$"}, {"PHP", "₱", NULL, NULL},
+    {"PLN", "PLN", "pl", "zł"},         {"RUB", "RUB", "ru", "₽"},  {"SEK", "SEK", "sv", "kr"},
+    {"THB", "THB", "th", "฿"},          {"TRY", "TRY", "tr", "₺"},    {"TWD", "NT$", NULL, NULL},
+    {"UAH", "UAH", "uk", "₴"},          {"USD", "$", NULL, NULL},     {"VND", "₫", NULL, NULL},
 };
 
 /* "de_AT.UTF-8" as "de-at". */
