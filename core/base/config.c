@@ -3,10 +3,10 @@
  * matter. One thread fills, any reads. */
 #include "base/config.h"
 #include "base/json.h"
+#include "base/setting.h"
 #include "base/text.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,164 +30,6 @@ struct mt_config {
     json_t *environment;  /* provider -> key -> value */
     json_t *providers;    /* both merged */
 };
-
-/* --- checking one value
- * ----------------------------------------------------------------------------------------------- */
-
-static void describe(const struct mt_setting *row, char out[160]) {
-    char min[48], max[48];
-    switch (row->type) {
-    case MT_SET_INT:
-        if (row->min != 0 || row->max != 0)
-            mt_format(out, 160, "an integer from %" PRId64 " to %" PRId64, row->min, row->max);
-        else
-            mt_copy(out, 160, "an integer");
-        break;
-    case MT_SET_BOOL:
-        mt_copy(out, 160, "true or false");
-        break;
-    case MT_SET_DURATION:
-        mt_format_duration(row->min, min, sizeof(min));
-        mt_format_duration(row->max, max, sizeof(max));
-        if (row->min != 0 || row->max != 0)
-            mt_format(out, 160, "a duration such as \"90s\" or \"1h30m\", from %s to %s", min, max);
-        else
-            mt_copy(out, 160, "a duration such as \"90s\" or \"1h30m\"");
-        break;
-    case MT_SET_SIZE:
-        if (row->min != 0 || row->max != 0)
-            mt_format(out, 160, "a size such as \"64M\", from %" PRId64 " to %" PRId64 " bytes", row->min,
-                      row->max);
-        else
-            mt_copy(out, 160, "a size such as \"64M\"");
-        break;
-    case MT_SET_ENUM: {
-        size_t used = 0;
-        mt_copy(out, 160, "one of ");
-        used = strlen(out);
-        for (const char *c = row->choices; *c != '\0' && used + 3 < 160; c++) {
-            if (*c == '|') out[used++] = ',';
-            out[used++] = *c == '|' ? ' ' : *c;
-        }
-        out[used] = '\0';
-        break;
-    }
-    case MT_SET_PATH:
-        mt_copy(out, 160, "a path");
-        break;
-    case MT_SET_URL:
-        mt_copy(out, 160, row->min == 1 ? "a URL such as scheme://host" : "a URL such as http://host:port");
-        break;
-    case MT_SET_STRING:
-    case MT_SET_SECRET:
-        mt_copy(out, 160, "a text that is not empty");
-        break;
-    }
-}
-
-static bool parse_size(const char *s, int64_t *bytes) {
-    static const char suffixes[] = "KMGT";
-    char digits[24];
-    size_t n = strspn(s, "0123456789");
-    if (n == 0 || n >= sizeof(digits)) return false;
-    memcpy(digits, s, n);
-    digits[n] = '\0';
-    if (!mt_parse_int(digits, 0, INT64_MAX, bytes)) return false;
-    const char *suffix = s[n] == '\0' ? NULL : strchr(suffixes, s[n] >= 'a' ? s[n] - 'a' + 'A' : s[n]);
-    if (suffix == NULL) return s[n] == '\0';
-    const char *rest = s + n + 1;
-    if (strcmp(rest, "") != 0 && strcmp(rest, "B") != 0 && strcmp(rest, "iB") != 0) return false;
-    for (const char *p = suffixes; p <= suffix; p++)
-        if (__builtin_mul_overflow(*bytes, 1024, bytes)) return false;
-    return true;
-}
-
-static bool parse_url(const char *s, bool any_scheme) {
-    const char *rest = strstr(s, "://");
-    for (const unsigned char *c = (const unsigned char *)s; *c != '\0'; c++)
-        if (*c <= ' ' || *c == 0x7F) return false;
-    if (rest == NULL || rest == s) return false;
-    size_t scheme = (size_t)(rest - s);
-    if (strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789+-.") < scheme) return false;
-    bool web = (scheme == 4 && strncmp(s, "http", 4) == 0) || (scheme == 5 && strncmp(s, "https", 5) == 0);
-    if (!web) return any_scheme && rest[3] != '\0';
-    return rest[3] != '\0' && strchr("/:?#", rest[3]) == NULL;
-}
-
-static bool parse_bool(const char *s, int64_t *out) {
-    static const char *const words[] = {"false", "true", "no", "yes", "off", "on", "0", "1"};
-    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-        if (strcmp(s, words[i]) == 0) {
-            *out = (int64_t)(i % 2);
-            return true;
-        }
-    return false;
-}
-
-static bool is_choice(const char *choices, const char *s) {
-    size_t len = strlen(s);
-    for (const char *c = choices; len > 0; c = strchr(c, '|') + 1) {
-        size_t n = strcspn(c, "|");
-        if (n == len && memcmp(c, s, n) == 0) return true;
-        if (c[n] == '\0') return false;
-    }
-    return false;
-}
-
-static bool parse(const struct mt_setting *row, const char *text, int64_t *number) {
-    bool bounded = row->min != 0 || row->max != 0, ok = false;
-    *number = 0;
-    switch (row->type) {
-    case MT_SET_INT:
-        ok = mt_parse_int(text, INT64_MIN, INT64_MAX, number);
-        break;
-    case MT_SET_DURATION:
-        ok = mt_parse_duration(text, number);
-        break;
-    case MT_SET_SIZE:
-        ok = parse_size(text, number);
-        break;
-    case MT_SET_BOOL:
-        return parse_bool(text, number);
-    case MT_SET_ENUM:
-        return is_choice(row->choices, text);
-    case MT_SET_URL:
-        return parse_url(text, row->min == 1);
-    case MT_SET_STRING:
-    case MT_SET_PATH:
-    case MT_SET_SECRET:
-        return text[0] != '\0' && mt_utf8_valid(text, strlen(text));
-    }
-    return ok && (!bounded || (*number >= row->min && *number <= row->max));
-}
-
-/* A text as it may be shown: not the value of a secret, not a password inside a URL. */
-static void show(const struct mt_setting *row, const char *text, char *out, size_t size) {
-    const char *authority = strstr(text, "://");
-    const char *at = authority == NULL ? NULL : strrchr(authority, '@');
-    const char *colon = at == NULL ? NULL : memchr(authority + 3, ':', (size_t)(at - authority - 3));
-    if (row->type == MT_SET_SECRET)
-        mt_copy(out, size, "[redacted]");
-    else if (colon != NULL)
-        mt_format(out, size, "%.*s:[redacted]%s", (int)(colon - text), text, at);
-    else
-        mt_copy(out, size, text);
-}
-
-/* `what` names the value: "--port", "MINTAGE_PORT", "configuration file x: port". `found` is shown as it is.
- */
-static int refuse(const struct mt_setting *row, const char *what, const char *found, struct mt_error *e) {
-    char wanted[160];
-    describe(row, wanted);
-    return mt_fail(e, MT_USAGE, "%.200s: found %.120s, wanted %s", what, found, wanted);
-}
-
-static int refuse_text(const struct mt_setting *row, const char *what, const char *text, struct mt_error *e) {
-    char shown[100], found[120];
-    show(row, text, shown, sizeof(shown));
-    mt_format(found, sizeof(found), text[0] == '\0' ? "nothing%s" : "\"%s\"", text[0] == '\0' ? "" : shown);
-    return refuse(row, what, found, e);
-}
 
 static void put(struct mt_config *c, size_t i, enum layer layer, const char *source, const char *text,
                 int64_t number) {
@@ -241,7 +83,7 @@ static void json_found(const struct mt_setting *row, const json_t *value, char o
         mt_copy(out, 120, "null");
         return;
     case JSON_STRING:
-        show(row, json_string_value(value), shown, sizeof(shown));
+        setting_show(row, json_string_value(value), shown, sizeof(shown));
         mt_format(out, 120, "the text \"%s\"", shown);
         return;
     default: {
@@ -265,12 +107,12 @@ static int json_value(const struct mt_setting *row, const char *what, const json
     if (right_type) {
         *text = json_is_string(value) ? mt_strdup(json_string_value(value)) : mt_json_dump(value, NULL);
         bool whole = !json_is_string(value) || strlen(*text) == json_string_length(value);
-        if (whole && parse(row, *text, number)) return 0;
+        if (whole && setting_parse(row, *text, number)) return 0;
         free(*text);
         *text = NULL;
     }
     json_found(row, value, found);
-    return refuse(row, what, found, e);
+    return setting_refuse(row, what, found, e);
 }
 
 static const struct mt_provider_key *find_key(const struct mt_config_spec *spec, const char *provider,
@@ -438,7 +280,7 @@ static int set_provider_key(struct mt_config *c, const struct mt_provider_key *k
                             const char *text, struct mt_error *e) {
     struct mt_setting row = row_of_key(key);
     int64_t number;
-    if (!parse(&row, text, &number)) return refuse_text(&row, variable, text, e);
+    if (!setting_parse(&row, text, &number)) return setting_refuse_text(&row, variable, text, e);
     json_t *section = json_object_get(c->environment, key->provider);
     if (section == NULL) {
         section = json_object();
@@ -476,7 +318,7 @@ static int load_variable(struct mt_config *c, const char *variable, const char *
         const struct mt_setting *row = &c->spec->settings[i];
         variable_name(row->name, NULL, name);
         if (strcmp(name, variable) != 0) continue;
-        if (!parse(row, text, &number)) return refuse_text(row, variable, text, e);
+        if (!setting_parse(row, text, &number)) return setting_refuse_text(row, variable, text, e);
         put(c, i, FROM_ENVIRONMENT, variable, text, number);
         return 0;
     }
@@ -588,10 +430,10 @@ int mt_config_load_args(struct mt_config *c, int argc, char *const *argv, unsign
             return mt_fail(e, MT_USAGE, "%s takes no value", o.written);
         } else if (o.value == NULL) {
             if (i + 1 == argc || (argv[i + 1][0] == '-' && argv[i + 1][1] == '-'))
-                return refuse_text(row, o.written, "", e);
+                return setting_refuse_text(row, o.written, "", e);
             o.value = argv[++i];
         }
-        if (!parse(row, o.value, &number)) return refuse_text(row, o.written, o.value, e);
+        if (!setting_parse(row, o.value, &number)) return setting_refuse_text(row, o.written, o.value, e);
         put(c, o.row, FROM_ARGUMENTS, o.written, o.value, number);
     }
     return 0;
@@ -610,8 +452,8 @@ int mt_config_set(struct mt_config *c, const char *name, const char *value, stru
     size_t i = find(c->spec, name, strlen(name));
     int64_t number;
     if (i == SIZE_MAX) return mt_fail(e, MT_INTERNAL, "there is no setting %.64s", name);
-    if (!parse(&c->spec->settings[i], value, &number))
-        return refuse_text(&c->spec->settings[i], name, value, e);
+    if (!setting_parse(&c->spec->settings[i], value, &number))
+        return setting_refuse_text(&c->spec->settings[i], name, value, e);
     put(c, i, FROM_ARGUMENTS, "set by the command", value, number);
     return 0;
 }
@@ -632,7 +474,7 @@ struct mt_config *mt_config_new(const struct mt_config_spec *spec) {
     for (size_t i = 0; i < spec->setting_count; i++) {
         const struct mt_setting *row = &spec->settings[i];
         int64_t number = 0;
-        if (row->fallback != NULL && !parse(row, row->fallback, &number))
+        if (row->fallback != NULL && !setting_parse(row, row->fallback, &number))
             bug(row->name, "its default is not valid");
         put(c, i, DEFAULTS, "default", row->fallback, number);
     }
@@ -743,7 +585,7 @@ void mt_config_print(const struct mt_config *c, struct mt_buf *out) {
         const struct value *v = &c->values[i];
         char shown[512];
         if (v->text == NULL) continue;
-        show(&c->spec->settings[i], v->text, shown, sizeof(shown));
+        setting_show(&c->spec->settings[i], v->text, shown, sizeof(shown));
         mt_buf_addf(out, "%s = %s  (%s)\n", c->spec->settings[i].name, shown, v->source);
     }
 }

@@ -1,6 +1,7 @@
-/* The one error record of Mintage. Every fallible function takes a `struct mt_error *` (never NULL) and returns
- * 0 or -1 (or a pointer or NULL); on failure it has filled the record. A record is plain data: no memory to free,
- * safe to copy and to hand between threads. The vocabulary is the same for providers, the engine and scripts. */
+/* The one error record of Mintage. Every fallible function takes a `struct mt_error *` (never NULL) and
+ * returns 0 or -1 (or a pointer or NULL); on failure it has filled the record. A record is plain data: no
+ * memory to free, safe to copy and to hand between threads. The vocabulary is the same for providers, the
+ * engine and scripts. */
 #pragma once
 #include <stdarg.h>
 #include <stdbool.h>
@@ -9,27 +10,27 @@
 /* What went wrong. mt_kind_name() gives the word that scripts and JSON see ("authentication", ...). */
 enum mt_kind {
     MT_KIND_NONE = 0,
-    MT_AUTHENTICATION,      /* credentials missing or wrong */
-    MT_PERMISSION,          /* credentials right, but not allowed (licence, disabled product) */
-    MT_INVALID_REQUEST,     /* a field is missing, unknown or malformed */
-    MT_NOT_FOUND,           /* no such object */
-    MT_CONFLICT,            /* the object's state forbids it, or a duplicate */
-    MT_INSUFFICIENT_FUNDS,  /* a balance is too low */
-    MT_DECLINED,            /* the payer's bank said no */
-    MT_EXPIRED,             /* too late */
-    MT_RATE_LIMITED,        /* asked too often */
-    MT_UNAVAILABLE,         /* the other side, or the way to it, is down */
-    MT_TIMEOUT,             /* no answer in time */
-    MT_PROTOCOL,            /* the answer could not be understood */
-    MT_UNSUPPORTED,         /* the other side offers no such thing */
-    MT_LIMIT,               /* a limit of size, time or count was passed */
-    MT_CANCELLED,           /* the run was cancelled */
-    MT_MISMATCH,            /* a replay parted from its journal */
-    MT_SCRIPT,              /* a bug in a script */
-    MT_STORE,               /* the store refused or failed */
-    MT_FULL,                /* the disk is full */
-    MT_USAGE,               /* the command line or the configuration is wrong */
-    MT_INTERNAL,            /* a bug in Mintage */
+    MT_AUTHENTICATION,     /* credentials missing or wrong */
+    MT_PERMISSION,         /* credentials right, but not allowed (licence, disabled product) */
+    MT_INVALID_REQUEST,    /* a field is missing, unknown or malformed */
+    MT_NOT_FOUND,          /* no such object */
+    MT_CONFLICT,           /* the object's state forbids it, or a duplicate */
+    MT_INSUFFICIENT_FUNDS, /* a balance is too low */
+    MT_DECLINED,           /* the payer's bank said no */
+    MT_EXPIRED,            /* too late */
+    MT_RATE_LIMITED,       /* asked too often */
+    MT_UNAVAILABLE,        /* the other side, or the way to it, is down */
+    MT_TIMEOUT,            /* no answer in time */
+    MT_PROTOCOL,           /* the answer could not be understood */
+    MT_UNSUPPORTED,        /* the other side offers no such thing */
+    MT_LIMIT,              /* a limit of size, time or count was passed */
+    MT_CANCELLED,          /* the run was cancelled */
+    MT_MISMATCH,           /* a replay parted from its journal */
+    MT_SCRIPT,             /* a bug in a script */
+    MT_STORE,              /* the store refused or failed */
+    MT_FULL,               /* the disk is full */
+    MT_USAGE,              /* the command line or the configuration is wrong */
+    MT_INTERNAL,           /* a bug in Mintage */
     MT_KIND_COUNT
 };
 
@@ -62,8 +63,10 @@ enum mt_kind mt_kind_from_name(const char *name);
 const char *mt_outcome_name(enum mt_outcome outcome); /* "not_sent", "rejected", "done", "unknown", "" */
 enum mt_outcome mt_outcome_from_name(const char *name);
 
-/* Fills `e` (all other fields zeroed) and returns -1, so that `return mt_fail(e, MT_LIMIT, "...")` reads well. */
-int mt_fail(struct mt_error *e, enum mt_kind kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* Fills `e` (all other fields zeroed) and returns -1, so that `return mt_fail(e, MT_LIMIT, "...")` reads
+ * well. */
+int mt_fail(struct mt_error *e, enum mt_kind kind, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 /* The same, returning NULL for functions that return pointers. */
 void *mt_fail_null(struct mt_error *e, enum mt_kind kind, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -1,5 +1,6 @@
-/* Identifiers: a prefix and 26 Crockford base32 characters, 48 bits of time (ms) and 80 bits that are random or derived,
- * so ids sort by the time they were made. `struct mt_random` is the vtable the simulated world replaces. */
+/* Identifiers: a prefix and 26 Crockford base32 characters, 48 bits of time (ms) and 80 bits that are random
+ * or derived, so ids sort by the time they were made. `struct mt_random` is the vtable the simulated world
+ * replaces. */
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
