@@ -1,0 +1,130 @@
+-- The control API of the sandbox: what a test asserts on, and what it makes happen. No credentials; the
+-- server listens on loopback only. The clock, wiping and deliveries are the program's own (/_sandbox/clock,
+-- /_sandbox/state, /_sandbox/webhooks); the rest is here.
+
+local clock = require "lib.clock"
+local faults = require "lib.faults"
+local journal = require "lib.journal"
+local json = require "mintage.json"
+local provider = require "lib.provider"
+local web = require "mintage.web"
+local webhooks = require "lib.webhooks"
+
+local titles = { [400] = "Bad Request", [404] = "Not Found", [409] = "Conflict", [422] = "Unprocessable Content" }
+
+local function problem(status, detail)
+  return {
+    status = status,
+    headers = { ["Content-Type"] = "application/problem+json" },
+    body = json.encode { type = "about:blank", title = titles[status], status = status, detail = detail },
+  }
+end
+
+local function route(method, path, handler)
+  web[method]("/_sandbox" .. path, { public = true }, handler)
+end
+
+-- A route with a JSON body: malformed ones never reach the handler.
+local function posted(method, path, handler)
+  route(method, path, function(req)
+    local body, malformed = provider.body(req)
+    if not body then return problem(400, malformed) end
+    return handler(body, req)
+  end)
+end
+
+local LIMIT = 1000
+
+-- The filters of a list, from its query; an unknown one is refused, lest it filter nothing.
+local function listed(list, known)
+  return function(req)
+    local filters, limit = {}, LIMIT
+    for name, value in pairs(req.query) do
+      if name == "limit" then
+        limit = value:find "^%d+$" and #value < 8 and math.tointeger(tonumber(value)) or 0
+        if limit < 1 or limit > 10000 then return problem(422, "limit must be an integer from 1 to 10000") end
+      elseif known[name] then
+        filters[name] = value
+      else
+        return problem(422, ('there is no filter "%s"'):format(name))
+      end
+    end
+    return { json = { data = json.array(list(filters, limit)) } }
+  end
+end
+
+route("get", "/requests", listed(journal.requests, {
+  provider = true, reference = true, method = true, path = true, operation = true,
+}))
+route("get", "/ledger", listed(journal.ledger, { provider = true, reference = true, kind = true }))
+
+route("get", "/state", function(req)
+  local state = { now = clock.text(), endpoints = webhooks.endpoints(), providers = {} }
+  for name, emulated in pairs(provider.all) do
+    state.providers[name] = emulated.state and emulated.state(req) or {}
+  end
+  return { json = state }
+end)
+
+posted("post", "/faults", function(body)
+  local fault, wrong = faults.arm(body)
+  if not fault then return problem(422, wrong) end
+  return { status = 201, json = fault }
+end)
+
+route("get", "/faults", function() return { json = { data = json.array(faults.list()) } } end)
+
+route("delete", "/faults", function()
+  faults.disarm_all()
+  return { status = 204 }
+end)
+
+posted("put", "/endpoints", function(body)
+  local known = {}
+  for name, emulated in pairs(provider.all) do known[name] = emulated.webhooks end
+  local done, wrong = webhooks.set_endpoints(body, known)
+  if not done then return problem(422, wrong) end
+  return { status = 204 }
+end)
+
+route("get", "/endpoints", function() return { json = webhooks.endpoints() } end)
+
+local function names(of)
+  local out = {}
+  for name in pairs(of) do out[#out + 1] = name end
+  table.sort(out)
+  return #out > 0 and table.concat(out, ", ") or "none"
+end
+
+-- What a customer does on a provider's page, without the page.
+posted("post", "/pay", function(body, req)
+  if body.action ~= nil and body.action ~= "cancel" and body.action ~= "fail" then
+    return problem(422, "action must be cancel or fail")
+  end
+  local fields = {}
+  for _, emulated in pairs(provider.all) do
+    local payable = emulated.payable
+    if payable then
+      fields[payable.field] = true
+      if body[payable.field] ~= nil then
+        local call = { own_fault = req.headers["x-sandbox-fault"] }
+        local status, answer = payable.pay(body[payable.field], body, call)
+        if status ~= 200 then return problem(status, answer) end
+        return { json = answer }
+      end
+    end
+  end
+  return problem(422, "say who pays what; there are: " .. names(fields))
+end)
+
+posted("post", "/balance", function(body)
+  local having = {}
+  for name, emulated in pairs(provider.all) do
+    if emulated.balance then having[name] = true end
+  end
+  local emulated = having[body.provider] and provider.all[body.provider]
+  if not emulated then return problem(422, "provider must be one that keeps a balance; there are: " .. names(having)) end
+  local wrong = emulated.balance(body)
+  if wrong then return problem(422, wrong) end
+  return { status = 204 }
+end)

@@ -1,0 +1,112 @@
+-- What the sandbox remembers for assertions: every request a provider received, and every movement of
+-- money. Written in the transaction of the request itself, so neither can disagree with what happened.
+-- Secrets and card numbers are masked before they are stored.
+
+local cards = require "lib.cards"
+local clock = require "lib.clock"
+local collection = require "mintage.collection"
+local crypto = require "mintage.crypto"
+
+local journal = {}
+
+local requests = collection.define("sandbox_requests", { index = { "provider", "reference" } })
+local ledger = collection.define("sandbox_ledger", { index = { "provider", "reference" } })
+
+local LONGEST_BODY = 64 * 1024 -- bytes kept of a request's body
+
+-- Ids sort by time, so that lists are in order; what shares a millisecond is ordered by the tail.
+local function dated_id(tail)
+  return string.format("%014d-%s", clock.now(), tail or crypto.uuid():sub(1, 8))
+end
+
+local secret_headers = {
+  ["x-client-secret"] = true, ["authorization"] = true, ["api-key"] = true, ["x-api-key"] = true,
+  ["x-paymint-api-key"] = true, ["cookie"] = true,
+}
+
+-- Cards begin with 3 to 6 (some of Mastercard's with 2); times and most order numbers do not, and stay
+-- readable.
+local function looks_like_card(digits)
+  local plausible = #digits >= 13 and #digits <= 19 and digits:find "^[3-6]" or #digits == 16 and digits:find "^2"
+  return plausible and cards.luhn(digits)
+end
+
+local function mask_digits(run)
+  local digits = run:gsub("%D", "")
+  if not looks_like_card(digits) then return run end
+  local hidden = #digits - 4
+  return (run:gsub("%d", function(digit)
+    hidden = hidden - 1
+    return hidden >= 0 and "*" or digit
+  end))
+end
+
+-- Text without card numbers and without the values of fields that carry secrets, in JSON and in forms.
+function journal.mask(text)
+  text = text:gsub("%d[%d %-+]*%d", mask_digits)
+  for _, field in ipairs { "cvc", "cvv", "card_cvc", "pin_code", "secret" } do
+    text = text:gsub('("' .. field .. '"%s*:%s*"?)[^",}]*', "%1***")
+    text = text:gsub("(%f[%w_]" .. field .. "=)[^&]*", "%1***")
+  end
+  return text
+end
+
+local function masked_headers(headers)
+  local out = {}
+  for name, value in pairs(headers) do
+    out[name] = secret_headers[name] and "***" or journal.mask(value)
+  end
+  return out
+end
+
+function journal.request(req, entry)
+  entry.id = dated_id(req.id)
+  entry.at = clock.text()
+  entry.method = req.method
+  entry.path = req.path
+  entry.query = req.query
+  entry.headers = masked_headers(req.headers)
+  entry.body = journal.mask(req.body:sub(1, LONGEST_BODY))
+  requests:insert(entry)
+end
+
+-- kind: charge authorise capture void refund issue redeem fee. amount is the provider's decimal text.
+function journal.money(entry)
+  entry.id = dated_id()
+  entry.at = clock.text()
+  ledger:insert(entry)
+end
+
+local function matches(entry, filters)
+  for field, value in pairs(filters) do
+    local found = entry[field]
+    if field == "path" then
+      if found:sub(1, #value) ~= value then return false end
+    elseif found ~= value then
+      return false
+    end
+  end
+  return true
+end
+
+local function select(from, filters, limit)
+  local field = filters.reference and "reference" or filters.provider and "provider" or nil
+  local found = {}
+  local after
+  repeat
+    local page = from:list { field = field, value = field and filters[field], after = after, limit = 200 }
+    for _, row in ipairs(page) do
+      after = row.id
+      row.version = nil
+      if matches(row, filters) then found[#found + 1] = row end
+      if #found == limit then return found end
+    end
+  until #page < 200
+  return found
+end
+
+-- Entries in the order they happened; a path filter is a prefix.
+function journal.requests(filters, limit) return select(requests, filters, limit) end
+function journal.ledger(filters, limit) return select(ledger, filters, limit) end
+
+return journal

@@ -1,0 +1,23 @@
+-- Mintro's webhooks: the seven events, in the envelope {"event", "data"}, retried after 1 min, 5 min, 30
+-- min, 2 h and 12 h. Nothing is signed, as with the real one.
+
+local json = require "mintage.json"
+local webhooks = require "lib.webhooks"
+
+local events = {}
+
+local SCHEDULE = { "1m", "5m", "30m", "2h", "12h" }
+
+-- data gets the intent's metadata; own_fault is the causing request's X-Sandbox-Fault.
+function events.emit(name, intent, data, own_fault)
+  data.metadata = intent.metadata or {}
+  webhooks.emit({
+    group = "mintro",
+    event = name,
+    headers = { ["Content-Type"] = "application/json", ["User-Agent"] = "Mintro-Sandbox" },
+    body = json.encode { event = name, data = data },
+    schedule = SCHEDULE,
+  }, own_fault)
+end
+
+return events

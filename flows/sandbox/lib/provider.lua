@@ -1,0 +1,123 @@
+-- What every emulated provider shares: routes that record what they received, faults, idempotency, and the
+-- hooks through which the control API reaches each provider.
+
+local clock = require "lib.clock"
+local collection = require "mintage.collection"
+local crypto = require "mintage.crypto"
+local faults = require "lib.faults"
+local journal = require "lib.journal"
+local json = require "mintage.json"
+local web = require "mintage.web"
+
+local provider = {}
+provider.all = {} -- by name
+
+local Provider = {}
+Provider.__index = Provider
+
+-- A provider's own particulars:
+--   name      "mintro"
+--   webhooks  whether it sends any
+--   fail      function(status, message): a refusal in the provider's own shape
+--   fault     function(code): the error that the fault "error=CODE" asks for
+--   state     function(): a table for GET /_sandbox/state
+--   payable   {field = "intent_id", pay = function(id, request, call)}: what POST /_sandbox/pay does
+--   balance   function(request): what POST /_sandbox/balance does; nil when it has none
+function provider.define(spec)
+  provider.all[spec.name] = setmetatable(spec, Provider)
+  return spec
+end
+
+-- The request's JSON object; an empty body is an empty one. nil and a text for anything else.
+function provider.body(req)
+  if not req.body:find "%S" then return {} end
+  local ok, body = pcall(req.json)
+  if not ok then return nil, "The request body is not valid JSON." end
+  if type(body) ~= "table" or body[1] ~= nil then return nil, "The request body must be a JSON object." end
+  return body
+end
+
+local replies = collection.define("sandbox_idempotency", {})
+
+-- Runs handler once for an idempotency key: a repeat gets the stored answer, marked as such. Refusals are not
+-- stored. Two at the same time need no "in flight" answer: the transaction that would commit second is run
+-- again and finds the reply.
+function Provider:once(req, credential, handler)
+  local key = req.headers["idempotency-key"]
+  if not key or key == "" then return handler() end
+  key = key:match '^"(.*)"$' or key -- a structured-field string and the bare value are the same key
+  if #key > 255 then
+    return self.fail(400, "The Idempotency-Key header must not be longer than 255 characters.")
+  end
+
+  local id = crypto.sha256(table.concat({ self.name, credential, req.method, req.path, key }, "\n"))
+  local body = provider.body(req)
+  local print = crypto.sha256(body and json.encode(body) or req.body)
+  local known = replies:get(id)
+  if known and known.at + clock.day > clock.now() then
+    if known.print ~= print then
+      return self.fail(422, "This Idempotency-Key was used with another request body.")
+    end
+    return {
+      status = known.status,
+      body = known.body,
+      headers = { ["Content-Type"] = "application/json", ["Idempotent-Replayed"] = "true" },
+    }
+  end
+
+  local response = handler()
+  local status = response.status or 200
+  if status >= 400 then return response end
+  local text = json.encode(response.json)
+  replies:put { id = id, print = print, status = status, body = text, at = clock.now() }
+  return { status = status, body = text, headers = { ["Content-Type"] = "application/json" } }
+end
+
+-- What a request is about, before it is processed: a path parameter or the body's reference_id.
+local function reference_of(req)
+  if req.params.reference_id then return req.params.reference_id end
+  local body = provider.body(req)
+  local reference = body and body.reference_id
+  return type(reference) == "string" and #reference <= 100 and reference or nil
+end
+
+local function serve(self, operation, req, handler, on_fault)
+  local own_fault = req.headers["x-sandbox-fault"]
+  local call = { operation = operation, reference = reference_of(req), own_fault = own_fault }
+  local fault, wrong = faults.take({
+    provider = self.name,
+    operation = operation,
+    method = req.method,
+    path = req.path,
+    reference = call.reference,
+  }, own_fault)
+  if wrong then return { status = 400, json = { error = "X-Sandbox-Fault: " .. wrong } } end
+
+  local kind = fault and faults.kinds[fault.name]
+  local response
+  if fault and fault.name == "error" then
+    response = (on_fault or self.fault)(fault.value, req)
+  elseif kind and kind.skips then
+    response = { status = 504, body = "" }
+  else
+    response = handler(req, call)
+  end
+  if kind and kind.apply then kind.apply(response, fault.value) end
+
+  journal.request(req, {
+    provider = self.name,
+    operation = operation,
+    reference = call.reference,
+    status = response.status or 200,
+    fault = fault and fault.name or nil,
+  })
+  return response
+end
+
+-- Serves a path; handler(req, call) may set call.reference, by which the request is found in the journal.
+-- on_fault(code, req) answers "error=CODE" where the provider's own shape does not fit (pages).
+function Provider:route(method, path, operation, handler, on_fault)
+  web[method](path, { public = true }, function(req) return serve(self, operation, req, handler, on_fault) end)
+end
+
+return provider
