@@ -305,11 +305,12 @@ static int prepare(struct transfer *t, CURL *easy, const struct mt_http_request 
 
 /* ---- what became of it ---- */
 
-static enum mt_kind kind_of(CURLcode code) {
+static enum mt_kind kind_of(CURLcode code, bool unsent) {
     switch (code) {
     case CURLE_OPERATION_TIMEDOUT: return MT_TIMEOUT;
     case CURLE_URL_MALFORMAT:
-    case CURLE_UNSUPPORTED_PROTOCOL: return MT_INVALID_REQUEST;
+    case CURLE_UNSUPPORTED_PROTOCOL: /* after sending: the answer is no HTTP/1 */
+        return unsent ? MT_INVALID_REQUEST : MT_PROTOCOL;
     case CURLE_WEIRD_SERVER_REPLY:
     case CURLE_PARTIAL_FILE:
     case CURLE_BAD_CONTENT_ENCODING:
@@ -334,7 +335,7 @@ static void explain(struct transfer *t, CURLcode code, struct mt_error *e) {
         mt_fail(e, MT_UNAVAILABLE,
                 "%s: the connection was closed after the request had been sent and before an answer came", t->where);
     else
-        mt_fail(e, kind_of(code), "%s: %s", t->where, why);
+        mt_fail(e, kind_of(code, unsent), "%s: %s", t->where, why);
     e->outcome = unsent ? MT_NOT_SENT : MT_UNKNOWN;
     e->retryable = unsent ? e->kind == MT_UNAVAILABLE || e->kind == MT_TIMEOUT
                           : e->kind != MT_LIMIT && e->kind != MT_INVALID_REQUEST;

@@ -12,12 +12,12 @@ struct mt_worker {
     struct mt_server *server;
     struct mt_worker *next; /* guarded by the server's lock */
 
-    /* While `lock` is held and `open` is true the connection's descriptor cannot be closed (and its number not be reused):
-     * that is what makes it safe to shut it down from another thread. */
-    pthread_mutex_t lock;
+    /* Guarded by the server's fd_lock. CivetWeb tells the peer's address only with the first request. */
     bool open;
+    bool known; /* `remote` is this connection's */
     char remote[48];
     int remote_port;
+
     atomic_bool busy;         /* a request is being handled */
     _Atomic int64_t deadline; /* monotonic ns; past it the watchdog shuts the connection down; 0: none */
     atomic_bool writing;      /* what the deadline is about */
@@ -45,7 +45,10 @@ struct mt_server {
     int listener; /* the listening descriptor, owned by CivetWeb */
     struct mt_clock *own_clock;
 
-    pthread_mutex_t lock;
+    /* While it is held no connection's descriptor is closed, so none of their numbers can come to mean something else: that
+     * makes it safe to shut connections down from another thread. Taken once for a connection's opening and closing. */
+    pthread_mutex_t fd_lock;
+    pthread_mutex_t lock; /* may be held when fd_lock is taken, not the other way round */
     pthread_cond_t changed; /* on CLOCK_MONOTONIC */
     struct mt_worker *workers;
     bool stopping; /* drained; idle connections are being shut down */
@@ -65,7 +68,7 @@ struct mt_stream {
 };
 
 int64_t mt_http_mono_ns(void);
-/* The descriptor of the worker's connection, found by its addresses; -1 when there is none. Hold w->lock, or be the worker. */
+/* The descriptor of the worker's connection, found by its addresses; -1 when there is none. Hold fd_lock, or be the worker. */
 int mt_worker_fd(struct mt_worker *w);
 void mt_worker_arm(struct mt_worker *w, int64_t timeout_ms, bool writing);
 void mt_worker_disarm(struct mt_worker *w);

@@ -9,6 +9,7 @@
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -52,14 +53,23 @@ static bool local_port_is(int fd, int port) {
            ntohs(a.sin_port) == port;
 }
 
+static bool peer_is(const struct sockaddr_in *peer, const struct mt_worker *w) {
+    char text[48];
+    return ntohs(peer->sin_port) == w->remote_port &&
+           inet_ntop(AF_INET, &peer->sin_addr, text, sizeof(text)) != NULL && strcmp(text, w->remote) == 0;
+}
+
+/* Whether fd is an accepted connection of this server; its peer. */
+static bool is_ours(int fd, const struct mt_server *s, struct sockaddr_in *peer) {
+    socklen_t len = sizeof(*peer);
+    return getpeername(fd, (struct sockaddr *)peer, &len) == 0 && peer->sin_family == AF_INET &&
+           local_port_is(fd, s->port);
+}
+
 static bool is_worker_fd(int fd, const void *what) {
     const struct mt_worker *w = what;
-    struct sockaddr_in a = {0};
-    socklen_t len = sizeof(a);
-    char text[48];
-    if (getpeername(fd, (struct sockaddr *)&a, &len) != 0 || a.sin_family != AF_INET) return false;
-    return ntohs(a.sin_port) == w->remote_port && local_port_is(fd, w->server->port) &&
-           inet_ntop(AF_INET, &a.sin_addr, text, sizeof(text)) != NULL && strcmp(text, w->remote) == 0;
+    struct sockaddr_in peer;
+    return is_ours(fd, w->server, &peer) && peer_is(&peer, w);
 }
 
 int mt_worker_fd(struct mt_worker *w) { return search_fds(is_worker_fd, w); }
@@ -85,13 +95,21 @@ static void shut(struct mt_worker *w, int how) {
     if (fd >= 0) shutdown(fd, how);
 }
 
-/* Wakes idle workers, whose connections CivetWeb would only look at every two seconds. The server's lock is held. */
+static bool shut_unless_busy(int fd, const void *what) {
+    const struct mt_server *s = what;
+    struct sockaddr_in peer;
+    if (!is_ours(fd, s, &peer)) return false;
+    for (struct mt_worker *w = s->workers; w != NULL; w = w->next)
+        if (w->open && w->known && atomic_load(&w->busy) && peer_is(&peer, w)) return false;
+    shutdown(fd, SHUT_RD);
+    return false;
+}
+
+/* Wakes the workers of idle connections, which CivetWeb would only look at every two seconds. The server's lock is held. */
 static void shut_idle(struct mt_server *s) {
-    for (struct mt_worker *w = s->workers; w != NULL; w = w->next) {
-        pthread_mutex_lock(&w->lock);
-        if (w->open && !atomic_load(&w->busy)) shut(w, SHUT_RD);
-        pthread_mutex_unlock(&w->lock);
-    }
+    pthread_mutex_lock(&s->fd_lock);
+    search_fds(shut_unless_busy, s);
+    pthread_mutex_unlock(&s->fd_lock);
 }
 
 /* A client that drips bytes never lets CivetWeb's own timeout pass, as that counts from the last byte. A slow sender's
@@ -101,11 +119,11 @@ static void shut_overdue(struct mt_server *s) {
     for (struct mt_worker *w = s->workers; w != NULL; w = w->next) {
         int64_t deadline = atomic_load(&w->deadline);
         if (deadline == 0 || now < deadline) continue;
-        pthread_mutex_lock(&w->lock);
+        pthread_mutex_lock(&s->fd_lock);
         deadline = atomic_load(&w->deadline);
-        if (w->open && deadline != 0 && now >= deadline)
+        if (w->open && w->known && deadline != 0 && now >= deadline)
             shut(w, atomic_load(&w->writing) ? SHUT_RDWR : SHUT_RD);
-        pthread_mutex_unlock(&w->lock);
+        pthread_mutex_unlock(&s->fd_lock);
     }
 }
 
@@ -170,6 +188,16 @@ static void linger(struct mt_worker *w, struct mg_connection *conn) {
     mt_worker_disarm(w);
 }
 
+static void learn_peer(struct mt_worker *w, const struct mg_connection *conn) {
+    const struct mg_request_info *info = mg_get_request_info(conn);
+    if (w->known) return; /* only this thread writes it */
+    pthread_mutex_lock(&w->server->fd_lock);
+    w->known = true;
+    w->remote_port = info->remote_port;
+    mt_copy(w->remote, sizeof(w->remote), info->remote_addr);
+    pthread_mutex_unlock(&w->server->fd_lock);
+}
+
 /* Called by CivetWeb once the head has been parsed, before its own list of handlers (which is walked under a lock). */
 static int on_request(struct mg_connection *conn) {
     struct mt_worker *w = mg_get_thread_pointer(conn);
@@ -180,6 +208,7 @@ static int on_request(struct mg_connection *conn) {
 
     atomic_store(&w->busy, true);
     atomic_fetch_add(&s->in_flight, 1);
+    learn_peer(w, conn);
     mt_response_init(&resp);
     if (mt_request_read(w, conn, &req, &resp, &keep) != 0) {
         keep = false;
@@ -204,23 +233,37 @@ static int on_request(struct mg_connection *conn) {
     return status;
 }
 
-/* What CivetWeb itself refuses: a head that cannot be parsed, is too large or came too slowly. */
+/* The same where CivetWeb has parsed no head: mg_read() would count from one that is not there. */
+static void linger_raw(struct mt_worker *w) {
+    char scrap[16 * 1024];
+    int fd = mt_worker_fd(w);
+    int64_t until = mt_http_mono_ns() + 1000000000;
+    if (fd < 0) return;
+    shutdown(fd, SHUT_WR);
+    for (int i = 0; i < 256 && mt_http_mono_ns() < until; i++) {
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        if (poll(&p, 1, 1000) <= 0 || recv(fd, scrap, sizeof(scrap), MSG_DONTWAIT) <= 0) return;
+    }
+}
+
+/* What CivetWeb itself refuses. It says "Malformed message" also of a head that is too large or came too slowly. */
 static int on_parse_error(struct mg_connection *conn, int status, const char *message) {
     struct mt_worker *w = mg_get_thread_pointer(conn);
     struct mt_request req = {.method = "GET", .path = "/", .query = ""};
     struct mt_response resp;
     (void)message;
+    learn_peer(w, conn);
     mt_response_init(&resp);
-    if (status == 413)
-        mt_respond_problem(&resp, 431, "limit", "the request's head is larger than %zu bytes",
-                           w->server->options.max_header);
-    else if (status == 505)
+    if (status == 505)
         mt_respond_problem(&resp, 505, "invalid_request", "this server speaks HTTP/1.1");
     else
-        mt_respond_problem(&resp, 400, "invalid_request", "the request's head is malformed, or came too slowly");
+        mt_respond_problem(&resp, 400, "invalid_request",
+                           "the request's head is malformed, larger than %zu bytes, or came too slowly",
+                           w->server->options.max_header);
     status = mt_response_send(w, conn, &req, &resp, false);
     mt_response_clear(&resp);
     count(w->server, status, true);
+    linger_raw(w);
     return 0;
 }
 
@@ -231,7 +274,6 @@ static void *on_thread(const struct mg_context *context, int type) {
     struct mt_server *s = mg_get_user_data(context);
     struct mt_worker *w = mt_calloc(1, sizeof(*w));
     w->server = s;
-    pthread_mutex_init(&w->lock, NULL);
     struct mt_random *random = mt_random_system();
     random->bytes(random, w->id_tail, sizeof(w->id_tail));
     pthread_mutex_lock(&s->lock);
@@ -253,7 +295,6 @@ static void on_thread_end(const struct mg_context *context, int type, void *poin
         break;
     }
     pthread_mutex_unlock(&s->lock);
-    pthread_mutex_destroy(&w->lock);
     free(w->path);
     free(w->body);
     free(w->out);
@@ -263,21 +304,20 @@ static void on_thread_end(const struct mg_context *context, int type, void *poin
 static int on_open(const struct mg_connection *conn, void **data) {
     (void)data;
     struct mt_worker *w = mg_get_thread_pointer(conn);
-    const struct mg_request_info *info = mg_get_request_info(conn);
-    pthread_mutex_lock(&w->lock);
+    pthread_mutex_lock(&w->server->fd_lock);
     w->open = true;
-    w->remote_port = info->remote_port;
-    mt_copy(w->remote, sizeof(w->remote), info->remote_addr);
-    pthread_mutex_unlock(&w->lock);
+    w->known = false;
+    pthread_mutex_unlock(&w->server->fd_lock);
     return 0;
 }
 
+/* The descriptor is closed right after this. */
 static void on_close(const struct mg_connection *conn) {
     struct mt_worker *w = mg_get_thread_pointer(conn);
     if (w == NULL) return;
-    pthread_mutex_lock(&w->lock);
-    w->open = false;
-    pthread_mutex_unlock(&w->lock);
+    pthread_mutex_lock(&w->server->fd_lock);
+    w->open = w->known = false;
+    pthread_mutex_unlock(&w->server->fd_lock);
     mt_worker_disarm(w);
 }
 
@@ -366,6 +406,7 @@ static void free_server(struct mt_server *s) {
     mt_router_free(s->router);
     pthread_cond_destroy(&s->changed);
     pthread_mutex_destroy(&s->lock);
+    pthread_mutex_destroy(&s->fd_lock);
     free(s);
 }
 
@@ -378,6 +419,7 @@ struct mt_server *mt_server_start(const struct mt_server_options *options, struc
     pthread_cond_init(&s->changed, &attr);
     pthread_condattr_destroy(&attr);
     pthread_mutex_init(&s->lock, NULL);
+    pthread_mutex_init(&s->fd_lock, NULL);
     s->router = router;
     s->listener = -1;
 
