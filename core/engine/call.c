@@ -40,11 +40,6 @@ void entry_set_meta(struct mt_entry *entry, const json_t *meta)
     entry->meta = mt_json_dump(meta, NULL);
 }
 
-void call_full_name(const struct mt_operation *op, const struct mt_account *account, char out[96])
-{
-    mt_format(out, 96, "%s.%s", account->provider->name, op->name);
-}
-
 /* ---- requests: built once, sealed into the intent, sent as they are ---- */
 
 static void seal_place(struct call *c, char out[96])
@@ -265,7 +260,7 @@ static void nap(struct mt_engine *g, int64_t ms)
     if (until.tv_nsec >= 1000000000) until.tv_sec++, until.tv_nsec -= 1000000000;
     pthread_mutex_lock(&g->date_lock);
     while (!atomic_load(&g->stopping))
-        if (pthread_cond_timedwait(&g->date_cond, &g->date_lock, &until) != 0) break;
+        if (pthread_cond_timedwait(&g->nap_cond, &g->date_lock, &until) != 0) break;
     pthread_mutex_unlock(&g->date_lock);
 }
 

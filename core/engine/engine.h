@@ -51,6 +51,9 @@ struct mt_start {
  * MT_CONFLICT (key reused with other input), MT_UNAVAILABLE (queue full), MT_FULL. */
 int mt_engine_start_run(struct mt_engine *g, const struct mt_start *s, struct mt_run *run, bool *existing,
                         struct mt_error *e);
+/* Both in one, without a way for the end to come unseen between them. */
+int mt_engine_start_wait(struct mt_engine *g, const struct mt_start *s, int64_t timeout_ms, struct mt_run *run,
+                         bool *existing, struct mt_error *e);
 /* Blocks until the run has ended or needs attention, or the real time has passed; *run is the run as it is then. */
 int mt_engine_wait(struct mt_engine *g, const char *run_id, int64_t timeout_ms, struct mt_run *run, struct mt_error *e);
 int mt_engine_cancel(struct mt_engine *g, const char *run_id, const char *reason, struct mt_run *run, struct mt_error *e);

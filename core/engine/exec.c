@@ -167,9 +167,9 @@ void exec_op_answer(struct mt_exec *x, struct mt_entry *entry)
 
 char *exec_keep(struct mt_exec *x, char *s)
 {
-    if (x->scratch_count == sizeof x->scratch / sizeof *x->scratch) {
-        exec_flush(x);
-        if (x->scratch_count) exec_drop_ops(x);
+    if (x->scratch_count == x->scratch_room) {
+        x->scratch_room = x->scratch_room ? 2 * x->scratch_room : 16;
+        x->scratch = mt_realloc(x->scratch, x->scratch_room * sizeof *x->scratch);
     }
     x->scratch[x->scratch_count++] = s;
     return s;
@@ -334,6 +334,7 @@ static void exec_clear(struct mt_exec *x)
     }
     free(x->entries);
     exec_drop_ops(x);
+    free(x->scratch);
     mt_buf_clear(&x->answer);
     json_decref(x->cursors);
     json_decref(x->progress);
@@ -363,19 +364,6 @@ static bool load_journal(struct mt_exec *x)
     return true;
 }
 
-static struct mt_op *op_end(struct mt_exec *x, enum mt_run_state state)
-{
-    struct mt_op *op = exec_op(x, MT_OP_RUN);
-    op->run.state = (int)state;
-    op->run.waiting_for = "";
-    op->run.release = true;
-    op->run.at = exec_wall(x);
-    x->run.state = state;
-    x->run.updated_at = op->run.at;
-    x->run.owner = 0;
-    return op;
-}
-
 /* A child's end is an event its parent may await. */
 static void tell_parent(struct mt_exec *x)
 {
@@ -401,16 +389,19 @@ static void set_text(char **slot, const char *text)
 /* Ends the run in `state` with what it has to show; everything in one batch. */
 void exec_finish(struct mt_exec *x, enum mt_run_state state, const char *output, const char *error)
 {
-    struct mt_op *op = op_end(x, state);
-    if (output) {
-        set_text(&x->run.output, output);
-        op->run.output = x->run.output;
-    }
-    if (error) {
-        set_text(&x->run.error, error);
-        op->run.error = x->run.error;
-    }
+    if (output) set_text(&x->run.output, output);
+    if (error) set_text(&x->run.error, error);
+    x->run.state = state;
+    x->run.owner = 0;
+    x->run.updated_at = exec_wall(x);
     tell_parent(x);
+    struct mt_op *op = exec_op(x, MT_OP_RUN);
+    op->run.state = (int)state;
+    op->run.output = output ? x->run.output : NULL;
+    op->run.error = error ? x->run.error : NULL;
+    op->run.waiting_for = "";
+    op->run.release = true;
+    op->run.at = x->run.updated_at;
     if (!exec_flush(x)) return;
     atomic_fetch_add_explicit(&x->g->runs_ended, 1, memory_order_relaxed);
     free(x->run.waiting_for);

@@ -38,20 +38,19 @@ struct mt_engine {
     int workers;
     pthread_t *threads;
     int thread_count;
-    pthread_t claimer, dater;
-    bool claimer_running, dater_running;
+    pthread_t timer, dater;
+    bool timer_running, dater_running;
 
-    pthread_mutex_t ready_lock; /* ready_*, idle, claim_* */
+    pthread_mutex_t ready_lock; /* ready_*, executing, claim_wanted */
     pthread_cond_t ready_cond;
-    pthread_cond_t claim_cond;
     struct ready *ready_first, *ready_last;
     size_t ready_count, executing;
-    bool claim_wanted; /* something may be due: look */
+    bool claim_wanted; /* runs are due, but there was no room for them */
     atomic_bool stopping;
 
     pthread_mutex_t dated_lock; /* deliveries and tasks are carried out by one thread at a time */
-    pthread_mutex_t date_lock;  /* date_wanted */
-    pthread_cond_t date_cond;
+    pthread_mutex_t date_lock;  /* date_wanted, and those who nap */
+    pthread_cond_t date_cond, nap_cond;
     bool date_wanted;
 
     struct wait_bucket waits[WAIT_BUCKETS];
@@ -98,8 +97,8 @@ struct mt_exec {
     json_t *park_details;
     struct mt_op ops[MAX_PENDING_OPS];
     size_t op_count;
-    char *scratch[64]; /* strings that pending operations borrow */
-    size_t scratch_count;
+    char **scratch; /* strings that pending operations borrow */
+    size_t scratch_count, scratch_room;
     bool warned_length;
     /* handlers */
     struct handler_doc *docs;
@@ -176,8 +175,11 @@ int call_read(struct mt_exec *x, const struct mt_operation *op, const struct mt_
               json_t **value, struct mt_error *e);
 json_t *entry_meta(const struct mt_entry *entry); /* new reference; {} when none */
 void entry_set_meta(struct mt_entry *entry, const json_t *meta);
-/* The full name of a provider's operation. */
-void call_full_name(const struct mt_operation *op, const struct mt_account *account, char out[96]);
+
+/* ---- effects.c ---- */
+/* A release: reads, decides, and settles the call it has chosen. True: answered; false: left. */
+bool release_settle(struct mt_exec *x, struct mt_entry *entry, const struct mt_operation *op,
+                    const struct mt_account *account, json_t *params, bool written, struct mt_answer *a);
 
 /* ---- compensate.c ---- */
 /* Carries out the undos that are left, newest first, and ends the run. */
@@ -190,10 +192,11 @@ void runs_changed(struct mt_engine *g, const struct mt_run *run);
 void run_copy(struct mt_run *to, const struct mt_run *from);
 void ready_push(struct mt_engine *g, struct mt_run *run); /* takes ownership */
 bool ready_pop(struct mt_engine *g, struct mt_run *run);  /* waits; false when stopping */
-void *claimer_main(void *engine);
+void *timer_main(void *engine);
 
 /* ---- dated.c ---- */
 void *dater_main(void *engine);
+void dater_call(struct mt_engine *g); /* dated work is due */
 
 /* ---- handler.c ---- */
 void handler_collection(struct mt_exec *x, const char *collection, const char *unique, const char *index,
@@ -203,6 +206,7 @@ void handler_start(struct mt_exec *x, const char *flow, const char *normal, cons
 
 /* ---- collection.c ---- */
 json_t *document_json(const struct mt_document *d);
+char *document_key_text(const json_t *value);
 /* The keys of a document by its declared fields; *keys malloc'ed, values kept in x's scratch. */
 size_t document_keys(struct mt_exec *x, const json_t *body, const json_t *unique, const json_t *index,
                      struct mt_doc_key **keys);

@@ -171,6 +171,7 @@ struct mt_op {
             const char *parent; /* or NULL */
             int parent_seq;
             bool detached;
+            bool fresh;         /* EXISTS refuses the batch as well: nothing may be built on a run that is another */
             bool claim;         /* insert it already owned by the batch's epoch, state running */
             enum mt_run_class cls;
             int64_t at;

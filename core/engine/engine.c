@@ -1,0 +1,292 @@
+/* The engine's life: its threads, its writer, generations it keeps, tokens, and webhooks coming in. */
+#include "engine/internal.h"
+#include <stdlib.h>
+#include <string.h>
+
+static void due(void *ctx, int64_t earliest)
+{
+    struct mt_engine *g = ctx;
+    (void)earliest;
+    g->o.clock->wake(g->o.clock);
+}
+
+/* What handlers, webhooks and children have appended to the log is told to those who listen. */
+static void committed(void *ctx, const struct mt_batch *batch)
+{
+    struct mt_engine *g = ctx;
+    if (!g->o.changed) return;
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct mt_op *op = &batch->ops[i];
+        if (op->type != MT_OP_EVENT || op->result != MT_RES_OK) continue;
+        struct mt_event event = {.n = op->event.n, .payload = (char *)op->event.payload, .at = op->event.at};
+        struct mt_buf b;
+        mt_copy(event.topic, sizeof event.topic, op->event.topic);
+        mt_copy(event.key, sizeof event.key, op->event.key);
+        mt_buf_init(&b, 4 * MT_VALUE_MAX);
+        mt_event_to_json(&event, &b);
+        if (mt_buf_ok(&b)) g->o.changed(g->o.ctx, "event", b.data);
+        mt_buf_clear(&b);
+    }
+}
+
+struct mt_engine *mt_engine_new(const struct mt_engine_options *o, struct mt_error *e)
+{
+    struct mt_engine *g = mt_calloc(1, sizeof *g);
+    g->o = *o;
+    g->workers = o->workers < 0 ? 0 : o->workers ? o->workers : 64;
+    if (!g->o.entries_warn) g->o.entries_warn = 2000;
+    if (!g->o.entries_max) g->o.entries_max = 50000;
+    mt_derive_key(o->key, "mintage request sealing", &g->seal_key);
+    mt_derive_key(o->key, "mintage derivation", &g->derive_key);
+    pthread_mutex_init(&g->ready_lock, NULL);
+    pthread_cond_init(&g->ready_cond, NULL);
+    pthread_mutex_init(&g->dated_lock, NULL);
+    pthread_mutex_init(&g->date_lock, NULL);
+    pthread_cond_init(&g->date_cond, NULL);
+    pthread_cond_init(&g->nap_cond, NULL);
+    for (int i = 0; i < WAIT_BUCKETS; i++) {
+        pthread_mutex_init(&g->waits[i].lock, NULL);
+        pthread_cond_init(&g->waits[i].cond, NULL);
+    }
+    struct mt_writer_options w = {.store = o->store, .due = due, .committed = committed, .ctx = g};
+    g->writer = mt_writer_start(&w, e);
+    if (!g->writer) {
+        free(g);
+        return NULL;
+    }
+    return g;
+}
+
+struct mt_writer *mt_engine_writer(struct mt_engine *g) { return g->writer; }
+
+static void *worker_main(void *engine)
+{
+    struct mt_engine *g = engine;
+    struct mt_run run;
+    while (ready_pop(g, &run)) exec_execute(g, &run);
+    return NULL;
+}
+
+int mt_engine_start(struct mt_engine *g, struct mt_error *e)
+{
+    pthread_attr_t attr;
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, 1024 * 1024);
+    g->threads = mt_calloc((size_t)g->workers + 1, sizeof *g->threads);
+    int rc = 0;
+    for (int i = 0; i < g->workers && rc == 0; i++) {
+        rc = pthread_create(&g->threads[i], &attr, worker_main, g);
+        if (rc == 0) g->thread_count++;
+    }
+    if (rc == 0) rc = pthread_create(&g->timer, &attr, timer_main, g);
+    g->timer_running = rc == 0;
+    if (rc == 0) rc = pthread_create(&g->dater, &attr, dater_main, g);
+    g->dater_running = g->timer_running && rc == 0;
+    pthread_attr_destroy(&attr);
+    if (rc != 0) return mt_fail(e, MT_LIMIT, "threads cannot be started: %s", strerror(rc));
+    return 0;
+}
+
+static void wake_everybody(struct mt_engine *g)
+{
+    pthread_mutex_lock(&g->ready_lock);
+    pthread_cond_broadcast(&g->ready_cond);
+    pthread_mutex_unlock(&g->ready_lock);
+    pthread_mutex_lock(&g->date_lock);
+    pthread_cond_broadcast(&g->date_cond);
+    pthread_cond_broadcast(&g->nap_cond);
+    pthread_mutex_unlock(&g->date_lock);
+    for (int i = 0; i < WAIT_BUCKETS; i++) {
+        pthread_mutex_lock(&g->waits[i].lock);
+        pthread_cond_broadcast(&g->waits[i].cond);
+        pthread_mutex_unlock(&g->waits[i].lock);
+    }
+    g->o.clock->wake(g->o.clock);
+}
+
+void mt_engine_stop(struct mt_engine *g)
+{
+    if (atomic_exchange(&g->stopping, true)) return;
+    wake_everybody(g);
+    for (int i = 0; i < g->thread_count; i++) pthread_join(g->threads[i], NULL);
+    if (g->timer_running) pthread_join(g->timer, NULL);
+    if (g->dater_running) pthread_join(g->dater, NULL);
+    g->thread_count = 0;
+    g->timer_running = g->dater_running = false;
+    while (g->ready_first) { /* claimed, never begun: the next opening of the store makes them due */
+        struct ready *r = g->ready_first;
+        g->ready_first = r->next;
+        mt_run_clear(&r->run);
+        free(r);
+    }
+}
+
+void mt_engine_free(struct mt_engine *g)
+{
+    if (!g) return;
+    mt_engine_stop(g);
+    mt_writer_stop(g->writer);
+    free(g->threads);
+    pthread_mutex_destroy(&g->ready_lock);
+    pthread_cond_destroy(&g->ready_cond);
+    pthread_mutex_destroy(&g->dated_lock);
+    pthread_mutex_destroy(&g->date_lock);
+    pthread_cond_destroy(&g->date_cond);
+    pthread_cond_destroy(&g->nap_cond);
+    for (int i = 0; i < WAIT_BUCKETS; i++) {
+        pthread_mutex_destroy(&g->waits[i].lock);
+        pthread_cond_destroy(&g->waits[i].cond);
+    }
+    mt_wipe(&g->seal_key, sizeof g->seal_key);
+    mt_wipe(&g->derive_key, sizeof g->derive_key);
+    free(g);
+}
+
+/* ---- tokens ---- */
+
+/* RUNID~MAC: nobody can make one up, and none has to be kept. */
+void mt_engine_token(struct mt_engine *g, const char *run_id, char out[96])
+{
+    uint8_t mac[32];
+    char text[64], hex[33];
+    int n = snprintf(text, sizeof text, "checkout|%s", run_id);
+    mt_hmac_sha256(g->derive_key.bytes, sizeof g->derive_key.bytes, text, (size_t)n, mac);
+    mt_hex_encode(mac, 16, hex);
+    mt_format(out, 96, "%s~%s", strncmp(run_id, "run_", 4) == 0 ? run_id + 4 : run_id, hex);
+}
+
+bool mt_engine_token_run(struct mt_engine *g, const char *token, char run_id[MT_ID_SIZE])
+{
+    char expected[96];
+    const char *mac = strchr(token, '~');
+    if (!mac || mac - token > MT_ID_SIZE - 6 || strlen(token) >= sizeof expected) return false;
+    mt_format(run_id, MT_ID_SIZE, "run_%.*s", (int)(mac - token), token);
+    mt_engine_token(g, run_id, expected);
+    return mt_equal_str(expected, token);
+}
+
+/* ---- generations ---- */
+
+int mt_engine_keep_generation(struct mt_engine *g, const char *id, const char *settings, const char *const *names,
+                              const char *const *texts, const size_t *lens, size_t count, struct mt_error *e)
+{
+    struct mt_error ignored;
+    char (*shas)[65] = mt_calloc(count ? count : 1, sizeof *shas);
+    const char **sha_list = mt_calloc(count ? count : 1, sizeof *sha_list);
+    json_t *files = json_object(), *set = mt_json_parse(settings ? settings : "{}", strlen(settings ? settings : "{}"), &ignored);
+    for (size_t i = 0; i < count; i++) {
+        mt_sha256_hex(texts[i], lens[i], shas[i]);
+        sha_list[i] = shas[i];
+        json_object_set_new(files, names[i], json_string(shas[i]));
+    }
+    json_t *manifest = json_pack("{s:o, s:o}", "files", files, "settings", set ? set : json_object());
+    char *text = mt_json_dump(manifest, NULL);
+    json_decref(manifest);
+    struct mt_op op = {.type = MT_OP_GENERATION,
+                       .generation = {.id = id, .manifest = text, .shas = sha_list, .texts = texts, .lens = lens,
+                                      .count = count, .at = g->o.clock->wall_ms(g->o.clock)}};
+    struct mt_batch batch = {.ops = &op, .count = 1};
+    int rc = mt_writer_submit(g->writer, &batch);
+    if (rc != 0) *e = batch.error;
+    free(text);
+    free(sha_list);
+    free(shas);
+    return rc;
+}
+
+/* ---- webhooks ---- */
+
+static const struct mt_provider *provider_named(const char *name)
+{
+    const struct mt_provider *const *all = mt_providers_all();
+    for (size_t i = 0; all[i]; i++)
+        if (strcmp(all[i]->name, name) == 0) return all[i];
+    return NULL;
+}
+
+static const struct mt_account *account_of(struct mt_engine *g, const struct mt_provider *provider)
+{
+    char full[96];
+    const struct mt_account *account = NULL;
+    struct mt_error e;
+    if (!g->o.providers || !provider->operations || !provider->operations[0].name) return NULL;
+    mt_format(full, sizeof full, "%s.%s", provider->name, provider->operations[0].name);
+    mt_operation_find(g->o.providers, full, &account, &e);
+    return account;
+}
+
+/* Stores the hints of one webhook, all or none. */
+static int keep_hints(struct mt_engine *g, struct mt_hint *hints, size_t count, const struct mt_request *req,
+                      struct mt_error *e)
+{
+    struct mt_op ops[4] = {0};
+    char *payloads[4] = {0};
+    for (size_t i = 0; i < count; i++) {
+        payloads[i] = mt_json_dump(hints[i].payload, NULL);
+        ops[i].type = MT_OP_EVENT;
+        ops[i].event.topic = hints[i].topic;
+        ops[i].event.key = hints[i].key;
+        ops[i].event.source = hints[i].source[0] ? hints[i].source : NULL;
+        ops[i].event.payload = payloads[i];
+        ops[i].event.raw = i == 0 ? req->body : NULL;
+        ops[i].event.raw_len = i == 0 ? req->body_len : 0;
+        ops[i].event.at = g->o.clock->wall_ms(g->o.clock);
+    }
+    struct mt_batch batch = {.ops = ops, .count = count};
+    int rc = count ? mt_writer_submit(g->writer, &batch) : 0;
+    if (rc != 0) *e = batch.error;
+    for (size_t i = 0; i < count; i++) {
+        if (rc == 0 && ops[i].result == MT_RES_DUPLICATE)
+            atomic_fetch_add_explicit(&g->webhook_duplicates, 1, memory_order_relaxed);
+        free(payloads[i]);
+    }
+    return rc;
+}
+
+void mt_engine_webhook(struct mt_engine *g, const char *name, bool secret_url, const struct mt_request *req,
+                       struct mt_response *resp)
+{
+    struct mt_hint hints[4] = {0};
+    size_t count = 0;
+    struct mt_error e = {0};
+    const struct mt_provider *provider = provider_named(name);
+    const struct mt_account *account = provider ? account_of(g, provider) : NULL;
+    if (!provider || !provider->webhook) {
+        mt_respond_problem(resp, 404, "not_found", "no provider named '%.40s' sends webhooks here", name);
+        return;
+    }
+    if (!account) {
+        mt_respond_problem(resp, 503, "unavailable", "%s is not configured", name);
+        return;
+    }
+    atomic_fetch_add_explicit(&g->webhooks, 1, memory_order_relaxed);
+    if (provider->webhook(account, req, secret_url, hints, &count, &e) != 0) {
+        mt_warn("a webhook was refused", "provider", name, "error", e.message);
+        mt_respond_error(resp, e.kind == MT_AUTHENTICATION ? 401 : 400, &e);
+    } else if (keep_hints(g, hints, count, req, &e) != 0) {
+        mt_respond_error(resp, 503, &e); /* it is sent again later */
+    } else {
+        resp->status = 200;
+        if (provider->webhook_answer && provider->webhook_answer[0])
+            mt_respond_json(resp, 200, provider->webhook_answer, strlen(provider->webhook_answer));
+        else
+            mt_respond_json(resp, 200, "{\"received\":true}", 17);
+    }
+    for (size_t i = 0; i < 4; i++) json_decref(hints[i].payload);
+}
+
+/* ---- sandbox ---- */
+
+static int wipe(struct mt_store *store, void *ctx, struct mt_error *e)
+{
+    (void)ctx;
+    return store->wipe(store, e);
+}
+
+int mt_engine_wipe(struct mt_engine *g, struct mt_error *e)
+{
+    pthread_mutex_lock(&g->dated_lock);
+    int rc = mt_writer_exclusive(g->writer, wipe, NULL, e);
+    pthread_mutex_unlock(&g->dated_lock);
+    return rc;
+}
