@@ -34,7 +34,9 @@ struct fake {
     const enum act *acts; /* one for each request; the last one repeats */
     size_t act_count;
     atomic_int requests, connections;
-    char last[8192]; /* the last request, head and body */
+    char reading[8192]; /* the server thread's own */
+    pthread_mutex_t lock;
+    char last[8192]; /* the last request, head and body; guarded */
     atomic_bool stop;
 };
 
@@ -46,20 +48,23 @@ static bool fake_read(struct fake *f, int fd) {
         struct pollfd p = {.fd = fd, .events = POLLIN};
         while (poll(&p, 1, 20) == 0)
             if (atomic_load(&f->stop)) return false;
-        ssize_t n = recv(fd, f->last + used, sizeof(f->last) - used - 1, 0);
+        ssize_t n = recv(fd, f->reading + used, sizeof(f->reading) - used - 1, 0);
         if (n <= 0) return false;
         used += (size_t)n;
-        f->last[used] = '\0';
-        end = strstr(f->last, "\r\n\r\n");
+        f->reading[used] = '\0';
+        end = strstr(f->reading, "\r\n\r\n");
     }
-    const char *cl = strcasestr(f->last, "\r\nContent-Length:");
-    size_t want = (size_t)(end + 4 - f->last) + (cl == NULL ? 0 : strtoul(cl + 17, NULL, 10));
+    const char *cl = strcasestr(f->reading, "\r\nContent-Length:");
+    size_t want = (size_t)(end + 4 - f->reading) + (cl == NULL ? 0 : strtoul(cl + 17, NULL, 10));
     while (used < want) {
-        ssize_t n = recv(fd, f->last + used, sizeof(f->last) - used - 1, 0);
+        ssize_t n = recv(fd, f->reading + used, sizeof(f->reading) - used - 1, 0);
         if (n <= 0) return false;
         used += (size_t)n;
-        f->last[used] = '\0';
+        f->reading[used] = '\0';
     }
+    pthread_mutex_lock(&f->lock);
+    memcpy(f->last, f->reading, used + 1);
+    pthread_mutex_unlock(&f->lock);
     return true;
 }
 
@@ -123,6 +128,7 @@ static void fake_start(struct fake *f, const enum act *acts, size_t n) {
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof(a);
     memset(f, 0, sizeof(*f));
+    pthread_mutex_init(&f->lock, NULL);
     f->acts = acts;
     f->act_count = n;
     f->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -232,8 +238,10 @@ static void methods_do_not_stick_to_the_handle(void **state) {
         char line[64];
         expect_ok(methods[i][0], f.port, methods[i][1]);
         snprintf(line, sizeof(line), "%s /x HTTP/1.1\r\n", methods[i][0]);
+        pthread_mutex_lock(&f.lock);
         assert_memory_equal(f.last, line, strlen(line));
         bool body = strstr(f.last, "\r\n\r\nb") != NULL;
+        pthread_mutex_unlock(&f.lock);
         assert_int_equal(body, methods[i][1] != NULL);
     }
     assert_int_equal(atomic_load(&f.connections), 1); /* and all went over one connection */
