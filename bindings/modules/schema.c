@@ -1,0 +1,605 @@
+/* Input schemas: checking a schema when its flow is defined, and an input against it when a run starts. Invariant: a schema
+ * that mt_schema_valid accepted makes mt_schema_check fail for the input's sake only. Pure; any thread. */
+#include "bindings/modules/schema.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/text.h"
+#include "money/money.h"
+#include <inttypes.h>
+#include <math.h>
+#include <regex.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    DEPTH_MAX = 16,
+    FIELDS_MAX = 128,
+    PROBLEMS_MAX = 5,
+    STRING_MAX = 10000, /* bytes, unless the schema says otherwise */
+    ITEMS_MAX = 1000,   /* of a list, unless the schema says otherwise */
+    EMAIL_MAX = 254,
+    URL_MAX = 2048,
+    PATTERN_MAX = 500,
+};
+
+enum type {
+    T_STRING,
+    T_INTEGER,
+    T_NUMBER,
+    T_BOOLEAN,
+    T_MONEY,
+    T_EMAIL,
+    T_URL,
+    T_DATE,
+    T_TIME,
+    T_OBJECT,
+    T_ARRAY,
+    T_ANY,
+    T_WORDS, /* "url|iframe" or values = {...} */
+    T_COUNT
+};
+
+static const char *const type_names[] = {"string", "integer", "number", "boolean", "money", "email",
+                                         "url",    "date",    "time",   "object",  "array", "any"};
+_Static_assert(sizeof(type_names) / sizeof(type_names[0]) == T_WORDS, "a name for each type");
+
+/* What is wanted, in the words of an error. */
+static const char *const wanted[] = {
+    "a string", "an integer", "a number", "true or false", "money such as \"80.00 USD\"", "an e-mail address",
+    "an http or https URL", "a date such as \"2027-01-31\"", "an instant such as \"2027-01-31T09:00:00Z\"",
+    "an object", "a list", "any value", "one of"};
+_Static_assert(sizeof(wanted) / sizeof(wanted[0]) == T_COUNT, "words for each type");
+
+/* One place of a schema, read. Pointers are into the schema. */
+struct rule {
+    enum type type;
+    bool optional;
+    const char *words; /* WORDS: "url|iframe", or NULL and `values` */
+    size_t words_len;
+    const json_t *values; /* array of strings, or NULL */
+    const json_t *fields; /* OBJECT: name -> schema; NULL: any */
+    const json_t *items;  /* ARRAY: the schema of each; NULL: any */
+    const json_t *min, *max;
+    const char *pattern;
+};
+
+/* ---- reading a schema ---- */
+
+static bool type_named(const char *s, size_t len, enum type *out) {
+    for (size_t i = 0; i < T_WORDS; i++) {
+        if (strlen(type_names[i]) == len && memcmp(type_names[i], s, len) == 0) {
+            *out = (enum type)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* "string", "money?", "url|iframe?" */
+static int read_word(const char *text, struct rule *r, const char *path, struct mt_error *e) {
+    size_t len = strlen(text);
+    if (len > 0 && text[len - 1] == '?') {
+        r->optional = true;
+        len--;
+    }
+    if (memchr(text, '|', len) != NULL) {
+        if (text[0] == '|' || text[len - 1] == '|' || memmem(text, len, "||", 2) != NULL)
+            return mt_fail(e, MT_INVALID_REQUEST, "schema of %s: \"%s\" has an empty word", path, text);
+        r->type = T_WORDS;
+        r->words = text;
+        r->words_len = len;
+        return 0;
+    }
+    if (type_named(text, len, &r->type)) return 0;
+    char name[64];
+    mt_format(name, sizeof(name), "%.*s", (int)len, text);
+    const char *near = mt_nearest(name, type_names, T_WORDS);
+    if (near != NULL)
+        return mt_fail(e, MT_INVALID_REQUEST, "schema of %s: unknown type \"%s\"; did you mean \"%s\"?", path, name, near);
+    return mt_fail(e, MT_INVALID_REQUEST,
+                   "schema of %s: unknown type \"%s\"; there are string, integer, number, boolean, money, email, url, date, "
+                   "time, object, array, any, and words such as \"url|iframe\"",
+                   path, name);
+}
+
+/* A table is a type with limits when its `type` is a string and everything else in it is a limit; otherwise the fields of
+ * an object. (A field of that name is written { type = "object", fields = { type = "string" } }.) */
+static const char *const limit_names[] = {"type", "min", "max", "pattern", "values", "items", "fields", "optional", "doc"};
+enum { LIMIT_NAMES = sizeof(limit_names) / sizeof(limit_names[0]) };
+
+static bool is_limited(const json_t *schema) {
+    if (!json_is_string(json_object_get(schema, "type"))) return false;
+    const char *key;
+    json_t *member;
+    json_object_foreach((json_t *)(uintptr_t)schema, key, member) {
+        bool known = false;
+        for (size_t i = 0; i < LIMIT_NAMES; i++) known = known || strcmp(limit_names[i], key) == 0;
+        if (!known) return false;
+    }
+    return true;
+}
+
+static int read_limited(const json_t *schema, struct rule *r, const char *path, struct mt_error *e) {
+    if (read_word(json_string_value(json_object_get(schema, "type")), r, path, e) != 0) return -1;
+    r->min = json_object_get(schema, "min");
+    r->max = json_object_get(schema, "max");
+    r->pattern = json_string_value(json_object_get(schema, "pattern"));
+    r->items = json_object_get(schema, "items");
+    r->fields = json_object_get(schema, "fields");
+    r->values = json_object_get(schema, "values");
+    if (json_is_true(json_object_get(schema, "optional"))) r->optional = true;
+    if (r->values != NULL) {
+        if (r->type != T_STRING) return mt_fail(e, MT_INVALID_REQUEST, "schema of %s: values are for strings", path);
+        r->type = T_WORDS;
+    }
+    return 0;
+}
+
+static int read_rule(const json_t *schema, struct rule *r, const char *path, struct mt_error *e) {
+    memset(r, 0, sizeof(*r));
+    switch (json_typeof(schema)) {
+    case JSON_STRING:
+        return read_word(json_string_value(schema), r, path, e);
+    case JSON_ARRAY:
+        r->type = T_ARRAY;
+        if (json_array_size(schema) > 1)
+            return mt_fail(e, MT_INVALID_REQUEST, "schema of %s: a list has one schema for all its items", path);
+        r->items = json_array_get(schema, 0);
+        return 0;
+    case JSON_OBJECT:
+        if (is_limited(schema)) return read_limited(schema, r, path, e);
+        r->type = T_OBJECT;
+        r->fields = schema;
+        return 0;
+    default:
+        return mt_fail(e, MT_INVALID_REQUEST, "schema of %s: wanted a type such as \"string\", or a table", path);
+    }
+}
+
+static void join_path(char out[160], const char *path, const char *name) {
+    if (path[0] == '\0')
+        mt_format(out, 160, "%s", name);
+    else
+        mt_format(out, 160, "%s.%s", path, name);
+}
+
+static const char *shown(const char *path) { return path[0] != '\0' ? path : "the input"; }
+
+static int check_limits(const struct rule *r, const char *path, struct mt_error *e) {
+    const json_t *bounds[] = {r->min, r->max};
+    for (size_t i = 0; i < 2; i++) {
+        if (bounds[i] == NULL) continue;
+        if (!json_is_integer(bounds[i]) && !(r->type == T_NUMBER && json_is_real(bounds[i])))
+            return mt_fail(e, MT_INVALID_REQUEST, "schema of %s: min and max must be integers", shown(path));
+    }
+    if (r->pattern != NULL) {
+        if (r->type != T_STRING)
+            return mt_fail(e, MT_INVALID_REQUEST, "schema of %s: pattern is for strings", shown(path));
+        regex_t compiled;
+        if (strlen(r->pattern) > PATTERN_MAX || regcomp(&compiled, r->pattern, REG_EXTENDED | REG_NOSUB) != 0)
+            return mt_fail(e, MT_INVALID_REQUEST,
+                           "schema of %s: \"%s\" is not an extended regular expression (POSIX) of at most %d bytes",
+                           shown(path), r->pattern, (int)PATTERN_MAX);
+        regfree(&compiled);
+    }
+    if (r->values == NULL) return 0;
+    size_t n = json_array_size(r->values);
+    for (size_t i = 0; i < n; i++)
+        if (!json_is_string(json_array_get(r->values, i))) n = 0;
+    if (n == 0) return mt_fail(e, MT_INVALID_REQUEST, "schema of %s: values must be a list of strings", shown(path));
+    return 0;
+}
+
+static int valid_at(const json_t *schema, const char *path, int depth, struct mt_error *e) {
+    struct rule r;
+    if (depth > DEPTH_MAX)
+        return mt_fail(e, MT_LIMIT, "schema of %s: nested more than %d deep", shown(path), (int)DEPTH_MAX);
+    if (read_rule(schema, &r, shown(path), e) != 0 || check_limits(&r, path, e) != 0) return -1;
+    char inner[160];
+    if (r.items != NULL) {
+        mt_format(inner, sizeof(inner), "%s[]", path);
+        return valid_at(r.items, inner, depth + 1, e);
+    }
+    if (r.fields == NULL) return 0;
+    if (!json_is_object(r.fields))
+        return mt_fail(e, MT_INVALID_REQUEST, "schema of %s: fields must be a table of names", shown(path));
+    if (json_object_size(r.fields) > FIELDS_MAX)
+        return mt_fail(e, MT_LIMIT, "schema of %s: more than %d fields", shown(path), (int)FIELDS_MAX);
+    const char *key;
+    json_t *member;
+    json_object_foreach((json_t *)(uintptr_t)r.fields, key, member) {
+        join_path(inner, path, key);
+        if (valid_at(member, inner, depth + 1, e) != 0) return -1;
+    }
+    return 0;
+}
+
+int mt_schema_valid(const json_t *schema, struct mt_error *e) {
+    struct rule r;
+    if (valid_at(schema, "", 0, e) != 0) return -1;
+    if (read_rule(schema, &r, "the input", e) != 0) return -1;
+    if (r.type == T_OBJECT) return 0;
+    return mt_fail(e, MT_INVALID_REQUEST, "the input of a flow is an object: { amount = \"money\", ... }");
+}
+
+/* ---- checking an input ---- */
+
+struct check {
+    char text[560]; /* room for the sentence around it in an error's message */
+    size_t used;
+    int problems;
+};
+
+static void problem(struct check *c, const char *path, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void problem(struct check *c, const char *path, const char *format, ...) {
+    char line[240];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(line, sizeof(line), format, args);
+    va_end(args);
+    if (++c->problems > PROBLEMS_MAX || c->used + 1 >= sizeof(c->text)) return;
+    char whole[420], fitting[sizeof(c->text)];
+    mt_format(whole, sizeof(whole), "%s%s: %s", c->used > 0 ? "; " : "", shown(path), line);
+    mt_copy(fitting, sizeof(c->text) - c->used, whole); /* never splits a character */
+    memcpy(c->text + c->used, fitting, strlen(fitting) + 1);
+    c->used += strlen(fitting);
+}
+
+/* "string", "integer 80", "list": never the text itself, which may be a secret. */
+static const char *found(const json_t *value, char out[64]) {
+    switch (json_typeof(value)) {
+    case JSON_OBJECT:
+        return "an object";
+    case JSON_ARRAY:
+        return "a list";
+    case JSON_STRING:
+        mt_format(out, 64, "a string of %zu bytes", json_string_length(value));
+        return out;
+    case JSON_INTEGER:
+        mt_format(out, 64, "the integer %" JSON_INTEGER_FORMAT, json_integer_value(value));
+        return out;
+    case JSON_REAL:
+        mt_format(out, 64, "the number %g", json_real_value(value));
+        return out;
+    case JSON_TRUE:
+        return "true";
+    case JSON_FALSE:
+        return "false";
+    default:
+        return "null";
+    }
+}
+
+static json_t *check_at(const struct rule *r, const json_t *value, const char *path, int depth, struct check *c);
+
+static json_t *copy(const json_t *value) { return json_incref((json_t *)(uintptr_t)value); }
+
+static json_t *mismatch(const struct rule *r, const json_t *value, const char *path, struct check *c) {
+    char text[64];
+    problem(c, path, "wanted %s, found %s", wanted[r->type], found(value, text));
+    return NULL;
+}
+
+static bool email_ok(const char *s, size_t len) {
+    const char *at = memchr(s, '@', len);
+    if (at == NULL || at == s || len > EMAIL_MAX || strchr(at + 1, '@') != NULL) return false;
+    const char *dot = strchr(at + 1, '.');
+    if (dot == NULL || dot == at + 1 || s[len - 1] == '.') return false;
+    for (size_t i = 0; i < len; i++)
+        if ((unsigned char)s[i] <= ' ' || s[i] == 0x7f || strchr("<>()[],;:\\\"", s[i]) != NULL) return false;
+    return true;
+}
+
+static bool url_ok(const char *s, size_t len) {
+    size_t scheme = strncmp(s, "https://", 8) == 0 ? 8 : strncmp(s, "http://", 7) == 0 ? 7 : 0;
+    if (scheme == 0 || len > URL_MAX || s[scheme] == '\0' || s[scheme] == '/' || s[scheme] == ':') return false;
+    for (size_t i = 0; i < len; i++)
+        if ((unsigned char)s[i] <= ' ' || s[i] == 0x7f || s[i] == '"' || s[i] == '<' || s[i] == '>' || s[i] == '\\')
+            return false;
+    return memchr(s + scheme, '@', strcspn(s + scheme, "/?#")) == NULL; /* no credentials in URLs */
+}
+
+static bool date_ok(const char *s) {
+    static const int days[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    if (strlen(s) != 10 || s[4] != '-' || s[7] != '-') return false;
+    for (size_t i = 0; i < 10; i++)
+        if (i != 4 && i != 7 && (s[i] < '0' || s[i] > '9')) return false;
+    int y = atoi(s), m = atoi(s + 5), d = atoi(s + 8);
+    if (y < 1 || m < 1 || m > 12 || d < 1 || d > days[m - 1]) return false;
+    bool leap = (y % 4 == 0 && y % 100 != 0) || y % 400 == 0;
+    return m != 2 || d < 29 || leap;
+}
+
+static bool bounds_ok(const struct rule *r, int64_t n, const char *unit, const char *path, struct check *c) {
+    if (r->min != NULL && n < json_integer_value(r->min)) {
+        problem(c, path, "has %" PRId64 "%s; at least %" JSON_INTEGER_FORMAT, n, unit, json_integer_value(r->min));
+        return false;
+    }
+    if (r->max != NULL && n > json_integer_value(r->max)) {
+        problem(c, path, "has %" PRId64 "%s; at most %" JSON_INTEGER_FORMAT, n, unit, json_integer_value(r->max));
+        return false;
+    }
+    return true;
+}
+
+/* The whole string must match, whatever anchors the pattern has. */
+static bool pattern_ok(const char *pattern, const char *s, size_t len) {
+    regex_t compiled;
+    regmatch_t match;
+    if (regcomp(&compiled, pattern, REG_EXTENDED) != 0) return false;
+    bool ok = regexec(&compiled, s, 1, &match, 0) == 0 && match.rm_so == 0 && match.rm_eo == (regoff_t)len;
+    regfree(&compiled);
+    return ok;
+}
+
+static json_t *check_string(const struct rule *r, const json_t *value, const char *path, struct check *c) {
+    if (!json_is_string(value)) return mismatch(r, value, path, c);
+    const char *s = json_string_value(value);
+    size_t len = json_string_length(value);
+    int64_t at;
+    bool ok = true;
+    switch (r->type) {
+    case T_EMAIL:
+        ok = email_ok(s, len);
+        break;
+    case T_URL:
+        ok = url_ok(s, len);
+        break;
+    case T_DATE:
+        ok = date_ok(s);
+        break;
+    case T_TIME:
+        ok = mt_time_parse(s, &at);
+        break;
+    default:
+        if (r->max == NULL && len > STRING_MAX) {
+            problem(c, path, "has %zu bytes; at most %d", len, (int)STRING_MAX);
+            return NULL;
+        }
+        if (!bounds_ok(r, (int64_t)len, " bytes", path, c)) return NULL;
+        if (r->pattern != NULL && !pattern_ok(r->pattern, s, len)) {
+            problem(c, path, "does not match %s", r->pattern);
+            return NULL;
+        }
+        return copy(value);
+    }
+    return ok ? copy(value) : mismatch(r, value, path, c);
+}
+
+static json_t *check_words(const struct rule *r, const json_t *value, const char *path, struct check *c) {
+    char list[160];
+    size_t used = 0;
+    const char *s = json_string_value(value);
+    list[0] = '\0';
+    const char *word = r->words;
+    for (size_t i = 0;; i++) {
+        size_t n;
+        if (r->values != NULL) {
+            word = json_string_value(json_array_get(r->values, i));
+            if (word == NULL) break;
+            n = strlen(word);
+        } else {
+            if (word >= r->words + r->words_len) break;
+            const char *bar = memchr(word, '|', (size_t)(r->words + r->words_len - word));
+            n = bar != NULL ? (size_t)(bar - word) : (size_t)(r->words + r->words_len - word);
+        }
+        if (s != NULL && strlen(s) == n && memcmp(s, word, n) == 0) return copy(value);
+        mt_format(list + used, sizeof(list) - used, "%s\"%.*s\"", used > 0 ? ", " : "", (int)n, word);
+        used = strlen(list);
+        word += n + 1;
+    }
+    char text[64], given[48] = "";
+    if (s != NULL && mt_format(given, sizeof(given), "\"%s\"", s) && json_string_length(value) < 40)
+        problem(c, path, "wanted one of %s, found %s", list, given);
+    else
+        problem(c, path, "wanted one of %s, found %s", list, found(value, text));
+    return NULL;
+}
+
+static json_t *check_number(const struct rule *r, const json_t *value, const char *path, struct check *c) {
+    if (r->type == T_INTEGER) {
+        int64_t n;
+        if (json_is_integer(value))
+            n = json_integer_value(value);
+        else if (json_is_real(value) && json_real_value(value) == floor(json_real_value(value)) &&
+                 fabs(json_real_value(value)) < 9007199254740992.0)
+            n = (int64_t)json_real_value(value); /* 1.0 from a language that has no integers */
+        else
+            return mismatch(r, value, path, c);
+        bool low = r->min != NULL && n < json_integer_value(r->min);
+        bool high = r->max != NULL && n > json_integer_value(r->max);
+        if (!low && !high) return json_integer(n);
+        problem(c, path, "is %" PRId64 "; %s %" JSON_INTEGER_FORMAT, n, low ? "at least" : "at most",
+                json_integer_value(low ? r->min : r->max));
+        return NULL;
+    }
+    if (!json_is_number(value)) return mismatch(r, value, path, c);
+    double d = json_number_value(value);
+    bool low = r->min != NULL && d < json_number_value(r->min);
+    if (!low && !(r->max != NULL && d > json_number_value(r->max))) return copy(value);
+    problem(c, path, "is %g; %s %g", d, low ? "at least" : "at most", json_number_value(low ? r->min : r->max));
+    return NULL;
+}
+
+/* "80.00 USD", {"amount":8000,"currency":"USD"} or {"$money":...}; not negative unless `min` allows it. */
+static json_t *check_money(const struct rule *r, const json_t *value, const char *path, struct check *c) {
+    struct mt_money m;
+    struct mt_error e;
+    const json_t *tagged = json_object_size(value) == 1 ? json_object_get(value, "$money") : NULL;
+    if (!json_is_string(value) && !json_is_object(value)) return mismatch(r, value, path, c);
+    if (mt_money_from_json(tagged != NULL ? tagged : value, &m, &e) != 0) {
+        problem(c, path, "wanted %s: %s", wanted[T_MONEY], e.message);
+        return NULL;
+    }
+    int64_t min = r->min != NULL ? json_integer_value(r->min) : 0;
+    bool low = m.minor < min;
+    if (low || (r->max != NULL && m.minor > json_integer_value(r->max))) {
+        struct mt_money bound = m;
+        char text[MT_MONEY_TEXT], limit[MT_MONEY_TEXT];
+        bound.minor = low ? min : json_integer_value(r->max);
+        mt_money_format(&m, text);
+        mt_money_format(&bound, limit);
+        problem(c, path, "is %s; at %s %s", text, low ? "least" : "most", limit);
+        return NULL;
+    }
+    char text[MT_MONEY_TEXT];
+    mt_money_format(&m, text);
+    return json_pack("{s:s}", "$money", text);
+}
+
+/* Values without a schema may come from scripts, tagged, or from outside, with any key. A key that begins with one "$" and is no
+ * tag can only have come from outside: it is written as values write it. */
+static json_t *check_any(const json_t *value, const char *path, struct check *c) {
+    if (json_is_array(value)) {
+        json_t *out = json_array();
+        for (size_t i = 0; i < json_array_size(value); i++)
+            json_array_append_new(out, check_any(json_array_get(value, i), path, c));
+        return out;
+    }
+    if (!json_is_object(value)) return copy(value);
+    json_t *out = json_object();
+    const char *key;
+    json_t *member;
+    json_object_foreach((json_t *)(uintptr_t)value, key, member) {
+        bool tag = json_object_size(value) == 1 && (strcmp(key, "$money") == 0 || strcmp(key, "$error") == 0 ||
+                                                    strcmp(key, "$bytes") == 0 || strcmp(key, "$float") == 0);
+        struct mt_money m;
+        struct mt_error e;
+        if (tag && key[1] == 'm' && mt_money_from_json(member, &m, &e) != 0)
+            problem(c, path, "{\"$money\"}: %s", e.message);
+        else if (tag && key[1] == 'e' && !json_is_object(member))
+            problem(c, path, "{\"$error\"} wants an object");
+        else if (tag && (key[1] == 'b' || key[1] == 'f') && !json_is_string(member))
+            problem(c, path, "{\"%s\"} wants a string", key);
+        char escaped[256];
+        bool reserved = key[0] == '$' && key[1] != '$' && !tag;
+        if (reserved && !mt_format(escaped, sizeof(escaped), "$%s", key)) {
+            problem(c, path, "a key that begins with \"$\" has more than %d bytes", (int)sizeof(escaped));
+            continue;
+        }
+        json_object_set_new(out, reserved ? escaped : key, check_any(member, path, c));
+    }
+    return out;
+}
+
+static json_t *check_array(const struct rule *r, const json_t *value, const char *path, int depth, struct check *c) {
+    bool empty_object = json_is_object(value) && json_object_size(value) == 0; /* Lua's {} */
+    if (!json_is_array(value) && !empty_object) return mismatch(r, value, path, c);
+    size_t n = json_array_size(value);
+    if (r->max == NULL && n > ITEMS_MAX) {
+        problem(c, path, "has %zu items; at most %d", n, (int)ITEMS_MAX);
+        return NULL;
+    }
+    if (!bounds_ok(r, (int64_t)n, " items", path, c)) return NULL;
+    struct rule item = {.type = T_ANY};
+    struct mt_error e;
+    if (r->items != NULL && read_rule(r->items, &item, path, &e) != 0) {
+        problem(c, path, "%s", e.message);
+        return NULL;
+    }
+    json_t *out = json_array();
+    for (size_t i = 0; i < n; i++) {
+        char inner[160];
+        mt_format(inner, sizeof(inner), "%s[%zu]", path, i + 1);
+        json_t *checked = check_at(&item, json_array_get(value, i), inner, depth + 1, c);
+        json_array_append_new(out, checked != NULL ? checked : json_null());
+    }
+    return out;
+}
+
+static void unknown_fields(const json_t *fields, const json_t *value, const char *path, struct check *c) {
+    const char *names[FIELDS_MAX], *key;
+    size_t n = 0;
+    json_t *member;
+    json_object_foreach((json_t *)(uintptr_t)fields, key, member) if (n < FIELDS_MAX) names[n++] = key;
+    json_object_foreach((json_t *)(uintptr_t)value, key, member) {
+        if (json_object_get(fields, key) != NULL) continue;
+        char inner[160];
+        join_path(inner, path, key);
+        const char *near = mt_nearest(key, names, n);
+        if (near != NULL)
+            problem(c, inner, "unknown field; did you mean \"%s\"?", near);
+        else
+            problem(c, inner, "unknown field");
+    }
+}
+
+static json_t *check_object(const struct rule *r, const json_t *value, const char *path, int depth, struct check *c) {
+    bool empty_array = json_is_array(value) && json_array_size(value) == 0; /* a client's empty table */
+    if (!json_is_object(value) && !empty_array) return mismatch(r, value, path, c);
+    if (r->fields == NULL) return empty_array ? json_object() : check_any(value, path, c);
+    json_t *out = json_object();
+    const char *key;
+    json_t *schema;
+    json_object_foreach((json_t *)(uintptr_t)r->fields, key, schema) {
+        struct rule field;
+        struct mt_error e;
+        char inner[160];
+        join_path(inner, path, key);
+        if (read_rule(schema, &field, inner, &e) != 0) {
+            problem(c, inner, "%s", e.message);
+            continue;
+        }
+        const json_t *member = json_object_get(value, key);
+        if (member == NULL || json_is_null(member)) { /* null is how other languages leave something out */
+            if (!field.optional) problem(c, inner, "is missing; wanted %s", field.type == T_WORDS ? "a word" : wanted[field.type]);
+            continue;
+        }
+        json_t *checked = check_at(&field, member, inner, depth + 1, c);
+        if (checked != NULL) json_object_set_new(out, key, checked);
+    }
+    unknown_fields(r->fields, value, path, c);
+    return out;
+}
+
+static json_t *check_at(const struct rule *r, const json_t *value, const char *path, int depth, struct check *c) {
+    if (depth > DEPTH_MAX + 1) {
+        problem(c, path, "nested more than %d deep", (int)DEPTH_MAX);
+        return NULL;
+    }
+    switch (r->type) {
+    case T_STRING:
+    case T_EMAIL:
+    case T_URL:
+    case T_DATE:
+    case T_TIME:
+        return check_string(r, value, path, c);
+    case T_WORDS:
+        return check_words(r, value, path, c);
+    case T_INTEGER:
+    case T_NUMBER:
+        return check_number(r, value, path, c);
+    case T_BOOLEAN:
+        return json_is_boolean(value) ? copy(value) : mismatch(r, value, path, c);
+    case T_MONEY:
+        return check_money(r, value, path, c);
+    case T_OBJECT:
+        return check_object(r, value, path, depth, c);
+    case T_ARRAY:
+        return check_array(r, value, path, depth, c);
+    case T_ANY:
+    case T_COUNT:
+        break;
+    }
+    return check_any(value, path, c);
+}
+
+int mt_schema_check(const json_t *schema, const json_t *input, json_t **normal, struct mt_error *e) {
+    struct rule r = {.type = T_OBJECT};
+    struct check c = {.used = 0};
+    *normal = NULL;
+    if (schema != NULL && read_rule(schema, &r, "the input", e) != 0) return -1;
+    json_t *checked = check_at(&r, input, "", 0, &c);
+    if (c.problems == 0 && checked != NULL) {
+        *normal = checked;
+        return 0;
+    }
+    json_decref(checked);
+    if (c.problems > PROBLEMS_MAX)
+        return mt_fail(e, MT_INVALID_REQUEST, "%s; and %d more", c.text, c.problems - PROBLEMS_MAX);
+    return mt_fail(e, MT_INVALID_REQUEST, "%s", c.text);
+}
