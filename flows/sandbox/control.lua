@@ -10,7 +10,9 @@ local provider = require "lib.provider"
 local web = require "mintage.web"
 local webhooks = require "lib.webhooks"
 
-local titles = { [400] = "Bad Request", [404] = "Not Found", [409] = "Conflict", [422] = "Unprocessable Content" }
+local titles = {
+  [400] = "Bad Request", [404] = "Not Found", [409] = "Conflict", [422] = "Unprocessable Content",
+}
 
 local function problem(status, detail)
   return {
@@ -123,7 +125,9 @@ posted("post", "/balance", function(body)
     if emulated.balance then having[name] = true end
   end
   local emulated = having[body.provider] and provider.all[body.provider]
-  if not emulated then return problem(422, "provider must be one that keeps a balance; there are: " .. names(having)) end
+  if not emulated then
+    return problem(422, "provider must be one that keeps a balance; there are: " .. names(having))
+  end
   local wrong = emulated.balance(body)
   if wrong then return problem(422, wrong) end
   return { status = 204 }

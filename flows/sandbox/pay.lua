@@ -27,11 +27,17 @@ local function error_message(text) return { event = "error", type = "error", mes
 local function event_of(state, view)
   local intent = view.intent
   if view.failure == "authentication_abandoned" then return nil end
-  if view.failure then return message("payment.failed", "failed", cards.messages[view.failure], intent) end
-  if view.errors then return error_message(texts.en[select(2, next(view.errors))]:gsub(" {digits}", "")) end
-  if state == "ready" then return message("payment.started", nil, "Checkout opened.", intent) end
-  if state == "succeeded" then return message("payment.success", "succeeded", "Payment successful.", intent) end
-  if state == "cancelled" then return message("payment.canceled", "canceled", "Payment cancelled.", intent) end
+  if view.failure then
+    return message("payment.failed", "failed", cards.messages[view.failure], intent)
+  elseif view.errors then
+    return error_message(texts.en.invalid_heading .. ".")
+  elseif state == "ready" then
+    return message("payment.started", nil, "Checkout opened.", intent)
+  elseif state == "succeeded" then
+    return message("payment.success", "succeeded", "Payment successful.", intent)
+  elseif state == "cancelled" then
+    return message("payment.canceled", "canceled", "Payment cancelled.", intent)
+  end
   if state ~= "challenge" then return error_message(texts.en[state .. "_heading"]) end
 end
 
@@ -80,7 +86,8 @@ end
 local function number_error(text)
   local digits = text:gsub("[%s-]", "")
   if digits == "" then return "number_missing" end
-  if not digits:find "^%d+$" or #digits < 12 or #digits > 19 or not cards.luhn(digits) then return "number_invalid" end
+  local plausible = digits:find "^%d+$" and #digits >= 12 and #digits <= 19
+  if not plausible or not cards.luhn(digits) then return "number_invalid" end
   if not cards.find(digits) then return "not_a_test_card" end
 end
 

@@ -141,8 +141,9 @@ local function card_list(c)
       spaced = cards.spaced(number), use = c.say "use", what = cards.describe(cards.find(number)),
     })
   end
-  return '<details class="cards"><summary>' .. escape(c.say "test_cards") .. "</summary><ul>" .. table.concat(rows)
-    .. "</ul></details>"
+  return fill('<details class="cards"><summary>{{heading}}</summary><ul>{{{rows}}}</ul></details>', {
+    heading = c.say "test_cards", rows = table.concat(rows),
+  })
 end
 
 local field_order = { "card_number", "card_expiry", "card_cvc", "card_name" }
@@ -235,8 +236,15 @@ function states.challenge(c, view)
   }
 end
 
+local function way_back(c, url)
+  return fill('<p class="quiet">{{returning}}</p><p><a class="button" href="{{url}}">{{where}}</a></p>', {
+    returning = c.say("returning", { host = host(url) }),
+    url = url,
+    where = c.say("go_back", { host = host(url) }),
+  })
+end
+
 local function ended(c, name, mark, back)
-  local where = back and c.say("go_back", { host = host(back) })
   return {
     title = c.say(name .. "_title"),
     back = back,
@@ -248,9 +256,7 @@ local function ended(c, name, mark, back)
       mark = mark,
       heading = c.say(name .. "_heading"),
       says = c.say(name .. "_says"),
-      more = back and fill('<p class="quiet">{{returning}}</p><p><a class="button" href="{{back}}">{{where}}</a></p>', {
-        returning = c.say("returning", { host = host(back) }), back = back, where = where,
-      }) or "",
+      more = back and way_back(c, back) or "",
     }),
   }
 end
@@ -283,7 +289,7 @@ end
 -- ---- the frame ----
 
 local script_texts = {
-  "number_missing", "number_invalid", "expiry_missing", "expiry_invalid", "expiry_past", "cvc_missing", "cvc_invalid",
+  "number_missing", "number_invalid", "expiry_missing", "expiry_invalid", "cvc_missing", "cvc_invalid",
   "name_missing", "invalid_heading", "error_heading", "network", "processing", "error_prefix",
 }
 
@@ -310,7 +316,8 @@ local frame = [[
 <p class="test"><strong>TEST</strong> {{test}}</p>
 <div class="page{{alone}}">
 {{{order}}}
-<main id="main" data-state="{{state}}" data-title="{{title}}" data-event="{{event}}" data-target="{{target}}" data-back="{{back}}">
+<main id="main" data-state="{{state}}" data-title="{{title}}" data-event="{{event}}" data-target="{{target}}"
+ data-back="{{back}}">
 {{{body}}}
 </main>
 </div>
@@ -323,7 +330,7 @@ local frame = [[
 local function language_links(c, view)
   local links = {}
   for i, language in ipairs(texts.languages) do
-    links[i] = fill('<a href="{{path}}?locale={{language}}" lang="{{language}}" hreflang="{{language}}"{{{now}}}>{{name}}</a>', {
+    links[i] = fill('<a href="{{path}}?locale={{language}}" lang="{{language}}"{{{now}}}>{{name}}</a>', {
       path = view.path, language = language, name = texts[language].language,
       now = language == c.language and ' aria-current="true"' or "",
     })
@@ -339,7 +346,7 @@ function page.render(view)
   local title = (shown.error and c.say "error_prefix" or "") .. shown.title .. " · TEST"
   local refresh = ""
   if shown.back then
-    refresh = fill('<noscript><meta http-equiv="refresh" content="3;url={{back}}"></noscript>\n', { back = shown.back })
+    refresh = fill('<noscript><meta http-equiv="refresh" content="3;url={{back}}"></noscript>\n', shown)
   end
   return fill(frame, {
     language = c.language,

@@ -103,7 +103,7 @@ function faults.arm(given)
   local times = math.tointeger(given.times == nil and 1 or given.times)
   if not times or times < 1 or times > 1000000 then return nil, "times must be an integer from 1" end
   return shown(armed:insert {
-    id = "flt_" .. crypto.uuid(),
+    id = "flt_" .. crypto.token(12),
     match = match,
     fault = given.fault,
     for_event = faults.kinds[name].event or false,

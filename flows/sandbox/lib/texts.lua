@@ -39,8 +39,8 @@ texts.en = {
   invalid_heading = "Please check the form",
   challenge_title = "Confirm the payment",
   challenge_heading = "Confirm that it is you",
-  challenge_says = "3-D Secure test page of the card's bank. {merchant} asks for {amount} from the card ending in "
-    .. "{last4}.",
+  challenge_says = "3-D Secure test page of the card's bank. {merchant} asks for {amount} from the card "
+    .. "ending in {last4}.",
   complete = "Confirm the payment",
   fail = "Fail the check",
   abandon = "Abandon and go back to the card form",

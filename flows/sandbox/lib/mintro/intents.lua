@@ -6,6 +6,7 @@ local clock = require "lib.clock"
 local crypto = require "mintage.crypto"
 local decimal = require "lib.decimal"
 local events = require "lib.mintro.events"
+local ids = require "lib.ids"
 local journal = require "lib.journal"
 local json = require "mintage.json"
 local subscriptions = require "lib.mintro.subscriptions"
@@ -17,8 +18,8 @@ local store = require("lib.mintro.store").intents
 
 -- order: the validated body of a create call.
 function intents.create(order)
-  order.id = crypto.uuid()
-  order.token = crypto.token(20)
+  order.id = ids.uuid()
+  order.token = crypto.token(18)
   order.status = "requires_payment"
   order.created_at = clock.now()
   order.expires_at = order.created_at + clock.day
@@ -45,19 +46,18 @@ function intents.find(id) return current(store:get(id)) end
 function intents.by_reference(reference) return current(store:by("reference_id", reference)) end
 function intents.by_token(token) return current(store:by("token", token)) end
 
-local function charge_id()
-  return tonumber((crypto.uuid():gsub("-", ""):sub(1, 10)), 16)
-end
-
 local function declined(intent, result, own_fault)
   intent.last_failure = result
   store:put(intent)
-  events.emit("payment.failed", intent, { intent_id = "pi_" .. intent.id, charge_id = charge_id() }, own_fault)
+  events.emit("payment.failed", intent, {
+    intent_id = "pi_" .. intent.id,
+    charge_id = ids.number(),
+  }, own_fault)
   return "failed", result
 end
 
 local function charged(intent, card, own_fault)
-  local charge = charge_id()
+  local charge = ids.number()
   intent.status = "succeeded"
   intent.paid_at = clock.now()
   intent.card = { brand = card.brand, last4 = card.last4 }
@@ -151,7 +151,9 @@ end
 
 function intents.list(req)
   local out = {}
-  for _, intent in ipairs(store:list { limit = 1000 }) do out[#out + 1] = intents.shown(current(intent), req) end
+  for _, intent in ipairs(store:list { limit = 1000 }) do
+    out[#out + 1] = intents.shown(current(intent), req)
+  end
   return out
 end
 

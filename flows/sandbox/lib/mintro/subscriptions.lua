@@ -4,9 +4,9 @@
 
 local cards = require "lib.cards"
 local clock = require "lib.clock"
-local crypto = require "mintage.crypto"
 local decimal = require "lib.decimal"
 local events = require "lib.mintro.events"
+local ids = require "lib.ids"
 local journal = require "lib.journal"
 local store = require "lib.mintro.store"
 local task = require "mintage.task"
@@ -29,7 +29,7 @@ end
 -- Begins the profile of an intent that was just charged for its first period.
 function subscriptions.begin(intent, card, own_fault)
   local profile = profiles:insert {
-    id = crypto.uuid(),
+    id = ids.uuid(),
     intent_id = intent.id,
     status = "active",
     interval_days = intent.interval_days,
