@@ -113,7 +113,7 @@ static int push_scratch(lua_State *L, const struct mt_buf *b, bool ok) {
 static int base64(lua_State *L) {
     size_t len;
     const char *s = input(L, 1, &len);
-    struct mt_buf *b = mt_module_scratch();
+    struct mt_buf *b = mt_module_scratch(L);
     mt_base64_encode(s, len, b);
     return push_scratch(L, b, true);
 }
@@ -121,7 +121,7 @@ static int base64(lua_State *L) {
 static int unbase64(lua_State *L) {
     size_t len;
     const char *s = input(L, 1, &len);
-    struct mt_buf *b = mt_module_scratch();
+    struct mt_buf *b = mt_module_scratch(L);
     bool ok = mt_base64_decode(s, len, b);
     return push_scratch(L, b, ok);
 }
@@ -129,7 +129,7 @@ static int unbase64(lua_State *L) {
 static int base64url(lua_State *L) {
     size_t len;
     const char *s = input(L, 1, &len);
-    struct mt_buf *b = mt_module_scratch();
+    struct mt_buf *b = mt_module_scratch(L);
     mt_base64url_encode(s, len, b);
     return push_scratch(L, b, true);
 }
@@ -137,7 +137,7 @@ static int base64url(lua_State *L) {
 static int unbase64url(lua_State *L) {
     size_t len;
     const char *s = input(L, 1, &len);
-    struct mt_buf *b = mt_module_scratch();
+    struct mt_buf *b = mt_module_scratch(L);
     bool ok = mt_base64url_decode(s, len, b);
     return push_scratch(L, b, ok);
 }

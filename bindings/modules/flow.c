@@ -324,7 +324,7 @@ static int all(lua_State *L) {
     size_t n = all_pairs(L), offsets[ALL_MAX];
     const char *operations[ALL_MAX], *params[ALL_MAX];
 
-    struct mt_buf *b = mt_module_scratch();
+    struct mt_buf *b = mt_module_scratch(L);
     for (size_t i = 0; i < n; i++) {
         lua_rawgeti(L, 2, (lua_Integer)(2 * i + 1));
         operations[i] = lua_tostring(L, -1); /* the list keeps it */

@@ -69,7 +69,7 @@ static int push_form(lua_State *L, const char *s, size_t len) {
 static int request_json(lua_State *L) {
     const struct mt_request *req = request(L);
     struct mt_error e;
-    struct mt_buf *b = mt_module_scratch();
+    struct mt_buf *b = mt_module_scratch(L);
     if (mt_plain_to_value(req->body, req->body_len, b, &e) != 0) return bad_request(L, "malformed_json", e.message);
     mt_value_push(L, b->data, b->len);
     return 1;

@@ -1,49 +1,23 @@
-/* What the modules share. Invariant: no C memory is held across anything that can raise, except the thread's own scratch.
+/* What the modules share. Invariant: no C memory is held across anything that can raise, except the arena's own scratch.
  * Each function runs on the thread of its execution. */
 #include "bindings/modules/module.h"
+#include "base/clock.h"
+#include "base/json.h"
 #include "base/text.h"
 #include <inttypes.h>
 #include <math.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-    SCRATCH_MAX = 8 * MT_VALUE_MAX, /* flow.all puts several values into it */
-    SCRATCH_KEPT = 256 * 1024,      /* a larger one is given back at the next use */
+    SCRATCH = 2, /* 0 and 1 are used by bindings/vm */
     LEAVE_CODE = 1,
     NAMES_MAX = 128,
 };
 
 /* ---- scratch ---- */
 
-static pthread_key_t scratch_key;
-static pthread_once_t scratch_once = PTHREAD_ONCE_INIT;
-
-static void scratch_free(void *p) {
-    mt_buf_clear(p);
-    free(p);
-}
-
-static void scratch_init(void) {
-    if (pthread_key_create(&scratch_key, scratch_free) != 0) abort();
-}
-
-struct mt_buf *mt_module_scratch(void) {
-    pthread_once(&scratch_once, scratch_init);
-    struct mt_buf *b = pthread_getspecific(scratch_key);
-    if (b == NULL) {
-        b = mt_calloc(1, sizeof(*b));
-        mt_buf_init(b, SCRATCH_MAX);
-        if (pthread_setspecific(scratch_key, b) != 0) abort();
-    }
-    if (b->cap > SCRATCH_KEPT) {
-        mt_buf_clear(b);
-        mt_buf_init(b, SCRATCH_MAX);
-    }
-    mt_buf_reset(b);
-    return b;
-}
+struct mt_buf *mt_module_scratch(lua_State *L) { return mt_vm_scratch(L, SCRATCH); }
 
 /* ---- effects ---- */
 
@@ -92,7 +66,7 @@ void mt_module_encode(lua_State *L, int index, const char *what, struct mt_buf *
 }
 
 const struct mt_buf *mt_module_json(lua_State *L, int index, const char *what) {
-    struct mt_buf *b = mt_module_scratch();
+    struct mt_buf *b = mt_module_scratch(L);
     mt_module_encode(L, index, what, b);
     return b;
 }

@@ -27,9 +27,9 @@ bool mt_module_end_try(lua_State *L, struct mt_effect *f);
 
 /* ---- values ---- */
 
-/* The thread's buffer, emptied. It may be held while Lua raises or leaves, because nothing is lost by that; it stays valid until the
- * next call. Freed when the thread ends. */
-struct mt_buf *mt_module_scratch(void);
+/* The modules' buffer of the arena, emptied. It may be held while Lua raises or leaves, because nothing is lost by that; it stays
+ * valid until the next call. */
+struct mt_buf *mt_module_scratch(lua_State *L);
 /* Appends the JSON of the value; raises, saying whose argument it is, when it cannot cross the journal. */
 void mt_module_encode(lua_State *L, int index, const char *what, struct mt_buf *out);
 /* The scratch with the JSON of the value, for effects with a single one. */

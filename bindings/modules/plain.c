@@ -81,7 +81,7 @@ int mt_plain_to_value(const char *json, size_t len, struct mt_buf *out, struct m
 
 void mt_plain_push(lua_State *L, int index, const char *what) {
     struct mt_error e;
-    struct mt_buf *b = mt_module_scratch();
+    struct mt_buf *b = mt_module_scratch(L);
     mt_module_encode(L, index, what, b);
     if (memmem(b->data, b->len, "\"$", 2) == NULL) {
         lua_pushlstring(L, b->data, b->len);
@@ -90,7 +90,7 @@ void mt_plain_push(lua_State *L, int index, const char *what) {
     struct mt_buf plain;
     mt_buf_init(&plain, MT_VALUE_MAX);
     int ok = mt_plain_from_value(b->data, b->len, &plain, &e);
-    mt_buf_reset(b); /* the thread's, which may be held across the raise below */
+    mt_buf_reset(b); /* the arena's, which may be held across the raise below */
     mt_buf_add(b, plain.data, plain.len);
     mt_buf_clear(&plain);
     if (ok != 0) luaL_error(L, "%s: %s", what, e.message);

@@ -63,7 +63,8 @@ static void to_delays(lua_State *L) {
 
 static int deliver(lua_State *L) {
     static const char *const fields[] = {"group", "event",       "url",      "headers", "body",
-                                         "json",  "schedule_ms", "schedule", "accept",  NULL};
+                                         "json",  "schedule_ms", "schedule", "accept",  "delay_ms",
+                                         "delay", NULL};
     struct mt_effect f;
     mt_module_begin(L, &f, "deliver");
     lua_settop(L, 1);
@@ -77,6 +78,10 @@ static int deliver(lua_State *L) {
         if (strcmp(fields[i], "schedule") == 0) {
             to_delays(L);
             lua_setfield(L, 2, "schedule_ms");
+        } else if (strcmp(fields[i], "delay") == 0) {
+            lua_pushinteger(L, mt_module_duration(L, -1, "deliver", "delay"));
+            lua_setfield(L, 2, "delay_ms");
+            lua_pop(L, 1);
         } else if (strcmp(fields[i], "json") == 0) {
             mt_plain_push(L, -1, "deliver: json");
             lua_setfield(L, 2, "body");

@@ -90,17 +90,16 @@ static void civil(const struct time *t, struct mt_civil *c) {
     mt_civil_from(seconds + t->offset, c);
 }
 
-/* "2027-01-31T09:00:00+09:00", with milliseconds only when there are any. */
+/* "2027-01-31T09:00:00.000+09:00": always with milliseconds, so that texts of one zone sort as their instants. */
 static void format(const struct time *t, char out[48]) {
     struct mt_civil c;
     civil(t, &c);
-    char zone[16] = "Z", fraction[8] = "";
+    char zone[16] = "Z";
     int ms = (int)(((t->ms % 1000) + 1000) % 1000), offset = abs(t->offset);
-    if (ms != 0) snprintf(fraction, sizeof(fraction), ".%03d", ms);
     if (strcmp(t->zone, "UTC") != 0 || t->offset != 0)
         snprintf(zone, sizeof(zone), "%c%02d:%02d", t->offset < 0 ? '-' : '+', offset / 3600 % 100, offset / 60 % 60);
-    snprintf(out, 48, "%04d-%02d-%02dT%02d:%02d:%02d%s%s", (int)c.year, c.month, c.day, c.hour, c.minute, c.second,
-             fraction, zone);
+    snprintf(out, 48, "%04d-%02d-%02dT%02d:%02d:%02d.%03d%s", (int)c.year, c.month, c.day, c.hour, c.minute, c.second,
+             ms, zone);
 }
 
 /* ---- dates: what is asked, and the answer ---- */
@@ -173,7 +172,7 @@ static int ask(lua_State *L, struct question *q, const char *what) {
     }
     struct mt_effect f;
     mt_module_begin(L, &f, what);
-    struct mt_buf *params = mt_module_scratch();
+    struct mt_buf *params = mt_module_scratch(L);
     struct mt_civil c = q->local;
     mt_buf_addf(params, "{\"zone\":\"%s\",\"day\":%d,\"months\":%" PRId64 ",\"days\":%" PRId64 ",\"ms\":%" PRId64,
                 q->zone, q->day, q->months, q->days, q->add_ms);
