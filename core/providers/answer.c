@@ -1,5 +1,6 @@
-/* Reading answers: what a status means, how the error record of an answer is filled, Retry-After. Invariant: below 500 a
- * refusal is definite; from 500 on, and whenever the answer is not understood, nobody knows. No state; any thread. */
+/* Reading answers: what a status means, how the error record of an answer is filled, Retry-After. Invariant:
+ * below 500 a refusal is definite; from 500 on, and whenever the answer is not understood, nobody knows. No
+ * state; any thread. */
 #include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -134,8 +135,9 @@ int answer_status(const char *provider, const struct mt_operation *op, const str
     }
     const char *words = status_words(resp->status);
     bool definite = resp->status >= 400 && resp->status < 500;
-    answer_fail(provider, op, resp, kind, definite ? MT_REJECTED : MT_UNKNOWN, e, "%s.%s: %d%s%s%s%s", provider,
-                op->name, resp->status, words[0] != '\0' ? " " : "", words, said[0] != '\0' ? ": " : "", said);
+    answer_fail(provider, op, resp, kind, definite ? MT_REJECTED : MT_UNKNOWN, e, "%s.%s: %d%s%s%s%s",
+                provider, op->name, resp->status, words[0] != '\0' ? " " : "", words,
+                said[0] != '\0' ? ": " : "", said);
     e->retryable = retryable;
     e->hard = hard;
     mt_copy(e->code, sizeof(e->code), code);

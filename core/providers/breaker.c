@@ -1,10 +1,10 @@
-/* Admission to a provider: a circuit breaker and a token bucket behind one lock. Invariants: only infrastructure failures
- * (unreachable, timed out, 5xx) count, never a decline or a refusal; half open, one call at a time finds out. All times are
- * monotonic. Any thread. */
+/* Admission to a provider: a circuit breaker and a token bucket behind one lock. Invariants: only
+ * infrastructure failures (unreachable, timed out, 5xx) count, never a decline or a refusal; half open, one
+ * call at a time finds out. All times are monotonic. Any thread. */
 #include "providers/private.h"
 
-/* Opens when at least FAILURES_MIN of the calls of the last 15 to 30 seconds failed and they are half of them or more: a
- * single lost connection under load does not, a provider that is down does after five calls. */
+/* Opens when at least FAILURES_MIN of the calls of the last 15 to 30 seconds failed and they are half of them
+ * or more: a single lost connection under load does not, a provider that is down does after five calls. */
 enum {
     FAILURES_MIN = 5,
     OPEN_FIRST_MS = 5000,
@@ -48,9 +48,11 @@ static int64_t ceil_ms(int64_t ns) {
 static int64_t take_token(struct breaker *b, int64_t now_ns) {
     if (b->max_per_second == 0) return 0;
     int64_t most = b->burst * call, gained;
-    /* Tokens a second times nanoseconds, in parts that cannot overflow: beyond this the bucket is full anyway. */
+    /* Tokens a second times nanoseconds, in parts that cannot overflow: beyond this the bucket is full
+     * anyway. */
     int64_t passed = now_ns - b->refilled_ns;
-    if (__builtin_mul_overflow(passed / 1000, (int64_t)b->max_per_second, &gained) || gained > most - b->tokens) {
+    if (__builtin_mul_overflow(passed / 1000, (int64_t)b->max_per_second, &gained) ||
+        gained > most - b->tokens) {
         b->tokens = most;
         b->refilled_ns = now_ns;
     } else if (gained > 0) {
@@ -150,7 +152,8 @@ int64_t mt_provider_admit(struct mt_providers *p, const struct mt_provider *prov
     return breaker_admit(&s->breaker, !provider->many_hosts, p->clock->mono_ns(p->clock));
 }
 
-void mt_provider_report(struct mt_providers *p, const struct mt_provider *provider, bool infrastructure_failure) {
+void mt_provider_report(struct mt_providers *p, const struct mt_provider *provider,
+                        bool infrastructure_failure) {
     struct provider_state *s = provider_state(p, provider);
     if (s == NULL || provider->many_hosts) return;
     breaker_report(&s->breaker, infrastructure_failure, p->clock->mono_ns(p->clock));

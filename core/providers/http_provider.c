@@ -1,6 +1,7 @@
-/* Provider "http": plain HTTP requests of a script, under the same rules as any provider's operations. GET and HEAD are reads,
- * PUT and DELETE natural, POST and PATCH unsafe unless they carry an idempotency key. Invariant: no redirect is followed, and
- * a request never smuggles a header the client sets itself. build and read are on the hot path. No state; any thread. */
+/* Provider "http": plain HTTP requests of a script, under the same rules as any provider's operations. GET
+ * and HEAD are reads, PUT and DELETE natural, POST and PATCH unsafe unless they carry an idempotency key.
+ * Invariant: no redirect is followed, and a request never smuggles a header the client sets itself. build and
+ * read are on the hot path. No state; any thread. */
 #include "base/json.h"
 #include "base/text.h"
 #include "crypto/crypto.h"
@@ -11,7 +12,13 @@
 #include <strings.h>
 
 /* An answer is journaled twice over, as text and parsed: so both fit in one value (MT_VALUE_MAX). */
-enum { ANSWER_MAX = 480 * 1024, BODY_MAX = MT_VALUE_MAX, URL_MAX = 8192, HEADERS_MAX = 64, HEADER_VALUE_MAX = 8192 };
+enum {
+    ANSWER_MAX = 480 * 1024,
+    BODY_MAX = MT_VALUE_MAX,
+    URL_MAX = 8192,
+    HEADERS_MAX = 64,
+    HEADER_VALUE_MAX = 8192
+};
 
 /* ---- checking ---- */
 
@@ -52,24 +59,24 @@ static int check_headers(const char *full_name, const json_t *headers, struct mt
     const char *key;
     json_t *v;
     if (json_object_size(headers) > HEADERS_MAX)
-        return mt_fail(e, MT_INVALID_REQUEST, "%s: field \"headers\" has %zu members, wanted at most %d", full_name,
-                       json_object_size(headers), HEADERS_MAX);
+        return mt_fail(e, MT_INVALID_REQUEST, "%s: field \"headers\" has %zu members, wanted at most %d",
+                       full_name, json_object_size(headers), HEADERS_MAX);
     json_object_foreach((json_t *)(uintptr_t)headers, key, v) {
         const char *name = plain_name(key);
         if (!header_name_ok(name))
-            return mt_fail(e, MT_INVALID_REQUEST, "%s: field \"headers\" has \"%.60s\", which is no header name", full_name,
-                           name);
+            return mt_fail(e, MT_INVALID_REQUEST,
+                           "%s: field \"headers\" has \"%.60s\", which is no header name", full_name, name);
         for (size_t i = 0; i < sizeof(reserved_headers) / sizeof(reserved_headers[0]); i++)
             if (strcasecmp(reserved_headers[i].name, name) == 0)
-                return mt_fail(e, MT_INVALID_REQUEST, "%s: the header \"%s\" cannot be set: %s", full_name, name,
-                               reserved_headers[i].why);
+                return mt_fail(e, MT_INVALID_REQUEST, "%s: the header \"%s\" cannot be set: %s", full_name,
+                               name, reserved_headers[i].why);
         if (!json_is_string(v))
-            return mt_fail(e, MT_INVALID_REQUEST, "%s: the header \"%s\" is %s, wanted a string", full_name, name,
-                           value_type_name(v));
+            return mt_fail(e, MT_INVALID_REQUEST, "%s: the header \"%s\" is %s, wanted a string", full_name,
+                           name, value_type_name(v));
         if (!header_value_ok(json_string_value(v), json_string_length(v)))
             return mt_fail(e, MT_INVALID_REQUEST,
-                           "%s: the header \"%s\" has control characters or is over %d bytes long", full_name, name,
-                           HEADER_VALUE_MAX);
+                           "%s: the header \"%s\" has control characters or is over %d bytes long", full_name,
+                           name, HEADER_VALUE_MAX);
     }
     return 0;
 }
@@ -78,24 +85,29 @@ static bool is_bytes(const json_t *v) {
     return json_is_object(v) && json_object_size(v) == 1 && json_is_string(json_object_get(v, "$bytes"));
 }
 
-static int check_http(const struct mt_operation *op, const char *full_name, const json_t *params, struct mt_error *e) {
+static int check_http(const struct mt_operation *op, const char *full_name, const json_t *params,
+                      struct mt_error *e) {
     const json_t *body = param(params, "body");
     const char *key = param_str(params, "idempotency_key");
     char host[256];
     (void)op;
     if (!url_host(param_str(params, "url"), host, sizeof(host)))
-        return mt_fail(e, MT_INVALID_REQUEST,
-                       "%s: field \"url\" is no usable URL; wanted http:// or https:// with a host, percent-encoded, "
-                       "without a user name",
-                       full_name);
+        return mt_fail(
+            e, MT_INVALID_REQUEST,
+            "%s: field \"url\" is no usable URL; wanted http:// or https:// with a host, percent-encoded, "
+            "without a user name",
+            full_name);
     if (check_headers(full_name, param(params, "headers"), e) != 0) return -1;
-    if (body != NULL && json_object_get(params, "json") != NULL && !json_is_null(json_object_get(params, "json")))
-        return mt_fail(e, MT_INVALID_REQUEST, "%s: fields \"body\" and \"json\" exclude each other", full_name);
+    if (body != NULL && json_object_get(params, "json") != NULL &&
+        !json_is_null(json_object_get(params, "json")))
+        return mt_fail(e, MT_INVALID_REQUEST, "%s: fields \"body\" and \"json\" exclude each other",
+                       full_name);
     if (body != NULL && !json_is_string(body) && !is_bytes(body))
-        return mt_fail(e, MT_INVALID_REQUEST, "%s: field \"body\" is %s, wanted a string (or use \"json\")", full_name,
-                       value_type_name(body));
+        return mt_fail(e, MT_INVALID_REQUEST, "%s: field \"body\" is %s, wanted a string (or use \"json\")",
+                       full_name, value_type_name(body));
     if (key != NULL && !header_value_ok(key, strlen(key)))
-        return mt_fail(e, MT_INVALID_REQUEST, "%s: field \"idempotency_key\" has control characters", full_name);
+        return mt_fail(e, MT_INVALID_REQUEST, "%s: field \"idempotency_key\" has control characters",
+                       full_name);
     return 0;
 }
 
@@ -112,14 +124,16 @@ static int take_bytes(const json_t *tagged, struct mt_http_request *req, struct 
     mt_buf_init(&b, BODY_MAX);
     int r = 0;
     if (!mt_base64_decode(json_string_value(text), json_string_length(text), &b))
-        r = mt_fail(e, MT_INVALID_REQUEST, "field \"body\" holds bytes that are malformed or over %d bytes long", BODY_MAX);
+        r = mt_fail(e, MT_INVALID_REQUEST,
+                    "field \"body\" holds bytes that are malformed or over %d bytes long", BODY_MAX);
     else
         r = body_finish(&b, req, e);
     mt_buf_clear(&b);
     return r;
 }
 
-static int take_body(const json_t *params, struct mt_http_request *req, const char **content_type, struct mt_error *e) {
+static int take_body(const json_t *params, struct mt_http_request *req, const char **content_type,
+                     struct mt_error *e) {
     const json_t *body = param(params, "body"), *json = param(params, "json");
     if (json != NULL) {
         json_t *plain = value_to_plain(json, e);
@@ -136,11 +150,12 @@ static int take_body(const json_t *params, struct mt_http_request *req, const ch
     return 0;
 }
 
-static int build(const struct mt_operation *op, const struct mt_account *account, const json_t *params, const char *key,
-                 struct mt_http_request *req, struct mt_error *e) {
+static int build(const struct mt_operation *op, const struct mt_account *account, const json_t *params,
+                 const char *key, struct mt_http_request *req, struct mt_error *e) {
     const char *content_type = NULL, *own_key = param_str(params, "idempotency_key"), *name;
     json_t *v;
-    (void)account, (void)key; /* the script's own key names the work; the runtime's would change with each attempt */
+    (void)account,
+        (void)key; /* the script's own key names the work; the runtime's would change with each attempt */
     req->method = mt_strdup(op->method);
     req->url = mt_strdup(param_str(params, "url"));
     req->timeout_ms = (int)mt_json_int(params, "timeout_ms", 0);
@@ -155,8 +170,8 @@ static int build(const struct mt_operation *op, const struct mt_account *account
     return 0;
 }
 
-static int no_credentials(const struct mt_account *account, const struct mt_operation *op, struct mt_http_request *req,
-                          struct mt_error *e) {
+static int no_credentials(const struct mt_account *account, const struct mt_operation *op,
+                          struct mt_http_request *req, struct mt_error *e) {
     (void)account, (void)op, (void)req, (void)e;
     return 0;
 }
@@ -198,7 +213,8 @@ static void said_by(const struct mt_http_response *resp, const char *host, char 
             text = mt_json_str(body, members[i], mt_json_str(inner, members[i], NULL));
     } else {
         const char *type = mt_headers_get(&resp->headers, "Content-Type");
-        if (type != NULL && strncasecmp(type, "text/plain", 10) == 0 && mt_utf8_valid(resp->body.data, resp->body.len))
+        if (type != NULL && strncasecmp(type, "text/plain", 10) == 0 &&
+            mt_utf8_valid(resp->body.data, resp->body.len))
             text = resp->body.data;
     }
     char brief[201];
@@ -209,8 +225,8 @@ static void said_by(const struct mt_http_response *resp, const char *host, char 
     json_decref(body);
 }
 
-static int read_answer(const struct mt_operation *op, const json_t *params, const struct mt_http_response *resp,
-                       json_t **value, struct mt_error *e) {
+static int read_answer(const struct mt_operation *op, const json_t *params,
+                       const struct mt_http_response *resp, json_t **value, struct mt_error *e) {
     if (resp->status >= 200 && resp->status < 400) {
         json_t *o = json_object();
         json_object_set_new_nocheck(o, "status", json_integer(resp->status));
@@ -229,7 +245,8 @@ static int read_answer(const struct mt_operation *op, const json_t *params, cons
     if (url == NULL || !url_host(url, host, sizeof(host))) mt_copy(host, sizeof(host), "the server");
     said_by(resp, host, said, sizeof(said));
     answer_status("http", op, mt_provider_http.errors, resp, said, e);
-    /* The first request of this key is still under way there: not a refusal, and another key would do the work twice. */
+    /* The first request of this key is still under way there: not a refusal, and another key would do the
+     * work twice. */
     if (resp->status == 409 && e->retry_after_s > 0 && mt_operation_repeat(op, params) == MT_REPEAT_KEYED) {
         e->outcome = MT_UNKNOWN;
         e->retryable = true;
@@ -239,16 +256,24 @@ static int read_answer(const struct mt_operation *op, const json_t *params, cons
 
 /* ---- the tables ---- */
 
-#define PARAM_URL                                                                                                          \
-    {.name = "url", .type = MT_P_STRING, .required = true, .min = 1, .max = URL_MAX, .doc = "http:// or https://, percent-encoded"}
-#define PARAM_HEADERS                                                                                                      \
-    {.name = "headers", .type = MT_P_OBJECT, .secret = true, .doc = "header names and their values, strings"}
-#define PARAM_TIMEOUT                                                                                                      \
-    {.name = "timeout_ms", .type = MT_P_INTEGER, .min = 1, .max = 300000, .doc = "for the whole exchange; 30,000 by default"}
-#define PARAM_BODY                                                                                                         \
-    {.name = "body", .type = MT_P_ANY, .doc = "a string, sent as it is"},                                                  \
-    {                                                                                                                      \
-        .name = "json", .type = MT_P_ANY, .doc = "a value, sent as JSON (money as \"80.00 USD\")"                          \
+#define PARAM_URL                                                                                            \
+    {                                                                                                        \
+        .name = "url", .type = MT_P_STRING, .required = true, .min = 1, .max = URL_MAX,                      \
+        .doc = "http:// or https://, percent-encoded"                                                        \
+    }
+#define PARAM_HEADERS                                                                                        \
+    {                                                                                                        \
+        .name = "headers", .type = MT_P_OBJECT, .secret = true,                                              \
+        .doc = "header names and their values, strings"                                                      \
+    }
+#define PARAM_TIMEOUT                                                                                        \
+    {                                                                                                        \
+        .name = "timeout_ms", .type = MT_P_INTEGER, .min = 1, .max = 300000,                                 \
+        .doc = "for the whole exchange; 30,000 by default"                                                   \
+    }
+#define PARAM_BODY                                                                                           \
+    {.name = "body", .type = MT_P_ANY, .doc = "a string, sent as it is"}, {                                  \
+        .name = "json", .type = MT_P_ANY, .doc = "a value, sent as JSON (money as \"80.00 USD\")"            \
     }
 
 static const struct mt_param read_params[] = {PARAM_URL, PARAM_HEADERS, PARAM_TIMEOUT, {0}};
@@ -268,9 +293,10 @@ static const struct mt_param post_params[] = {
 
 static const char returns[] = "status, headers (names in lower case), body, json (when the answer is JSON)";
 
-#define OPERATION(NAME, METHOD, REPEAT, PARAMS, DOC)                                                                       \
-    .name = NAME, .kind = MT_OPERATION_CALL, .method = METHOD, .path = "", .repeat = REPEAT, .params = PARAMS, .doc = DOC, \
-    .returns = returns, .build = build, .read = read_answer, .check = check_http
+#define OPERATION(NAME, METHOD, REPEAT, PARAMS, DOC)                                                         \
+    .name = NAME, .kind = MT_OPERATION_CALL, .method = METHOD, .path = "", .repeat = REPEAT,                 \
+    .params = PARAMS, .doc = DOC, .returns = returns, .build = build, .read = read_answer,                   \
+    .check = check_http
 
 static const struct mt_operation operations[] = {
     {OPERATION("get", "GET", MT_REPEAT_READ, read_params, "Reads a resource (RFC 9110).")},
@@ -282,8 +308,9 @@ static const struct mt_operation operations[] = {
     {OPERATION("post", "POST", MT_REPEAT_UNSAFE, post_params,
                "Posts a body; never sent twice on a guess unless it has an idempotency_key (RFC 9110)."),
      .key_ttl_s = 86400, .repeat_of = repeat_of},
-    {OPERATION("patch", "PATCH", MT_REPEAT_UNSAFE, post_params,
-               "Changes a resource; never sent twice on a guess unless it has an idempotency_key (RFC 5789)."),
+    {OPERATION(
+         "patch", "PATCH", MT_REPEAT_UNSAFE, post_params,
+         "Changes a resource; never sent twice on a guess unless it has an idempotency_key (RFC 5789)."),
      .key_ttl_s = 86400, .repeat_of = repeat_of},
     {0},
 };

@@ -1,5 +1,5 @@
-/* Counters of calls, and what GET /v1/providers and /metrics say about providers. Invariant: no credential is ever written.
- * Counters are atomic and never reset; any thread. */
+/* Counters of calls, and what GET /v1/providers and /metrics say about providers. Invariant: no credential is
+ * ever written. Counters are atomic and never reset; any thread. */
 #include "base/json.h"
 #include "base/text.h"
 #include "providers/private.h"
@@ -11,8 +11,8 @@ static const int64_t bucket_us[METRIC_BUCKETS] = {1000,   2500,   5000,    10000
 static const char *const bucket_text[METRIC_BUCKETS] = {"0.001", "0.0025", "0.005", "0.01", "0.025", "0.05",
                                                         "0.1",   "0.25",   "1",     "2.5",  "5",     "10"};
 
-void mt_provider_count(struct mt_providers *p, const struct mt_provider *provider, const struct mt_operation *op,
-                       enum mt_outcome outcome, int64_t duration_us) {
+void mt_provider_count(struct mt_providers *p, const struct mt_provider *provider,
+                       const struct mt_operation *op, enum mt_outcome outcome, int64_t duration_us) {
     struct provider_state *s = provider_state(p, provider);
     if (s == NULL || op < provider->operations || (size_t)(op - provider->operations) >= s->operation_count ||
         (unsigned)outcome >= MT_OUTCOME_COUNT)
@@ -33,9 +33,10 @@ static void add_outcomes(struct mt_buf *out, struct provider_state *s, size_t i)
     for (int o = MT_NOT_SENT; o < MT_OUTCOME_COUNT; o++) {
         uint64_t n = load(&s->counters[i].outcomes[o]);
         if (n > 0)
-            mt_buf_addf(out,
-                        "mintage_provider_calls_total{provider=\"%s\",operation=\"%s\",outcome=\"%s\"} %" PRIu64 "\n",
-                        s->row->name, s->row->operations[i].name, mt_outcome_name((enum mt_outcome)o), n);
+            mt_buf_addf(
+                out,
+                "mintage_provider_calls_total{provider=\"%s\",operation=\"%s\",outcome=\"%s\"} %" PRIu64 "\n",
+                s->row->name, s->row->operations[i].name, mt_outcome_name((enum mt_outcome)o), n);
     }
 }
 
@@ -48,16 +49,22 @@ static void add_durations(struct mt_buf *out, struct provider_state *s, size_t i
     uint64_t below = 0;
     for (size_t b = 0; b < METRIC_BUCKETS; b++) {
         below += each[b];
-        mt_buf_addf(out, "mintage_provider_call_seconds_bucket{provider=\"%s\",operation=\"%s\",le=\"%s\"} %" PRIu64 "\n",
-                    provider, operation, bucket_text[b], below);
+        mt_buf_addf(
+            out,
+            "mintage_provider_call_seconds_bucket{provider=\"%s\",operation=\"%s\",le=\"%s\"} %" PRIu64 "\n",
+            provider, operation, bucket_text[b], below);
     }
     uint64_t sum = load(&c->sum_us);
-    mt_buf_addf(out, "mintage_provider_call_seconds_bucket{provider=\"%s\",operation=\"%s\",le=\"+Inf\"} %" PRIu64 "\n",
+    mt_buf_addf(out,
+                "mintage_provider_call_seconds_bucket{provider=\"%s\",operation=\"%s\",le=\"+Inf\"} %" PRIu64
+                "\n",
                 provider, operation, total);
-    mt_buf_addf(out, "mintage_provider_call_seconds_sum{provider=\"%s\",operation=\"%s\"} %" PRIu64 ".%06" PRIu64 "\n",
+    mt_buf_addf(out,
+                "mintage_provider_call_seconds_sum{provider=\"%s\",operation=\"%s\"} %" PRIu64 ".%06" PRIu64
+                "\n",
                 provider, operation, sum / 1000000, sum % 1000000);
-    mt_buf_addf(out, "mintage_provider_call_seconds_count{provider=\"%s\",operation=\"%s\"} %" PRIu64 "\n", provider,
-                operation, total);
+    mt_buf_addf(out, "mintage_provider_call_seconds_count{provider=\"%s\",operation=\"%s\"} %" PRIu64 "\n",
+                provider, operation, total);
 }
 
 static uint64_t times_opened(struct provider_state *s) {
@@ -76,8 +83,9 @@ void mt_providers_metrics(struct mt_providers *p, struct mt_buf *out) {
                      "# TYPE mintage_provider_call_seconds histogram\n");
     for (size_t i = 0; i < p->count; i++)
         for (size_t o = 0; o < p->states[i].operation_count; o++) add_durations(out, &p->states[i], o);
-    mt_buf_adds(out, "# HELP mintage_provider_breaker_state The circuit breaker: 0 closed, 1 open, 2 half open.\n"
-                     "# TYPE mintage_provider_breaker_state gauge\n");
+    mt_buf_adds(out,
+                "# HELP mintage_provider_breaker_state The circuit breaker: 0 closed, 1 open, 2 half open.\n"
+                "# TYPE mintage_provider_breaker_state gauge\n");
     for (size_t i = 0; i < p->count; i++)
         if (!p->states[i].row->many_hosts)
             mt_buf_addf(out, "mintage_provider_breaker_state{provider=\"%s\"} %d\n", p->states[i].row->name,
@@ -115,7 +123,8 @@ static json_t *param_json(const struct mt_param *row) {
     }
     if (row->values != NULL) {
         json_t *values = json_array();
-        for (size_t i = 0; row->values[i] != NULL; i++) json_array_append_new(values, json_string(row->values[i]));
+        for (size_t i = 0; row->values[i] != NULL; i++)
+            json_array_append_new(values, json_string(row->values[i]));
         json_object_set_new(o, "values", values);
     }
     return o;

@@ -1,6 +1,7 @@
-/* Mintro's Payment Platform API: payment intents and subscriptions. Its traps are met here and nowhere else: amounts go out as
- * exact JSON numbers and come back as strings or numbers; "canceled" is "cancelled"; errors have two shapes; ids may come
- * with or without their prefix. Invariant: what scripts get has money for amounts and one spelling. No state; any thread. */
+/* Mintro's Payment Platform API: payment intents and subscriptions. Its traps are met here and nowhere else:
+ * amounts go out as exact JSON numbers and come back as strings or numbers; "canceled" is "cancelled"; errors
+ * have two shapes; ids may come with or without their prefix. Invariant: what scripts get has money for
+ * amounts and one spelling. No state; any thread. */
 #include "base/json.h"
 #include "base/text.h"
 #include "providers/private.h"
@@ -9,7 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum { BODY_MAX = 256 * 1024, ITEMS_MAX = 1000, ID_MAX = 100, DAY_S = 86400 };
+enum { BODY_MAX = 256 * 1024, ITEMS_MAX = 1000, QUANTITY_MAX = 1000000, ID_MAX = 100, DAY_S = 86400 };
 
 /* ---- checking ---- */
 
@@ -25,8 +26,8 @@ static int check_id(const char *full_name, const json_t *params, const char *nam
     const char *id = param_str(params, name);
     if (id == NULL || mintro_id_ok(id)) return 0;
     return mt_fail(e, MT_INVALID_REQUEST,
-                   "%s: field \"%s\" is \"%.100s\", wanted 1 to %d letters, digits, - and _ (%s)", full_name, name, id,
-                   ID_MAX, "as in pi_96e6c1e3-0c5e-4f0a-9a53-2f1f1c9c0a11, or the UUID alone");
+                   "%s: field \"%s\" is \"%.100s\", wanted 1 to %d letters, digits, - and _ (%s)", full_name,
+                   name, id, ID_MAX, "as in pi_96e6c1e3-0c5e-4f0a-9a53-2f1f1c9c0a11, or the UUID alone");
 }
 
 /* Reads take the id as "intent_id" or, like every settled and release, as "id". */
@@ -35,9 +36,11 @@ static int check_intent_id(const struct mt_operation *op, const char *full_name,
     (void)op;
     const char *id = param_str(params, "id"), *intent_id = param_str(params, "intent_id");
     if (id == NULL && intent_id == NULL)
-        return mt_fail(e, MT_INVALID_REQUEST, "%s: field \"intent_id\" is missing; wanted a string", full_name);
+        return mt_fail(e, MT_INVALID_REQUEST, "%s: field \"intent_id\" is missing; wanted a string",
+                       full_name);
     if (id != NULL && intent_id != NULL && strcmp(id, intent_id) != 0)
-        return mt_fail(e, MT_INVALID_REQUEST, "%s: fields \"id\" and \"intent_id\" name different intents", full_name);
+        return mt_fail(e, MT_INVALID_REQUEST, "%s: fields \"id\" and \"intent_id\" name different intents",
+                       full_name);
     return check_id(full_name, params, id != NULL ? "id" : "intent_id", e);
 }
 
@@ -53,19 +56,19 @@ static int check_reference(const struct mt_operation *op, const char *full_name,
     const char *reference = param_str(params, "reference_id");
     if (reference == NULL || mintro_id_ok(reference)) return 0;
     return mt_fail(e, MT_INVALID_REQUEST,
-                   "%s: field \"reference_id\" is \"%.100s\", wanted 1 to %d letters, digits, - and _", full_name, reference,
-                   ID_MAX);
+                   "%s: field \"reference_id\" is \"%.100s\", wanted 1 to %d letters, digits, - and _",
+                   full_name, reference, ID_MAX);
 }
 
 static int check_same_currency(const char *full_name, const char *field, const struct mt_money *m,
                                const struct mt_money *amount, struct mt_error *e) {
     if (strcmp(m->currency, amount->currency) == 0) return 0;
-    return mt_fail(e, MT_INVALID_REQUEST, "%s: field \"%s\" is in %s, wanted %s as in \"amount\"", full_name, field,
-                   m->currency, amount->currency);
+    return mt_fail(e, MT_INVALID_REQUEST, "%s: field \"%s\" is in %s, wanted %s as in \"amount\"", full_name,
+                   field, m->currency, amount->currency);
 }
 
-static int check_part(const char *full_name, const json_t *params, const char *name, const struct mt_money *amount,
-                      struct mt_error *e) {
+static int check_part(const char *full_name, const json_t *params, const char *name,
+                      const struct mt_money *amount, struct mt_error *e) {
     struct mt_money m;
     if (!value_money(param(params, name), &m)) return 0;
     if (m.minor < 0) return mt_fail(e, MT_INVALID_REQUEST, "%s: field \"%s\" is negative", full_name, name);
@@ -81,37 +84,45 @@ static int check_item(const char *full_name, size_t i, const json_t *item, const
     struct mt_money price;
     mt_format(field, sizeof(field), "order_items[%zu]", i + 1);
     if (strcmp(value_type_name(item), "an object") != 0)
-        return mt_fail(e, MT_INVALID_REQUEST, "%s: field \"%s\" is %s, wanted an object with name, quantity, price",
-                       full_name, field, value_type_name(item));
+        return mt_fail(e, MT_INVALID_REQUEST,
+                       "%s: field \"%s\" is %s, wanted an object with name, quantity, price", full_name,
+                       field, value_type_name(item));
     json_object_foreach((json_t *)(uintptr_t)item, key, v) {
         if (strcmp(key, names[0]) == 0 || strcmp(key, names[1]) == 0 || strcmp(key, names[2]) == 0) continue;
         const char *near = mt_nearest(key, names, 3);
-        return mt_fail(e, MT_INVALID_REQUEST, "%s: unknown field \"%s.%.60s\" (did you mean \"%s\"?)", full_name, field, key,
-                       near != NULL ? near : "name, quantity or price");
+        return mt_fail(e, MT_INVALID_REQUEST, "%s: unknown field \"%s.%.60s\"%s%s%s", full_name, field, key,
+                       near != NULL ? " (did you mean \"" : "; it takes name, quantity, price",
+                       near != NULL ? near : "", near != NULL ? "\"?)" : "");
     }
     const json_t *name = json_object_get(item, "name"), *quantity = json_object_get(item, "quantity");
     if (!json_is_string(name) || json_string_length(name) == 0 || json_string_length(name) > 255)
-        return mt_fail(e, MT_INVALID_REQUEST, "%s: field \"%s.name\" is %s, wanted a string of 1 to 255 bytes", full_name,
-                       field, value_type_name(name));
-    if (!json_is_integer(quantity) || json_integer_value(quantity) < 1 || json_integer_value(quantity) > 1000000)
-        return mt_fail(e, MT_INVALID_REQUEST, "%s: field \"%s.quantity\" is %s, wanted an integer from 1 to 1000000",
-                       full_name, field, value_type_name(quantity));
+        return mt_fail(e, MT_INVALID_REQUEST,
+                       "%s: field \"%s.name\" is %s, wanted a string of 1 to 255 bytes", full_name, field,
+                       value_type_name(name));
+    if (!json_is_integer(quantity))
+        return mt_fail(e, MT_INVALID_REQUEST, "%s: field \"%s.quantity\" is %s, wanted an integer", full_name,
+                       field, value_type_name(quantity));
+    if (json_integer_value(quantity) < 1 || json_integer_value(quantity) > QUANTITY_MAX)
+        return mt_fail(e, MT_INVALID_REQUEST, "%s: field \"%s.quantity\" is %lld, wanted 1 to %d", full_name,
+                       field, (long long)json_integer_value(quantity), QUANTITY_MAX);
     if (!value_money(json_object_get(item, "price"), &price))
-        return mt_fail(e, MT_INVALID_REQUEST, "%s: field \"%s.price\" is %s, wanted money, as in money \"50.00 USD\"",
-                       full_name, field, value_type_name(json_object_get(item, "price")));
+        return mt_fail(e, MT_INVALID_REQUEST,
+                       "%s: field \"%s.price\" is %s, wanted money, as in money \"50.00 USD\"", full_name,
+                       field, value_type_name(json_object_get(item, "price")));
     return check_same_currency(full_name, field, &price, amount, e);
 }
 
-static int check_url(const char *full_name, const json_t *params, const char *name, bool required, struct mt_error *e) {
+static int check_url(const char *full_name, const json_t *params, const char *name, bool required,
+                     struct mt_error *e) {
     const char *url = param_str(params, name);
     char host[256];
     if (url == NULL && !required) return 0;
     if (url == NULL)
-        return mt_fail(e, MT_INVALID_REQUEST, "%s: field \"%s\" is missing; integration_type \"url\" needs it", full_name,
-                       name);
+        return mt_fail(e, MT_INVALID_REQUEST,
+                       "%s: field \"%s\" is missing; integration_type \"url\" needs it", full_name, name);
     if (url_host(url, host, sizeof(host))) return 0;
-    return mt_fail(e, MT_INVALID_REQUEST, "%s: field \"%s\" is no URL; wanted http:// or https:// with a host", full_name,
-                   name);
+    return mt_fail(e, MT_INVALID_REQUEST,
+                   "%s: field \"%s\" is no URL; wanted http:// or https:// with a host", full_name, name);
 }
 
 static bool is_recurring(const json_t *params) {
@@ -119,25 +130,31 @@ static bool is_recurring(const json_t *params) {
     return type != NULL && strcmp(type, "recurring") == 0;
 }
 
-static int check_create(const struct mt_operation *op, const char *full_name, const json_t *params, struct mt_error *e) {
+static int check_create(const struct mt_operation *op, const char *full_name, const json_t *params,
+                        struct mt_error *e) {
     struct mt_money amount;
     const json_t *items = param(params, "order_items");
-    const char *currency = param_str(params, "currency"), *integration = param_str(params, "integration_type");
+    const char *currency = param_str(params, "currency"),
+               *integration = param_str(params, "integration_type");
     bool by_url = integration != NULL && strcmp(integration, "url") == 0;
     if (!value_money(param(params, "amount"), &amount) || amount.minor <= 0)
-        return mt_fail(e, MT_INVALID_REQUEST, "%s: field \"amount\": wanted money of more than zero", full_name);
+        return mt_fail(e, MT_INVALID_REQUEST, "%s: field \"amount\": wanted money of more than zero",
+                       full_name);
     if (currency != NULL && strcmp(currency, amount.currency) != 0)
         return mt_fail(e, MT_INVALID_REQUEST,
-                       "%s: field \"currency\" is \"%.10s\" but \"amount\" is in %s; leave \"currency\" out", full_name,
-                       currency, amount.currency);
+                       "%s: field \"currency\" is \"%.10s\" but \"amount\" is in %s; leave \"currency\" out",
+                       full_name, currency, amount.currency);
     if (is_recurring(params) && param(params, "interval_days") == NULL)
-        return mt_fail(e, MT_INVALID_REQUEST, "%s: field \"interval_days\" is missing; intent_type \"recurring\" needs it",
+        return mt_fail(e, MT_INVALID_REQUEST,
+                       "%s: field \"interval_days\" is missing; intent_type \"recurring\" needs it",
                        full_name);
     if (!is_recurring(params) && param(params, "interval_days") != NULL)
-        return mt_fail(e, MT_INVALID_REQUEST,
-                       "%s: field \"interval_days\" is for intent_type \"recurring\", which is not what was asked for",
-                       full_name);
-    if (check_reference(op, full_name, params, e) != 0 || check_part(full_name, params, "tax", &amount, e) != 0 ||
+        return mt_fail(
+            e, MT_INVALID_REQUEST,
+            "%s: field \"interval_days\" is for intent_type \"recurring\", which is not what was asked for",
+            full_name);
+    if (check_reference(op, full_name, params, e) != 0 ||
+        check_part(full_name, params, "tax", &amount, e) != 0 ||
         check_part(full_name, params, "discount", &amount, e) != 0 ||
         check_url(full_name, params, "success_url", by_url, e) != 0 ||
         check_url(full_name, params, "cancel_url", by_url, e) != 0)
@@ -182,14 +199,16 @@ static int build_plain(const struct mt_operation *op, const struct mt_account *a
     return begin(op, account, intent_id_of(params), req, e);
 }
 
-static int build_by_reference(const struct mt_operation *op, const struct mt_account *account, const json_t *params,
-                              const char *key, struct mt_http_request *req, struct mt_error *e) {
+static int build_by_reference(const struct mt_operation *op, const struct mt_account *account,
+                              const json_t *params, const char *key, struct mt_http_request *req,
+                              struct mt_error *e) {
     (void)key;
     return begin(op, account, param_str(params, "reference_id"), req, e);
 }
 
-static int build_subscription(const struct mt_operation *op, const struct mt_account *account, const json_t *params,
-                              const char *key, struct mt_http_request *req, struct mt_error *e) {
+static int build_subscription(const struct mt_operation *op, const struct mt_account *account,
+                              const json_t *params, const char *key, struct mt_http_request *req,
+                              struct mt_error *e) {
     (void)key;
     return begin(op, account, param_str(params, "subscription_id"), req, e);
 }
@@ -201,7 +220,8 @@ static int write_items(struct mt_buf *b, const json_t *items, struct mt_error *e
         const json_t *item = json_array_get(items, i);
         struct mt_money price;
         if (!value_money(json_object_get(item, "price"), &price))
-            return mt_fail(e, MT_INVALID_REQUEST, "mintro.intents.create: order_items[%zu].price is no money", i + 1);
+            return mt_fail(e, MT_INVALID_REQUEST, "mintro.intents.create: order_items[%zu].price is no money",
+                           i + 1);
         if (i > 0) mt_buf_addc(b, ',');
         mt_buf_addc(b, '{');
         body_str(b, "name", param_str(item, "name"));
@@ -260,8 +280,8 @@ static int build_create(const struct mt_operation *op, const struct mt_account *
     return r;
 }
 
-static int authorize(const struct mt_account *account, const struct mt_operation *op, struct mt_http_request *req,
-                     struct mt_error *e) {
+static int authorize(const struct mt_account *account, const struct mt_operation *op,
+                     struct mt_http_request *req, struct mt_error *e) {
     (void)op, (void)e;
     mt_headers_set(&req->headers, "X-Client-ID", mt_account_credential(account, "client_id"));
     mt_headers_set(&req->headers, "X-Client-Secret", mt_account_credential(account, "client_secret"));
@@ -293,7 +313,8 @@ static void normalise(json_t *object, const char *currency) {
     decode_money(object, "tax", currency);
     decode_money(object, "discount", currency);
     json_t *items = json_object_get(object, "order_items");
-    for (size_t i = 0; i < json_array_size(items); i++) decode_money(json_array_get(items, i), "price", currency);
+    for (size_t i = 0; i < json_array_size(items); i++)
+        decode_money(json_array_get(items, i), "price", currency);
 }
 
 /* "The given data was invalid. email: The email field is required." from either shape of error. */
@@ -315,12 +336,12 @@ static bool is_write(const struct mt_operation *op) {
     return op->repeat != MT_REPEAT_READ;
 }
 
-static int not_understood(const struct mt_operation *op, const struct mt_http_response *resp, const char *what,
-                          struct mt_error *e) {
+static int not_understood(const struct mt_operation *op, const struct mt_http_response *resp,
+                          const char *what, struct mt_error *e) {
     const char *type = mt_headers_get(&resp->headers, "Content-Type");
     answer_fail("mintro", op, resp, MT_PROTOCOL, MT_UNKNOWN, e,
-                "mintro.%s: the answer was not understood: %s (status %d, %.60s, %zu bytes)", op->name, what, resp->status,
-                type != NULL ? type : "no content type", resp->body.len);
+                "mintro.%s: the answer was not understood: %s (status %d, %.60s, %zu bytes)", op->name, what,
+                resp->status, type != NULL ? type : "no content type", resp->body.len);
     e->retryable = true;
     return -1;
 }
@@ -338,8 +359,10 @@ static int refused(const struct mt_operation *op, const struct mt_http_response 
         e->kind = MT_INVALID_REQUEST;
     }
     /* A proxy's or a wrong base URL's 404 says nothing about intents; believing it could charge twice. */
-    if (resp->status == 404 && !is_write(op) && !told) return not_understood(op, resp, "no error of Mintro's", e);
-    if (resp->status == 400 && op->repeat == MT_REPEAT_NATURAL) e->kind = MT_CONFLICT; /* its state forbids it */
+    if (resp->status == 404 && !is_write(op) && !told)
+        return not_understood(op, resp, "no error of Mintro's", e);
+    if (resp->status == 400 && op->repeat == MT_REPEAT_NATURAL)
+        e->kind = MT_CONFLICT; /* its state forbids it */
     /* The first request of this key is still under way: not a refusal. */
     if (resp->status == 409 && op->repeat == MT_REPEAT_KEYED) e->outcome = MT_UNKNOWN;
     return -1;
@@ -362,7 +385,8 @@ static int read_data(const struct mt_operation *op, const struct mt_http_respons
         struct mt_buf said;
         mt_buf_init(&said, 4096);
         said_by(body, &said);
-        answer_fail("mintro", op, resp, MT_INVALID_REQUEST, MT_REJECTED, e, "mintro.%s: refused: %s", op->name, said.data);
+        answer_fail("mintro", op, resp, MT_INVALID_REQUEST, MT_REJECTED, e, "mintro.%s: refused: %s",
+                    op->name, said.data);
         mt_copy(e->code, sizeof(e->code), "success_false");
         mt_buf_clear(&said);
         goto done;
@@ -377,8 +401,8 @@ done:
 }
 
 /* An intent, which must at least say which one it is and, when `with_status`, how it is. */
-static int read_intent_with(const struct mt_operation *op, const struct mt_http_response *resp, const char *currency,
-                            bool with_status, json_t **value, struct mt_error *e) {
+static int read_intent_with(const struct mt_operation *op, const struct mt_http_response *resp,
+                            const char *currency, bool with_status, json_t **value, struct mt_error *e) {
     json_t *data = NULL;
     if (read_data(op, resp, currency, &data, e) != 0) return -1;
     const char *id = mt_json_str(data, "intent_id", ""), *status = mt_json_str(data, "status", "");
@@ -390,14 +414,14 @@ static int read_intent_with(const struct mt_operation *op, const struct mt_http_
     return 0;
 }
 
-static int read_intent(const struct mt_operation *op, const json_t *params, const struct mt_http_response *resp,
-                       json_t **value, struct mt_error *e) {
+static int read_intent(const struct mt_operation *op, const json_t *params,
+                       const struct mt_http_response *resp, json_t **value, struct mt_error *e) {
     (void)params;
     return read_intent_with(op, resp, NULL, true, value, e);
 }
 
-static int read_created(const struct mt_operation *op, const json_t *params, const struct mt_http_response *resp,
-                        json_t **value, struct mt_error *e) {
+static int read_created(const struct mt_operation *op, const json_t *params,
+                        const struct mt_http_response *resp, json_t **value, struct mt_error *e) {
     struct mt_money amount = {0};
     bool known = value_money(param(params, "amount"), &amount);
     return read_intent_with(op, resp, known ? amount.currency : NULL, false, value, e);
@@ -408,17 +432,19 @@ static bool says_already_cancelled(const struct mt_error *e) {
     return strcasestr(e->message, "already") != NULL && strcasestr(e->message, "cancel") != NULL;
 }
 
-static int read_subscription(const struct mt_operation *op, const json_t *params, const struct mt_http_response *resp,
-                             json_t **value, struct mt_error *e) {
+static int read_subscription(const struct mt_operation *op, const json_t *params,
+                             const struct mt_http_response *resp, json_t **value, struct mt_error *e) {
     json_t *data = NULL;
     if (read_data(op, resp, NULL, &data, e) != 0) {
-        /* Nothing can be read to tell our own cancel from an earlier one, and either way it is what was asked for. */
+        /* Nothing can be read to tell our own cancel from an earlier one, and either way it is what was asked
+         * for. */
         if (e->outcome != MT_REJECTED || resp->status != 400 || !says_already_cancelled(e)) return -1;
         data = json_object();
     }
     if (json_object_get(data, "subscription_id") == NULL)
         json_object_set_new(data, "subscription_id", json_string(mt_json_str(params, "subscription_id", "")));
-    if (json_object_get(data, "status") == NULL) json_object_set_new(data, "status", json_string("cancelled"));
+    if (json_object_get(data, "status") == NULL)
+        json_object_set_new(data, "status", json_string("cancelled"));
     json_object_del(data, "success");
     *value = data;
     return 0;
@@ -445,7 +471,8 @@ static json_t *as_created(const json_t *found) {
     return o;
 }
 
-static enum mt_outcome conflict(const struct mt_operation *op, struct mt_error *e, const char *what, const char *id) {
+static enum mt_outcome conflict(const struct mt_operation *op, struct mt_error *e, const char *what,
+                                const char *id) {
     mt_fail(e, MT_CONFLICT, "mintro.%s: %s %.100s", op->name, what, id);
     e->outcome = MT_REJECTED;
     mt_copy(e->provider, sizeof(e->provider), "mintro");
@@ -453,19 +480,25 @@ static enum mt_outcome conflict(const struct mt_operation *op, struct mt_error *
     return MT_REJECTED;
 }
 
-static enum mt_outcome reconciled_create(const struct mt_operation *op, const json_t *params, const json_t *found,
-                                         const struct mt_error *read_error, json_t **value, struct mt_error *e) {
+static enum mt_outcome reconciled_create(const struct mt_operation *op, const json_t *params,
+                                         const json_t *found, const struct mt_error *read_error,
+                                         json_t **value, struct mt_error *e) {
     struct mt_money asked, got;
     const json_t *amount = json_object_get(found, "amount");
     struct mt_error ignored;
-    if (found == NULL) return read_error != NULL && read_error->kind == MT_NOT_FOUND ? MT_NOT_SENT : MT_UNKNOWN;
+    if (found == NULL)
+        return read_error != NULL && read_error->kind == MT_NOT_FOUND ? MT_NOT_SENT : MT_UNKNOWN;
     if (!value_money(param(params, "amount"), &asked)) return MT_UNKNOWN;
-    const char *reference = mt_json_str(found, "reference_id", NULL), *type = mt_json_str(found, "type", NULL);
-    if (reference != NULL && strcmp(reference, mt_json_str(params, "reference_id", "")) != 0) return MT_UNKNOWN;
+    const char *reference = mt_json_str(found, "reference_id", NULL),
+               *type = mt_json_str(found, "type", NULL);
+    if (reference != NULL && strcmp(reference, mt_json_str(params, "reference_id", "")) != 0)
+        return MT_UNKNOWN;
     if (!value_money(amount, &got) && mt_money_from_json_number(amount, asked.currency, &got, &ignored) != 0)
         return MT_UNKNOWN;
-    if (!mt_money_equal(&asked, &got) || (type != NULL && (strcmp(type, "recurring") == 0) != is_recurring(params)))
-        return conflict(op, e, "reference_id belongs to another payment, intent", mt_json_str(found, "intent_id", ""));
+    if (!mt_money_equal(&asked, &got) ||
+        (type != NULL && (strcmp(type, "recurring") == 0) != is_recurring(params)))
+        return conflict(op, e, "reference_id belongs to another payment, intent",
+                        mt_json_str(found, "intent_id", ""));
     *value = as_created(found);
     json_object_set_new(*value, "amount", value_from_money(&got));
     return MT_DONE;
@@ -480,8 +513,9 @@ static int reconcile_cancel(const struct mt_operation *op, const json_t *params,
     return *read_params != NULL ? 0 : -1;
 }
 
-static enum mt_outcome reconciled_cancel(const struct mt_operation *op, const json_t *params, const json_t *found,
-                                         const struct mt_error *read_error, json_t **value, struct mt_error *e) {
+static enum mt_outcome reconciled_cancel(const struct mt_operation *op, const json_t *params,
+                                         const json_t *found, const struct mt_error *read_error,
+                                         json_t **value, struct mt_error *e) {
     (void)params, (void)read_error;
     const char *status = mt_json_str(found, "status", ""), *id = mt_json_str(found, "intent_id", "");
     if (strcmp(status, "cancelled") == 0) {
@@ -489,8 +523,10 @@ static enum mt_outcome reconciled_cancel(const struct mt_operation *op, const js
         return MT_DONE;
     }
     if (strcmp(status, "requires_payment") == 0) return MT_NOT_SENT;
-    if (strcmp(status, "succeeded") == 0) return conflict(op, e, "paid, so it cannot be cancelled any more: intent", id);
-    if (strcmp(status, "expired") == 0) return conflict(op, e, "expired, so there is nothing to cancel: intent", id);
+    if (strcmp(status, "succeeded") == 0)
+        return conflict(op, e, "paid, so it cannot be cancelled any more: intent", id);
+    if (strcmp(status, "expired") == 0)
+        return conflict(op, e, "expired, so there is nothing to cancel: intent", id);
     return MT_UNKNOWN;
 }
 
@@ -498,11 +534,12 @@ static enum mt_outcome reconciled_cancel(const struct mt_operation *op, const js
 
 static bool at_rest(const json_t *object) {
     const char *status = mt_json_str(object, "status", "");
-    return strcmp(status, "succeeded") == 0 || strcmp(status, "cancelled") == 0 || strcmp(status, "expired") == 0;
+    return strcmp(status, "succeeded") == 0 || strcmp(status, "cancelled") == 0 ||
+           strcmp(status, "expired") == 0;
 }
 
-static int decide(const struct mt_operation *op, const json_t *params, const json_t *object, const char **operation,
-                  json_t **operation_params, struct mt_error *e) {
+static int decide(const struct mt_operation *op, const json_t *params, const json_t *object,
+                  const char **operation, json_t **operation_params, struct mt_error *e) {
     const char *status = mt_json_str(object, "status", ""), *id = intent_id_of(params);
     *operation = NULL;
     if (id == NULL) id = mt_json_str(object, "intent_id", "");
@@ -514,11 +551,12 @@ static int decide(const struct mt_operation *op, const json_t *params, const jso
     }
     if (strcmp(status, "succeeded") == 0)
         mt_fail(e, MT_UNSUPPORTED,
-                "mintro.%s: intent %.100s is paid, and Mintro's API has no refund; refund it in Mintro's own dashboard",
+                "mintro.%s: intent %.100s is paid, and Mintro's API has no refund; refund it in Mintro's own "
+                "dashboard",
                 op->name, id);
     else
-        mt_fail(e, MT_CONFLICT, "mintro.%s: intent %.100s is \"%.40s\", a status Mintro does not document", op->name, id,
-                status);
+        mt_fail(e, MT_CONFLICT, "mintro.%s: intent %.100s is \"%.40s\", a status Mintro does not document",
+                op->name, id, status);
     e->outcome = MT_REJECTED;
     mt_copy(e->provider, sizeof(e->provider), "mintro");
     mt_copy(e->operation, sizeof(e->operation), op->name);
@@ -532,94 +570,222 @@ static const char *const integration_types[] = {"iframe", "url", NULL};
 
 static const struct mt_param create_params[] = {
     {.name = "amount", .type = MT_P_MONEY, .required = true, .doc = "transaction total, with its currency"},
-    {.name = "currency", .type = MT_P_STRING, .min = 3, .max = 3, .doc = "follows from amount; when given, the same"},
-    {.name = "intent_type", .type = MT_P_STRING, .values = intent_types, .doc = "one_time (default) or recurring"},
-    {.name = "interval_days", .type = MT_P_INTEGER, .min = 1, .max = 36500, .doc = "billing cycle; recurring needs it"},
-    {.name = "email", .type = MT_P_STRING, .required = true, .min = 3, .max = 255, .doc = "the customer's email address"},
-    {.name = "name", .type = MT_P_STRING, .required = true, .min = 1, .max = 255, .doc = "the customer's full name"},
-    {.name = "reference_id", .type = MT_P_STRING, .required = true, .min = 1, .max = 100,
+    {.name = "currency",
+     .type = MT_P_STRING,
+     .min = 3,
+     .max = 3,
+     .doc = "follows from amount; when given, the same"},
+    {.name = "intent_type",
+     .type = MT_P_STRING,
+     .values = intent_types,
+     .doc = "one_time (default) or recurring"},
+    {.name = "interval_days",
+     .type = MT_P_INTEGER,
+     .min = 1,
+     .max = 36500,
+     .doc = "billing cycle; recurring needs it"},
+    {.name = "email",
+     .type = MT_P_STRING,
+     .required = true,
+     .min = 3,
+     .max = 255,
+     .doc = "the customer's email address"},
+    {.name = "name",
+     .type = MT_P_STRING,
+     .required = true,
+     .min = 1,
+     .max = 255,
+     .doc = "the customer's full name"},
+    {.name = "reference_id",
+     .type = MT_P_STRING,
+     .required = true,
+     .min = 1,
+     .max = 100,
      .doc = "your own id, unique for ever: letters, digits, - and _"},
-    {.name = "customer_ref_id", .type = MT_P_STRING, .min = 1, .max = 100, .doc = "your own id of the customer"},
-    {.name = "order_items", .type = MT_P_ARRAY, .required = true, .min = 0, .max = ITEMS_MAX,
+    {.name = "customer_ref_id",
+     .type = MT_P_STRING,
+     .min = 1,
+     .max = 100,
+     .doc = "your own id of the customer"},
+    {.name = "order_items",
+     .type = MT_P_ARRAY,
+     .required = true,
+     .min = 0,
+     .max = ITEMS_MAX,
      .doc = "objects with name, quantity (integer) and price (money)"},
-    {.name = "integration_type", .type = MT_P_STRING, .required = true, .values = integration_types, .doc = "iframe or url"},
-    {.name = "success_url", .type = MT_P_STRING, .min = 1, .max = 2048, .doc = "where a payment leads; url needs it"},
-    {.name = "cancel_url", .type = MT_P_STRING, .min = 1, .max = 2048, .doc = "where a cancellation leads; url needs it"},
+    {.name = "integration_type",
+     .type = MT_P_STRING,
+     .required = true,
+     .values = integration_types,
+     .doc = "iframe or url"},
+    {.name = "success_url",
+     .type = MT_P_STRING,
+     .min = 1,
+     .max = 2048,
+     .doc = "where a payment leads; url needs it"},
+    {.name = "cancel_url",
+     .type = MT_P_STRING,
+     .min = 1,
+     .max = 2048,
+     .doc = "where a cancellation leads; url needs it"},
     {.name = "tax", .type = MT_P_MONEY, .doc = "tax amount"},
     {.name = "discount", .type = MT_P_MONEY, .doc = "discount amount"},
     {.name = "metadata", .type = MT_P_OBJECT, .doc = "key-value pairs of your own"},
     {0},
 };
 static const struct mt_param intent_params[] = {
-    {.name = "intent_id", .type = MT_P_STRING, .min = 1, .max = ID_MAX, .doc = "pi_ and a UUID, or the UUID alone"},
+    {.name = "intent_id",
+     .type = MT_P_STRING,
+     .min = 1,
+     .max = ID_MAX,
+     .doc = "pi_ and a UUID, or the UUID alone"},
     {.name = "id", .type = MT_P_STRING, .min = 1, .max = ID_MAX, .doc = "the same"},
     {0},
 };
 static const struct mt_param reference_params[] = {
-    {.name = "reference_id", .type = MT_P_STRING, .required = true, .min = 1, .max = 100, .doc = "your own id"},
+    {.name = "reference_id",
+     .type = MT_P_STRING,
+     .required = true,
+     .min = 1,
+     .max = 100,
+     .doc = "your own id"},
     {0},
 };
 static const struct mt_param subscription_params[] = {
-    {.name = "subscription_id", .type = MT_P_STRING, .required = true, .min = 1, .max = ID_MAX,
+    {.name = "subscription_id",
+     .type = MT_P_STRING,
+     .required = true,
+     .min = 1,
+     .max = ID_MAX,
      .doc = "sub_ and a UUID, or the UUID alone"},
     {0},
 };
 static const struct mt_param settled_params[] = {
-    {.name = "id", .type = MT_P_STRING, .min = 1, .max = ID_MAX, .doc = "the intent, spelled as Mintro's answer spells it"},
+    {.name = "id",
+     .type = MT_P_STRING,
+     .min = 1,
+     .max = ID_MAX,
+     .doc = "the intent, spelled as Mintro's answer spells it"},
     {.name = "intent_id", .type = MT_P_STRING, .min = 1, .max = ID_MAX, .doc = "the same"},
-    {.name = "within", .type = MT_P_INTEGER, .min = 0, .max = INT64_C(3155760000000), .doc = "milliseconds to wait at most"},
+    {.name = "within",
+     .type = MT_P_INTEGER,
+     .min = 0,
+     .max = INT64_C(3155760000000),
+     .doc = "milliseconds to wait at most"},
     {0},
 };
 
-static const char intent_returns[] = "intent_id, reference_id, amount, currency, status, payment_url, type, interval_days, "
-                                     "expires_at, tax, discount, order_items";
+static const char intent_returns[] =
+    "intent_id, reference_id, amount, currency, status, payment_url, type, interval_days, "
+    "expires_at, tax, discount, order_items";
 
 static const struct mt_operation operations[] = {
-    {.name = "intents.create", .kind = MT_OPERATION_CALL, .method = "POST", .path = "/api/platform/intents",
-     .repeat = MT_REPEAT_KEYED, .key_ttl_s = DAY_S, .moves_money = true, .params = create_params,
+    {.name = "intents.create",
+     .kind = MT_OPERATION_CALL,
+     .method = "POST",
+     .path = "/api/platform/intents",
+     .repeat = MT_REPEAT_KEYED,
+     .key_ttl_s = DAY_S,
+     .moves_money = true,
+     .params = create_params,
      .doc = "Begins a payment and answers the link of its checkout page (Create Payment Intent).",
-     .returns = "intent_id, status, amount, payment_url", .build = build_create, .read = read_created,
-     .reconcile = reconcile_create, .reconciled = reconciled_create, .check = check_create},
-    {.name = "intents.get", .kind = MT_OPERATION_CALL, .method = "GET", .path = "/api/platform/intents/{uuid}",
-     .repeat = MT_REPEAT_READ, .params = intent_params, .doc = "Reads an intent (Get Payment Intent).",
-     .returns = intent_returns, .build = build_plain, .read = read_intent, .check = check_intent_id},
-    {.name = "intents.get_by_reference", .kind = MT_OPERATION_CALL, .method = "GET",
-     .path = "/api/platform/intents/reference/{reference_id}", .repeat = MT_REPEAT_READ, .params = reference_params,
-     .doc = "Reads an intent by your own reference (Get Intent by Reference).", .returns = intent_returns,
-     .build = build_by_reference, .read = read_intent, .check = check_reference},
-    {.name = "intents.cancel", .kind = MT_OPERATION_CALL, .method = "POST", .path = "/api/platform/intents/{uuid}/cancel",
-     .repeat = MT_REPEAT_NATURAL, .moves_money = true, .params = intent_params,
-     .doc = "Cancels an intent that is not paid yet (Cancel Payment Intent).", .returns = "intent_id, status",
-     .build = build_plain, .read = read_intent, .reconcile = reconcile_cancel, .reconciled = reconciled_cancel,
+     .returns = "intent_id, status, amount, payment_url",
+     .build = build_create,
+     .read = read_created,
+     .reconcile = reconcile_create,
+     .reconciled = reconciled_create,
+     .check = check_create},
+    {.name = "intents.get",
+     .kind = MT_OPERATION_CALL,
+     .method = "GET",
+     .path = "/api/platform/intents/{uuid}",
+     .repeat = MT_REPEAT_READ,
+     .params = intent_params,
+     .doc = "Reads an intent (Get Payment Intent).",
+     .returns = intent_returns,
+     .build = build_plain,
+     .read = read_intent,
      .check = check_intent_id},
-    {.name = "subscriptions.cancel", .kind = MT_OPERATION_CALL, .method = "POST",
-     .path = "/api/platform/subscriptions/{uuid}/cancel", .repeat = MT_REPEAT_NATURAL, .moves_money = true,
+    {.name = "intents.get_by_reference",
+     .kind = MT_OPERATION_CALL,
+     .method = "GET",
+     .path = "/api/platform/intents/reference/{reference_id}",
+     .repeat = MT_REPEAT_READ,
+     .params = reference_params,
+     .doc = "Reads an intent by your own reference (Get Intent by Reference).",
+     .returns = intent_returns,
+     .build = build_by_reference,
+     .read = read_intent,
+     .check = check_reference},
+    {.name = "intents.cancel",
+     .kind = MT_OPERATION_CALL,
+     .method = "POST",
+     .path = "/api/platform/intents/{uuid}/cancel",
+     .repeat = MT_REPEAT_NATURAL,
+     .moves_money = true,
+     .params = intent_params,
+     .doc = "Cancels an intent that is not paid yet (Cancel Payment Intent).",
+     .returns = "intent_id, status",
+     .build = build_plain,
+     .read = read_intent,
+     .reconcile = reconcile_cancel,
+     .reconciled = reconciled_cancel,
+     .check = check_intent_id},
+    {.name = "subscriptions.cancel",
+     .kind = MT_OPERATION_CALL,
+     .method = "POST",
+     .path = "/api/platform/subscriptions/{uuid}/cancel",
+     .repeat = MT_REPEAT_NATURAL,
+     .moves_money = true,
      .params = subscription_params,
      .doc = "Cancels a recurring profile; cancelled already, it answers the same (Cancel Subscription).",
-     .returns = "subscription_id, status", .build = build_subscription, .read = read_subscription,
+     .returns = "subscription_id, status",
+     .build = build_subscription,
+     .read = read_subscription,
      .check = check_subscription_id},
-    {.name = "intents.settled", .kind = MT_OPERATION_SETTLED, .method = "", .path = "", .repeat = MT_REPEAT_READ,
-     .params = settled_params, .doc = "Waits until an intent is succeeded, cancelled or expired; events are hints, reading decides.",
-     .returns = intent_returns, .check = check_intent_id, .read_operation = "intents.get", .topic = "mintro.intent",
+    {.name = "intents.settled",
+     .kind = MT_OPERATION_SETTLED,
+     .method = "",
+     .path = "",
+     .repeat = MT_REPEAT_READ,
+     .params = settled_params,
+     .doc = "Waits until an intent is succeeded, cancelled or expired; events are hints, reading decides.",
+     .returns = intent_returns,
+     .check = check_intent_id,
+     .read_operation = "intents.get",
+     .topic = "mintro.intent",
      .at_rest = at_rest},
-    {.name = "intents.release", .kind = MT_OPERATION_RELEASE, .method = "", .path = "", .repeat = MT_REPEAT_NATURAL,
-     .moves_money = true, .params = intent_params,
-     .doc = "Cancels an intent unless it is cancelled or expired; a paid one cannot be given back through Mintro's API.",
-     .returns = "intent_id, status", .check = check_intent_id, .read_operation = "intents.get", .decide = decide},
+    {.name = "intents.release",
+     .kind = MT_OPERATION_RELEASE,
+     .method = "",
+     .path = "",
+     .repeat = MT_REPEAT_NATURAL,
+     .moves_money = true,
+     .params = intent_params,
+     .doc = "Cancels an intent unless it is cancelled or expired; a paid one cannot be given back through "
+            "Mintro's API.",
+     .returns = "intent_id, status",
+     .check = check_intent_id,
+     .read_operation = "intents.get",
+     .decide = decide},
     {0},
 };
 
 static const struct mt_error_row errors[] = {
-    {"400", MT_INVALID_REQUEST, false, false, "Bad Request: the request was unacceptable, often due to missing a parameter"},
+    {"400", MT_INVALID_REQUEST, false, false,
+     "Bad Request: the request was unacceptable, often due to missing a parameter"},
     {"401", MT_AUTHENTICATION, false, false, "Unauthorized: no valid API key provided"},
-    {"403", MT_PERMISSION, false, false, "Forbidden: the API key doesn't have permissions to perform the request"},
+    {"403", MT_PERMISSION, false, false,
+     "Forbidden: the API key doesn't have permissions to perform the request"},
     {"404", MT_NOT_FOUND, false, false, "Not Found: the requested resource doesn't exist"},
-    {"422", MT_INVALID_REQUEST, false, false, "Unprocessable Entity: validation failed (e.g. invalid email or amount)"},
+    {"422", MT_INVALID_REQUEST, false, false,
+     "Unprocessable Entity: validation failed (e.g. invalid email or amount)"},
     {"500", MT_UNAVAILABLE, true, false, "Server Error: something went wrong on our end"},
     /* Not in the document; what a server of its kind (Laravel, a proxy before it) answers. */
     {"405", MT_UNSUPPORTED, false, false, "Method Not Allowed"},
     {"408", MT_TIMEOUT, true, false, "Request Timeout"},
-    {"409", MT_CONFLICT, true, false, "Conflict: the first request with this Idempotency-Key is still under way"},
+    {"409", MT_CONFLICT, true, false,
+     "Conflict: the first request with this Idempotency-Key is still under way"},
     {"413", MT_LIMIT, false, false, "Content Too Large"},
     {"429", MT_RATE_LIMITED, true, false, "Too Many Requests"},
     {"502", MT_UNAVAILABLE, true, false, "Bad Gateway"},
@@ -629,8 +795,14 @@ static const struct mt_error_row errors[] = {
 };
 
 static const struct mt_credential credentials[] = {
-    {.name = "client_id", .required = true, .doc = "the X-Client-ID of your Mintro account", .sandbox = "mintro_test_client"},
-    {.name = "client_secret", .secret = true, .required = true, .doc = "the X-Client-Secret that belongs to it",
+    {.name = "client_id",
+     .required = true,
+     .doc = "the X-Client-ID of your Mintro account",
+     .sandbox = "mintro_test_client"},
+    {.name = "client_secret",
+     .secret = true,
+     .required = true,
+     .doc = "the X-Client-Secret that belongs to it",
      .sandbox = "mintro_test_secret"},
     {0},
 };

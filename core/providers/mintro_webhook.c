@@ -1,6 +1,7 @@
-/* Mintro's webhooks: unsigned, without an event id or a documented envelope. So they are hints: a payment is believed once
- * its intent has been read; a subscription event, for which nothing can be read, only when it came through the URL that
- * carries our secret. Invariant: a hint's event has the document's spelling. No state; any thread. */
+/* Mintro's webhooks: unsigned, without an event id or a documented envelope. So they are hints: a payment is
+ * believed once its intent has been read; a subscription event, for which nothing can be read, only when it
+ * came through the URL that carries our secret. Invariant: a hint's event has the document's spelling. No
+ * state; any thread. */
 #include "base/json.h"
 #include "base/text.h"
 #include "providers/private.h"
@@ -45,15 +46,17 @@ static int need_id(const json_t *data, const char *event, const char *name, char
                    struct mt_error *e) {
     const char *id = mt_json_str(data, name, "");
     if (mintro_id_ok(id) && mt_copy(out, size, id)) return 0;
-    return mt_fail(e, MT_INVALID_REQUEST, "mintro webhook %s: \"%s\" is missing or malformed; wanted a string", event, name);
+    return mt_fail(e, MT_INVALID_REQUEST,
+                   "mintro webhook %s: \"%s\" is missing or malformed; wanted a string", event, name);
 }
 
-/* Which billing period a renewal belongs to. Mintro documents no member for it; one that says so is taken, else the UTC
- * day on which it came: a cycle is a day at least, so two renewals never share one, while redeliveries that cross
- * midnight count twice. */
+/* Which billing period a renewal belongs to. Mintro documents no member for it; one that says so is taken,
+ * else the UTC day on which it came: a cycle is a day at least, so two renewals never share one, while
+ * redeliveries that cross midnight count twice. */
 static void billing_period(const struct mt_account *account, const json_t *data, char *out, size_t size) {
-    static const char *const members[] = {"billing_period", "period",       "period_start", "current_period_start",
-                                          "charge_id",      "invoice_id",   "cycle"};
+    static const char *const members[] = {
+        "billing_period", "period",     "period_start", "current_period_start",
+        "charge_id",      "invoice_id", "cycle"};
     char now[25];
     for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
         if (word_of(data, members[i], out, size)) return;
@@ -69,8 +72,8 @@ static json_t *payload_of(const char *event, const json_t *data) {
     return payload;
 }
 
-static void add_hint(struct mt_hint *hints, size_t *count, const char *topic, const char *key, const char *event,
-                     const json_t *data) {
+static void add_hint(struct mt_hint *hints, size_t *count, const char *topic, const char *key,
+                     const char *event, const json_t *data) {
     struct mt_hint *h = &hints[(*count)++];
     *h = (struct mt_hint){.payload = payload_of(event, data)};
     mt_copy(h->topic, sizeof(h->topic), topic);
@@ -85,7 +88,8 @@ static int payment_hint(const char *event, const json_t *data, struct mt_hint *h
     struct mt_hint *h = &hints[*count - 1];
     if (word_of(data, "charge_id", charge, sizeof(charge)))
         mt_format(h->source, sizeof(h->source), "mintro:%s:%s:%s", event, intent, charge);
-    else if (strcmp(event, "payment.failed") != 0) /* that one may happen again, and nothing tells the two apart */
+    else if (strcmp(event, "payment.failed") !=
+             0) /* that one may happen again, and nothing tells the two apart */
         mt_format(h->source, sizeof(h->source), "mintro:%s:%s", event, intent);
     return 0;
 }
@@ -128,15 +132,18 @@ int mintro_webhook(const struct mt_account *account, const struct mt_request *re
     int r = -1;
     *count = 0;
     if (req->body_len > WEBHOOK_MAX)
-        return mt_fail(e, MT_INVALID_REQUEST, "mintro webhook: the body has %zu bytes, wanted at most %d", req->body_len,
-                       WEBHOOK_MAX);
+        return mt_fail(e, MT_INVALID_REQUEST, "mintro webhook: the body has %zu bytes, wanted at most %d",
+                       req->body_len, WEBHOOK_MAX);
     json_t *body = mt_json_parse(req->body, req->body_len, e);
     if (body == NULL) return mt_error_wrap(e, "mintro webhook");
     const json_t *data = body;
     for (size_t i = 0; i < sizeof(envelopes) / sizeof(envelopes[0]); i++)
-        if (data == body && json_is_object(json_object_get(body, envelopes[i]))) data = json_object_get(body, envelopes[i]);
-    if (!word_of(body, "event", sent, sizeof(sent)) && !word_of(body, "type", sent, sizeof(sent))) {
-        mt_fail(e, MT_INVALID_REQUEST, "mintro webhook: \"event\" is missing; wanted a string of 1 to %d bytes", EVENT_MAX);
+        if (data == body && json_is_object(json_object_get(body, envelopes[i])))
+            data = json_object_get(body, envelopes[i]);
+    const char *name = json_is_string(json_object_get(body, "event")) ? "event" : "type";
+    if (!json_is_string(json_object_get(body, name)) || !word_of(body, name, sent, sizeof(sent))) {
+        mt_fail(e, MT_INVALID_REQUEST,
+                "mintro webhook: \"event\" is missing; wanted a string of 1 to %d bytes", EVENT_MAX);
         goto done;
     }
     const char *event = known_event(sent);
@@ -147,7 +154,8 @@ int mintro_webhook(const struct mt_account *account, const struct mt_request *re
         r = payment_hint(event, data, hints, count, e);
     } else if (!secret_url) {
         mt_fail(e, MT_AUTHENTICATION,
-                "mintro webhook %s: subscription events are unsigned and cannot be read back; register the URL with its secret, "
+                "mintro webhook %s: subscription events are unsigned and cannot be read back; register the "
+                "URL with its secret, "
                 "/webhooks/mintro?s=...",
                 event);
     } else {

@@ -1,5 +1,5 @@
-/* Operations by name, and their parameters against the row. Invariant: what passes the check has every required member, each
- * of its row's type and within its limits, and nothing else. No state; any thread. */
+/* Operations by name, and their parameters against the row. Invariant: what passes the check has every
+ * required member, each of its row's type and within its limits, and nothing else. No state; any thread. */
 #include "base/json.h"
 #include "base/text.h"
 #include "providers/private.h"
@@ -14,14 +14,19 @@ static const char *const repeat_names[] = {
     [MT_REPEAT_UNSAFE] = "unsafe",
 };
 static const char *const type_names[] = {
-    [MT_P_STRING] = "string", [MT_P_INTEGER] = "integer", [MT_P_NUMBER] = "number",
-    [MT_P_BOOLEAN] = "boolean", [MT_P_MONEY] = "money", [MT_P_OBJECT] = "object",
-    [MT_P_ARRAY] = "array", [MT_P_ANY] = "any",
+    [MT_P_STRING] = "string",   [MT_P_INTEGER] = "integer", [MT_P_NUMBER] = "number",
+    [MT_P_BOOLEAN] = "boolean", [MT_P_MONEY] = "money",     [MT_P_OBJECT] = "object",
+    [MT_P_ARRAY] = "array",     [MT_P_ANY] = "any",
 };
 static const char *const wanted[] = {
-    [MT_P_STRING] = "a string", [MT_P_INTEGER] = "an integer", [MT_P_NUMBER] = "a number",
-    [MT_P_BOOLEAN] = "true or false", [MT_P_MONEY] = "money, as in money \"80.00 USD\"", [MT_P_OBJECT] = "an object",
-    [MT_P_ARRAY] = "an array", [MT_P_ANY] = "a value",
+    [MT_P_STRING] = "a string",
+    [MT_P_INTEGER] = "an integer",
+    [MT_P_NUMBER] = "a number",
+    [MT_P_BOOLEAN] = "true or false",
+    [MT_P_MONEY] = "money, as in money \"80.00 USD\"",
+    [MT_P_OBJECT] = "an object",
+    [MT_P_ARRAY] = "an array",
+    [MT_P_ANY] = "a value",
 };
 _Static_assert(sizeof(type_names) == sizeof(wanted), "every type has both names");
 
@@ -47,7 +52,8 @@ static int unknown_provider(const char *full_name, size_t len, struct mt_error *
     const char *names[SUGGESTIONS_MAX] = {0};
     char name[64], list[256] = "";
     size_t n = 0, used = 0;
-    for (const struct mt_provider *const *row = mt_providers_all(); *row != NULL && n < SUGGESTIONS_MAX; row++) {
+    for (const struct mt_provider *const *row = mt_providers_all(); *row != NULL && n < SUGGESTIONS_MAX;
+         row++) {
         int w = snprintf(list + used, sizeof(list) - used, "%s%s", n > 0 ? ", " : "", (*row)->name);
         if (w > 0 && (size_t)w < sizeof(list) - used) used += (size_t)w;
         names[n++] = (*row)->name;
@@ -55,7 +61,8 @@ static int unknown_provider(const char *full_name, size_t len, struct mt_error *
     snprintf(name, sizeof(name), "%.*s", (int)(len < 63 ? len : 63), full_name);
     const char *near = mt_nearest(name, names, n);
     if (near != NULL)
-        return mt_fail(e, MT_INVALID_REQUEST, "there is no provider \"%s\" (did you mean \"%s\"?)", name, near);
+        return mt_fail(e, MT_INVALID_REQUEST, "there is no provider \"%s\" (did you mean \"%s\"?)", name,
+                       near);
     return mt_fail(e, MT_INVALID_REQUEST, "there is no provider \"%s\"; there are %s", name, list);
 }
 
@@ -71,8 +78,8 @@ static int unknown_operation(const struct mt_provider *row, const char *name, st
         if (dot != NULL && strcmp(dot + 1, name) == 0) near = names[i];
     }
     if (near != NULL)
-        return mt_fail(e, MT_INVALID_REQUEST, "%s has no operation \"%.100s\" (did you mean \"%s.%s\"?)", row->name, name,
-                       row->name, near);
+        return mt_fail(e, MT_INVALID_REQUEST, "%s has no operation \"%.100s\" (did you mean \"%s.%s\"?)",
+                       row->name, name, row->name, near);
     struct mt_buf list;
     mt_buf_init(&list, 400);
     for (size_t i = 0; i < n; i++) mt_buf_addf(&list, "%s%s", i > 0 ? ", " : "", names[i]);
@@ -105,9 +112,10 @@ const struct mt_operation *mt_operation_find(struct mt_providers *p, const char 
 
 /* ---- checking ---- */
 
-static int wrong_type(const char *full_name, const struct mt_param *row, const json_t *v, struct mt_error *e) {
-    return mt_fail(e, MT_INVALID_REQUEST, "%s: field \"%s\" is %s, wanted %s", full_name, row->name, value_type_name(v),
-                   wanted[row->type]);
+static int wrong_type(const char *full_name, const struct mt_param *row, const json_t *v,
+                      struct mt_error *e) {
+    return mt_fail(e, MT_INVALID_REQUEST, "%s: field \"%s\" is %s, wanted %s", full_name, row->name,
+                   value_type_name(v), wanted[row->type]);
 }
 
 static bool tagged(const json_t *v) {
@@ -151,37 +159,40 @@ static int check_value(const char *full_name, const struct mt_param *row, const 
         mt_buf_addf(&list, "%s\"%s\"", n > 0 ? ", " : "", row->values[n]);
     }
     const char *near = mt_nearest(s, row->values, n);
-    mt_fail(e, MT_INVALID_REQUEST, "%s: field \"%s\" is \"%.60s\", wanted one of %s%s%s%s", full_name, row->name,
-            row->secret ? "[redacted]" : s, list.data, near != NULL ? " (did you mean \"" : "", near != NULL ? near : "",
-            near != NULL ? "\"?)" : "");
+    mt_fail(e, MT_INVALID_REQUEST, "%s: field \"%s\" is \"%.60s\", wanted one of %s%s%s%s", full_name,
+            row->name, row->secret ? "[redacted]" : s, list.data, near != NULL ? " (did you mean \"" : "",
+            near != NULL ? near : "", near != NULL ? "\"?)" : "");
     mt_buf_clear(&list);
     return -1;
 }
 
-static int check_limits(const char *full_name, const struct mt_param *row, const json_t *v, struct mt_error *e) {
+static int check_limits(const char *full_name, const struct mt_param *row, const json_t *v,
+                        struct mt_error *e) {
     if (row->min == 0 && row->max == 0) return 0;
     if (json_is_string(v)) {
         int64_t len = (int64_t)json_string_length(v);
         if (len < row->min || len > row->max)
             return mt_fail(e, MT_INVALID_REQUEST,
-                           "%s: field \"%s\" is %" PRId64 " bytes long, wanted %" PRId64 " to %" PRId64, full_name,
-                           row->name, len, row->min, row->max);
+                           "%s: field \"%s\" is %" PRId64 " bytes long, wanted %" PRId64 " to %" PRId64,
+                           full_name, row->name, len, row->min, row->max);
     } else if (json_is_integer(v)) {
         int64_t n = (int64_t)json_integer_value(v);
         if (n < row->min || n > row->max)
-            return mt_fail(e, MT_INVALID_REQUEST, "%s: field \"%s\" is %" PRId64 ", wanted %" PRId64 " to %" PRId64,
-                           full_name, row->name, n, row->min, row->max);
+            return mt_fail(e, MT_INVALID_REQUEST,
+                           "%s: field \"%s\" is %" PRId64 ", wanted %" PRId64 " to %" PRId64, full_name,
+                           row->name, n, row->min, row->max);
     } else if (json_is_array(v)) {
         int64_t n = (int64_t)json_array_size(v);
         if (n < row->min || n > row->max)
             return mt_fail(e, MT_INVALID_REQUEST,
-                           "%s: field \"%s\" has %" PRId64 " items, wanted %" PRId64 " to %" PRId64, full_name, row->name,
-                           n, row->min, row->max);
+                           "%s: field \"%s\" has %" PRId64 " items, wanted %" PRId64 " to %" PRId64,
+                           full_name, row->name, n, row->min, row->max);
     }
     return 0;
 }
 
-static int unknown_field(const struct mt_operation *op, const char *full_name, const char *key, struct mt_error *e) {
+static int unknown_field(const struct mt_operation *op, const char *full_name, const char *key,
+                         struct mt_error *e) {
     const char *names[SUGGESTIONS_MAX] = {0};
     struct mt_buf list;
     size_t n = 0;
@@ -192,14 +203,16 @@ static int unknown_field(const struct mt_operation *op, const char *full_name, c
     }
     const char *near = mt_nearest(key, names, n);
     if (near != NULL)
-        mt_fail(e, MT_INVALID_REQUEST, "%s: unknown field \"%.60s\" (did you mean \"%s\"?)", full_name, key, near);
+        mt_fail(e, MT_INVALID_REQUEST, "%s: unknown field \"%.60s\" (did you mean \"%s\"?)", full_name, key,
+                near);
     else
         mt_fail(e, MT_INVALID_REQUEST, "%s: unknown field \"%.60s\"; it takes %s", full_name, key, list.data);
     mt_buf_clear(&list);
     return -1;
 }
 
-int mt_operation_check(const struct mt_operation *op, const char *full_name, const json_t *params, struct mt_error *e) {
+int mt_operation_check(const struct mt_operation *op, const char *full_name, const json_t *params,
+                       struct mt_error *e) {
     const char *key;
     json_t *v;
     bool empty_array = json_is_array(params) && json_array_size(params) == 0;
@@ -215,14 +228,15 @@ int mt_operation_check(const struct mt_operation *op, const char *full_name, con
         /* Strings go into URLs, headers and C; none of them can carry it. */
         if (json_is_string(v) && strlen(json_string_value(v)) != json_string_length(v))
             return mt_fail(e, MT_INVALID_REQUEST, "%s: field \"%s\" has a NUL in it", full_name, row->name);
-        if (row->values != NULL && json_is_string(v) && check_value(full_name, row, json_string_value(v), e) != 0)
+        if (row->values != NULL && json_is_string(v) &&
+            check_value(full_name, row, json_string_value(v), e) != 0)
             return -1;
         if (check_limits(full_name, row, v, e) != 0) return -1;
     }
     for (const struct mt_param *row = op->params; row->name != NULL; row++)
         if (row->required && param(params, row->name) == NULL)
-            return mt_fail(e, MT_INVALID_REQUEST, "%s: field \"%s\" is missing; wanted %s: %s", full_name, row->name,
-                           wanted[row->type], row->doc);
+            return mt_fail(e, MT_INVALID_REQUEST, "%s: field \"%s\" is missing; wanted %s: %s", full_name,
+                           row->name, wanted[row->type], row->doc);
     return op->check != NULL ? op->check(op, full_name, params, e) : 0;
 }
 

@@ -1,5 +1,5 @@
-/* What the files of this folder share: the table of providers, the state kept for each, and the helpers that every
- * provider's build and read functions use. Not for other folders. */
+/* What the files of this folder share: the table of providers, the state kept for each, and the helpers that
+ * every provider's build and read functions use. Not for other folders. */
 #pragma once
 #include "base/buf.h"
 #include "money/money.h"
@@ -16,13 +16,13 @@ enum { BREAKER_SPAN_MS = 15000, METRIC_BUCKETS = 12 };
 struct breaker {
     pthread_mutex_t lock;
     enum mt_breaker_state state;
-    int64_t span_start_ns;  /* of calls[0], failures[0]; [1] is the span before it */
+    int64_t span_start_ns; /* of calls[0], failures[0]; [1] is the span before it */
     int calls[2], failures[2];
     int64_t open_until_ns;
-    int64_t open_for_ms;    /* how long the next opening lasts */
-    bool probing;           /* half open: one call is under way */
+    int64_t open_for_ms; /* how long the next opening lasts */
+    bool probing;        /* half open: one call is under way */
     int64_t probe_since_ns;
-    uint64_t opened;        /* times, for metrics */
+    uint64_t opened; /* times, for metrics */
     /* The token bucket, in millionths of a call. */
     int64_t tokens, refilled_ns;
     int max_per_second, burst; /* 0: no limit */
@@ -58,8 +58,8 @@ struct mt_providers {
 
 struct provider_state *provider_state(struct mt_providers *p, const struct mt_provider *row);
 size_t operation_count(const struct mt_provider *row);
-/* The host of an http or https URL in `host` (without brackets or port). False when the URL is malformed: another scheme,
- * no host, a user name, white space or control characters. */
+/* The host of an http or https URL in `host` (without brackets or port). False when the URL is malformed:
+ * another scheme, no host, a user name, white space or control characters. */
 bool url_host(const char *url, char *host, size_t size);
 bool host_is_loopback(const char *host);
 
@@ -83,8 +83,8 @@ const char *value_type_name(const json_t *value);
 
 /* ---- writing JSON bodies whose numbers are exact text (value.c) ---- */
 
-void body_name(struct mt_buf *b, const char *name);                 /* ,"name": (no comma after a { or [) */
-void body_str(struct mt_buf *b, const char *name, const char *s);   /* nothing when s is NULL */
+void body_name(struct mt_buf *b, const char *name);               /* ,"name": (no comma after a { or [) */
+void body_str(struct mt_buf *b, const char *name, const char *s); /* nothing when s is NULL */
 int body_money(struct mt_buf *b, const char *name, const struct mt_money *m, struct mt_error *e);
 /* A plain JSON rendering of a value. */
 int body_value(struct mt_buf *b, const char *name, const json_t *value, struct mt_error *e);
@@ -94,11 +94,11 @@ int body_finish(struct mt_buf *b, struct mt_http_request *req, struct mt_error *
 /* ---- answers (answer.c) ---- */
 
 /* Fills provider, operation, http_status; returns -1. */
-int answer_fail(const char *provider, const struct mt_operation *op, const struct mt_http_response *resp, enum mt_kind kind,
-                enum mt_outcome outcome, struct mt_error *e, const char *format, ...)
+int answer_fail(const char *provider, const struct mt_operation *op, const struct mt_http_response *resp,
+                enum mt_kind kind, enum mt_outcome outcome, struct mt_error *e, const char *format, ...)
     __attribute__((format(printf, 7, 8)));
-/* The error of a status that is not 2xx: kind, code and flags from `rows`, else from the status's class; outcome REJECTED
- * below 500, UNKNOWN from there on; Retry-After. `said`: the provider's own words, or "". */
+/* The error of a status that is not 2xx: kind, code and flags from `rows`, else from the status's class;
+ * outcome REJECTED below 500, UNKNOWN from there on; Retry-After. `said`: the provider's own words, or "". */
 int answer_status(const char *provider, const struct mt_operation *op, const struct mt_error_row *rows,
                   const struct mt_http_response *resp, const char *said, struct mt_error *e);
 /* The answer's body as JSON, or NULL when it is none (then it is not understood). */

@@ -1,6 +1,6 @@
-/* Which providers exist, and their accounts from configuration. Invariants: an account is whole (every required credential) or
- * absent; credentials never travel in the clear except to this machine; the sandbox's credentials never leave it.
- * Built once at the start, read by any thread after. */
+/* Which providers exist, and their accounts from configuration. Invariants: an account is whole (every
+ * required credential) or absent; credentials never travel in the clear except to this machine; the sandbox's
+ * credentials never leave it. Built once at the start, read by any thread after. */
 #include "base/json.h"
 #include "base/text.h"
 #include "providers/private.h"
@@ -83,17 +83,20 @@ bool host_is_loopback(const char *host) {
 static int take_base_url(const char *provider, const char *url, struct mt_account *a, bool *loopback,
                          struct mt_error *e) {
     char host[256];
-    if (!url_host(url, host, sizeof(host)) || strpbrk(url, "?#") != NULL || strlen(url) >= sizeof(a->base_url))
-        return mt_fail(e, MT_USAGE,
-                       "providers.%s.base_url is no usable URL; wanted https://HOST with an optional path, without a "
-                       "user name or query, under %zu bytes",
-                       provider, sizeof(a->base_url));
+    if (!url_host(url, host, sizeof(host)) || strpbrk(url, "?#") != NULL ||
+        strlen(url) >= sizeof(a->base_url))
+        return mt_fail(
+            e, MT_USAGE,
+            "providers.%s.base_url is no usable URL; wanted https://HOST with an optional path, without a "
+            "user name or query, under %zu bytes",
+            provider, sizeof(a->base_url));
     *loopback = host_is_loopback(host);
     if (strncasecmp(url, "https://", 8) != 0 && !*loopback)
-        return mt_fail(e, MT_USAGE,
-                       "providers.%s.base_url: credentials would travel to %s in the clear; wanted https:// (http:// is "
-                       "for this machine only)",
-                       provider, host);
+        return mt_fail(
+            e, MT_USAGE,
+            "providers.%s.base_url: credentials would travel to %s in the clear; wanted https:// (http:// is "
+            "for this machine only)",
+            provider, host);
     mt_copy(a->base_url, sizeof(a->base_url), url);
     for (size_t n = strlen(a->base_url); n > 0 && a->base_url[n - 1] == '/'; n--) a->base_url[n - 1] = '\0';
     return 0;
@@ -108,7 +111,8 @@ const char *mt_account_credential(const struct mt_account *a, const char *name) 
 static bool key_known(const struct mt_provider *row, const char *key, const char **names, size_t *n) {
     *n = 0;
     for (size_t i = 0; i < COMMON_KEYS; i++)
-        if (!(row->many_hosts && strcmp(common_keys[i].key, "base_url") == 0)) names[(*n)++] = common_keys[i].key;
+        if (!(row->many_hosts && strcmp(common_keys[i].key, "base_url") == 0))
+            names[(*n)++] = common_keys[i].key;
     for (const struct mt_credential *c = row->credentials; c->name != NULL && *n < KEYS_MAX; c++)
         names[(*n)++] = c->name;
     for (size_t i = 0; i < *n; i++)
@@ -120,21 +124,25 @@ static int check_keys(const struct mt_provider *row, const json_t *section, stru
     const char *key;
     json_t *value;
     if (!json_is_object(section))
-        return mt_fail(e, MT_USAGE, "providers.%s is %s, wanted an object", row->name, value_type_name(section));
+        return mt_fail(e, MT_USAGE, "providers.%s is %s, wanted an object", row->name,
+                       value_type_name(section));
     json_object_foreach((json_t *)(uintptr_t)section, key, value) {
         const char *names[KEYS_MAX];
         size_t n;
         if (!key_known(row, key, names, &n)) {
             const char *near = mt_nearest(key, names, n);
             return mt_fail(e, MT_USAGE, "providers.%s: unknown setting \"%s\"%s%s%s", row->name, key,
-                           near != NULL ? " (did you mean \"" : "", near != NULL ? near : "", near != NULL ? "\"?)" : "");
+                           near != NULL ? " (did you mean \"" : "", near != NULL ? near : "",
+                           near != NULL ? "\"?)" : "");
         }
         bool number = strcmp(key, "max_per_second") == 0 || strcmp(key, "burst") == 0;
-        if (number && (!json_is_integer(value) || json_integer_value(value) < 0 || json_integer_value(value) > RATE_MAX))
-            return mt_fail(e, MT_USAGE, "providers.%s.%s: wanted an integer from 0 (no limit) to %d", row->name, key,
-                           RATE_MAX);
+        if (number && (!json_is_integer(value) || json_integer_value(value) < 0 ||
+                       json_integer_value(value) > RATE_MAX))
+            return mt_fail(e, MT_USAGE, "providers.%s.%s: wanted an integer from 0 (no limit) to %d",
+                           row->name, key, RATE_MAX);
         if (!number && !json_is_string(value))
-            return mt_fail(e, MT_USAGE, "providers.%s.%s is %s, wanted a string", row->name, key, value_type_name(value));
+            return mt_fail(e, MT_USAGE, "providers.%s.%s is %s, wanted a string", row->name, key,
+                           value_type_name(value));
     }
     return 0;
 }
@@ -147,8 +155,8 @@ static bool credential_ok(const char *s) {
     return n > 0 && n <= 1024;
 }
 
-static int take_credentials(const struct mt_provider *row, const json_t *section, bool loopback, struct mt_account *a,
-                            struct mt_error *e) {
+static int take_credentials(const struct mt_provider *row, const json_t *section, bool loopback,
+                            struct mt_account *a, struct mt_error *e) {
     for (const struct mt_credential *c = row->credentials; c->name != NULL; c++) {
         const char *value = mt_json_str(section, c->name, "");
         if (value[0] == '\0') {
@@ -156,11 +164,12 @@ static int take_credentials(const struct mt_provider *row, const json_t *section
             return mt_fail(e, MT_USAGE, "providers.%s: \"%s\" is missing (%s)", row->name, c->name, c->doc);
         }
         if (!credential_ok(value))
-            return mt_fail(e, MT_USAGE, "providers.%s.%s: wanted 1 to 1024 bytes without control characters", row->name,
-                           c->name);
+            return mt_fail(e, MT_USAGE, "providers.%s.%s: wanted 1 to 1024 bytes without control characters",
+                           row->name, c->name);
         if (c->sandbox != NULL && strcmp(value, c->sandbox) == 0 && !loopback)
             return mt_fail(e, MT_USAGE,
-                           "providers.%s.%s is the sandbox's test credential, which is for a sandbox on this machine only; "
+                           "providers.%s.%s is the sandbox's test credential, which is for a sandbox on this "
+                           "machine only; "
                            "%s is not one",
                            row->name, c->name, a->base_url);
         json_object_set_new(a->credentials, c->name, json_string(value));
@@ -177,16 +186,19 @@ static int configure(struct provider_state *s, const json_t *section, struct mt_
     if (json_object_size(section) == 0) return 0;
     const char *label = mt_json_str(section, "label", "default");
     if (label[0] == '\0' || !mt_copy(s->account.label, sizeof(s->account.label), label))
-        return mt_fail(e, MT_USAGE, "providers.%s.label: wanted 1 to %zu bytes", row->name, sizeof(s->account.label) - 1);
+        return mt_fail(e, MT_USAGE, "providers.%s.label: wanted 1 to %zu bytes", row->name,
+                       sizeof(s->account.label) - 1);
     if (row->many_hosts) return 0;
-    if (take_base_url(row->name, mt_json_str(section, "base_url", row->base_url), &s->account, &loopback, e) != 0 ||
+    if (take_base_url(row->name, mt_json_str(section, "base_url", row->base_url), &s->account, &loopback,
+                      e) != 0 ||
         take_credentials(row, section, loopback, &s->account, e) != 0)
         return -1;
     s->configured = true;
     return 0;
 }
 
-/* The section that points a provider at a sandbox: its own configuration, real credentials with it, stays out. */
+/* The section that points a provider at a sandbox: its own configuration, real credentials with it, stays
+ * out. */
 static json_t *sandbox_section(const struct mt_provider *row, const char *url) {
     json_t *section = json_object();
     json_object_set_new(section, "base_url", json_string(url));
@@ -201,7 +213,8 @@ static int check_sandbox_url(const char *url, struct mt_error *e) {
     if (!url_host(url, host, sizeof(host)))
         return mt_fail(e, MT_USAGE, "sandbox: \"%.200s\" is no URL; wanted http://HOST:PORT", url);
     if (!host_is_loopback(host))
-        return mt_fail(e, MT_USAGE, "sandbox: %s is not this machine; a sandbox is on 127.0.0.1, ::1 or localhost", host);
+        return mt_fail(e, MT_USAGE,
+                       "sandbox: %s is not this machine; a sandbox is on 127.0.0.1, ::1 or localhost", host);
     return 0;
 }
 
@@ -218,7 +231,8 @@ static int check_sections(const json_t *config, struct mt_error *e) {
         if (known) continue;
         const char *near = mt_nearest(key, names, PROVIDER_COUNT);
         return mt_fail(e, MT_USAGE, "providers: there is no provider \"%s\"%s%s%s", key,
-                       near != NULL ? " (did you mean \"" : "", near != NULL ? near : "", near != NULL ? "\"?)" : "");
+                       near != NULL ? " (did you mean \"" : "", near != NULL ? near : "",
+                       near != NULL ? "\"?)" : "");
     }
     return 0;
 }
@@ -226,7 +240,8 @@ static int check_sections(const json_t *config, struct mt_error *e) {
 static int init_state(struct provider_state *s, const struct mt_provider *row, const json_t *config,
                       const char *sandbox_url, struct mt_clock *clock, struct mt_error *e) {
     s->row = row;
-    s->account = (struct mt_account){.provider = row, .label = "default", .credentials = json_object(), .clock = clock};
+    s->account = (struct mt_account){
+        .provider = row, .label = "default", .credentials = json_object(), .clock = clock};
     s->configured = row->many_hosts;
     s->operation_count = operation_count(row);
     s->counters = mt_calloc(s->operation_count, sizeof(*s->counters));
@@ -247,13 +262,15 @@ struct mt_providers *mt_providers_new(const json_t *config, const char *sandbox_
     if (sandbox_url != NULL && check_sandbox_url(sandbox_url, e) != 0) return NULL;
     for (size_t i = 0; i < PROVIDER_COUNT; i++) {
         const json_t *section = json_object_get(config, providers[i]->name);
-        if (section != NULL && !json_is_null(section) && check_keys(providers[i], section, e) != 0) return NULL;
+        if (section != NULL && !json_is_null(section) && check_keys(providers[i], section, e) != 0)
+            return NULL;
     }
     struct mt_providers *p = mt_calloc(1, sizeof(*p));
     p->clock = clock;
     p->states = mt_calloc(PROVIDER_COUNT, sizeof(*p->states));
     for (; p->count < PROVIDER_COUNT; p->count++) {
-        if (init_state(&p->states[p->count], providers[p->count], config, sandbox_url, clock, e) == 0) continue;
+        if (init_state(&p->states[p->count], providers[p->count], config, sandbox_url, clock, e) == 0)
+            continue;
         p->count++; /* half made: freed with the rest */
         mt_providers_free(p);
         return NULL;
@@ -285,12 +302,14 @@ size_t mt_providers_config_keys(struct mt_provider_key *out, size_t room) {
         const struct mt_provider *row = providers[i];
         for (size_t k = 0; k < COMMON_KEYS; k++) {
             if (row->many_hosts && common_keys[k].type == MT_SET_URL) continue;
-            if (n < room) out[n] = (struct mt_provider_key){row->name, common_keys[k].key, common_keys[k].type};
+            if (n < room)
+                out[n] = (struct mt_provider_key){row->name, common_keys[k].key, common_keys[k].type};
             n++;
         }
         for (const struct mt_credential *c = row->credentials; c->name != NULL; c++, n++)
             if (n < room)
-                out[n] = (struct mt_provider_key){row->name, c->name, c->secret ? MT_SET_SECRET : MT_SET_STRING};
+                out[n] =
+                    (struct mt_provider_key){row->name, c->name, c->secret ? MT_SET_SECRET : MT_SET_STRING};
     }
     return n;
 }

@@ -1,5 +1,6 @@
-/* Values and the wire: journal values carry tags ({"$money"}, {"$bytes"}, ...), providers' JSON does not. Also the writer
- * of request bodies, which puts amounts down as exact text and never through a double. No state; any thread. */
+/* Values and the wire: journal values carry tags ({"$money"}, {"$bytes"}, ...), providers' JSON does not.
+ * Also the writer of request bodies, which puts amounts down as exact text and never through a double. No
+ * state; any thread. */
 #include "base/json.h"
 #include "base/text.h"
 #include "crypto/crypto.h"
@@ -111,7 +112,8 @@ json_t *value_to_plain(const json_t *value, struct mt_error *e) {
     }
     if (!json_is_object(value)) return json_incref(unconst(value)); /* leaves are never changed in place */
     copy = json_object();
-    for (void *it = json_object_iter(unconst(value)); it != NULL; it = json_object_iter_next(unconst(value), it)) {
+    for (void *it = json_object_iter(unconst(value)); it != NULL;
+         it = json_object_iter_next(unconst(value), it)) {
         const char *key = json_object_iter_key(it);
         json_t *member = value_to_plain(json_object_iter_value(it), e);
         if (member == NULL) goto fail;
@@ -144,7 +146,8 @@ static json_t *escaped(const json_t *plain) {
     }
     if (!json_is_object(plain)) return json_incref(unconst(plain));
     json_t *copy = json_object();
-    for (void *it = json_object_iter(unconst(plain)); it != NULL; it = json_object_iter_next(unconst(plain), it)) {
+    for (void *it = json_object_iter(unconst(plain)); it != NULL;
+         it = json_object_iter_next(unconst(plain), it)) {
         const char *key = json_object_iter_key(it);
         json_t *member = escaped(json_object_iter_value(it));
         if (key[0] != '$') {
