@@ -33,12 +33,19 @@ static const struct mt_operation *find_row(const char *name) {
     return NULL;
 }
 
-/* The parameter that a string in first place stands for. */
+/* The parameter that a string in first place stands for: the first required one that is a string; where nothing is required
+ * (an id that has two names), the first. */
 static const char *first_param(const struct mt_operation *row) {
+    const char *first = NULL;
+    bool required = false;
     if (row->kind == MT_OPERATION_SETTLED) return "id";
-    for (const struct mt_param *p = row->params; p != NULL && p->name != NULL; p++)
-        if (p->required && p->type == MT_P_STRING) return p->name;
-    return NULL;
+    for (const struct mt_param *p = row->params; p != NULL && p->name != NULL; p++) {
+        required = required || p->required;
+        if (p->type != MT_P_STRING) continue;
+        if (p->required) return p->name;
+        if (first == NULL) first = p->name;
+    }
+    return required ? NULL : first;
 }
 
 /* Copies the table at `from` into the one at `to`. */
