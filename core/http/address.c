@@ -1,5 +1,5 @@
-/* The address ranges of the IANA special-purpose registries, as two tables. Everything that is not plainly public is
- * refused: IPv6 outside 2000::/3 as a whole. No state; any thread. */
+/* The address ranges of the IANA special-purpose registries, as two tables. Everything that is not plainly
+ * public is refused: IPv6 outside 2000::/3 as a whole. No state; any thread. */
 #include "http/address.h"
 #include <netinet/in.h>
 #include <stdint.h>
@@ -35,10 +35,10 @@ struct range6 {
 
 /* Inside 2000::/3 only. */
 static const struct range6 special6[] = {
-    {{0x20, 0x01, 0x00}, 23},             /* protocol assignments: Teredo, ORCHID, ... */
-    {{0x20, 0x01, 0x0d, 0xb8}, 32},       /* documentation */
-    {{0x20, 0x02}, 16},                   /* 6to4 */
-    {{0x3f, 0xff, 0x00}, 20},             /* documentation */
+    {{0x20, 0x01, 0x00}, 23},       /* protocol assignments: Teredo, ORCHID, ... */
+    {{0x20, 0x01, 0x0d, 0xb8}, 32}, /* documentation */
+    {{0x20, 0x02}, 16},             /* 6to4 */
+    {{0x3f, 0xff, 0x00}, 20},       /* documentation */
 };
 
 static bool public4(uint32_t address) {
@@ -58,7 +58,8 @@ static bool within6(const uint8_t *address, const struct range6 *range) {
 }
 
 static uint32_t last4(const uint8_t *address) {
-    return (uint32_t)address[12] << 24 | (uint32_t)address[13] << 16 | (uint32_t)address[14] << 8 | address[15];
+    return (uint32_t)address[12] << 24 | (uint32_t)address[13] << 16 | (uint32_t)address[14] << 8 |
+           address[15];
 }
 
 static bool public6(const uint8_t *address) {

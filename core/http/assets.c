@@ -1,5 +1,5 @@
-/* Serving embedded files: lookup, ETags, gzip by agreement, headers. The array is made at build time (see embed.cmake) and
- * never changes; any thread. */
+/* Serving embedded files: lookup, ETags, gzip by agreement, headers. The array is made at build time (see
+ * embed.cmake) and never changes; any thread. */
 #include "http/assets.h"
 #include "base/text.h"
 #include <stdlib.h>
@@ -73,8 +73,9 @@ static void set_if_missing(struct mt_response *resp, const char *name, const cha
 static void set_csp(struct mt_response *resp, const char *frame_ancestors, const char *extra_csp) {
     struct mt_buf b;
     mt_buf_init(&b, 4096);
-    mt_buf_adds(&b, "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
-                    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors ");
+    mt_buf_adds(&b,
+                "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
+                "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors ");
     mt_buf_adds(&b, frame_ancestors);
     if (extra_csp != NULL) mt_buf_addf(&b, "; %s", extra_csp);
     /* A policy cut short would be another policy. */

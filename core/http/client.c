@@ -1,10 +1,10 @@
-/* The HTTP client on libcurl. Each thread keeps one easy handle (and one multi handle for perform_all), so connections live on
- * between requests; both are freed when the thread ends.
+/* The HTTP client on libcurl. Each thread keeps one easy handle (and one multi handle for perform_all), so
+ * connections live on between requests; both are freed when the thread ends.
  *
- * Invariant: a request leaves at most once. libcurl on its own sends a request again, POST or not, whenever a kept-alive
- * connection dies before the first byte of the answer ("Connection died, retrying a fresh connect"), though the server may
- * well have processed it. CURLOPT_PREREQFUNCTION is called before every such attempt: the second one is refused
- * unless no byte had left in the first. */
+ * Invariant: a request leaves at most once. libcurl on its own sends a request again, POST or not, whenever a
+ * kept-alive connection dies before the first byte of the answer ("Connection died, retrying a fresh
+ * connect"), though the server may well have processed it. CURLOPT_PREREQFUNCTION is called before every such
+ * attempt: the second one is refused unless no byte had left in the first. */
 #include "http/client.h"
 #include "base/text.h"
 #include "http/address.h"
@@ -24,8 +24,8 @@ enum {
     MAX_RESPONSE = 4 * 1024 * 1024,
     MAX_HEADER_BYTES = 256 * 1024,
     MAX_HEADERS = 256,
-    /* Servers close idle connections after 5 s (our own, Node's) or later: one that is younger than this is safe to reuse,
-     * apart from a server that is stopping. */
+    /* Servers close idle connections after 5 s (our own, Node's) or later: one that is younger than this is
+     * safe to reuse, apart from a server that is stopping. */
     IDLE_S = 3,
     LIFETIME_S = 300,
     SPARE_HANDLES = 64,
@@ -37,15 +37,15 @@ struct transfer {
     const struct mt_http_request *req;
     struct mt_http_response *resp;
     struct curl_slist *headers;
-    int attempts;      /* how often libcurl was about to send */
+    int attempts; /* how often libcurl was about to send */
     bool refused_resend;
-    bool too_large;    /* the answer */
-    bool head_done;    /* the final head is complete; what follows are trailers */
-    bool secure;       /* https: what has left cannot be told from the count of bytes */
+    bool too_large; /* the answer */
+    bool head_done; /* the final head is complete; what follows are trailers */
+    bool secure;    /* https: what has left cannot be told from the count of bytes */
     size_t header_bytes, max_response;
     int64_t start_ns;
     char blocked[INET6_ADDRSTRLEN]; /* the address that public_only refused */
-    char where[160];   /* "host:port", for messages; never the path, which may hold secrets */
+    char where[160];                /* "host:port", for messages; never the path, which may hold secrets */
     char detail[CURL_ERROR_SIZE];
 };
 
@@ -107,8 +107,8 @@ static int on_about_to_send(void *ctx, char *remote_ip, char *local_ip, int remo
     return CURL_PREREQFUNC_OK;
 }
 
-/* The address checked is the one that will be connected to, in the moment it is: nothing can change in between, as it could
- * between a look-up of our own and libcurl's. */
+/* The address checked is the one that will be connected to, in the moment it is: nothing can change in
+ * between, as it could between a look-up of our own and libcurl's. */
 static curl_socket_t on_socket(void *ctx, curlsocktype purpose, struct curl_sockaddr *a) {
     struct transfer *t = ctx;
     (void)purpose;
@@ -195,7 +195,8 @@ static CURL *new_easy(void) {
 
 static void set_method(CURL *c, const struct mt_http_request *req) {
     const char *method = req->method == NULL ? "GET" : req->method;
-    bool get = strcmp(method, "GET") == 0, head = strcmp(method, "HEAD") == 0, post = strcmp(method, "POST") == 0;
+    bool get = strcmp(method, "GET") == 0, head = strcmp(method, "HEAD") == 0,
+         post = strcmp(method, "POST") == 0;
     bool body = req->body != NULL || post;
     curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, NULL);
     if (body) {
@@ -297,7 +298,8 @@ static int prepare(struct transfer *t, CURL *easy, const struct mt_http_request 
     curl_easy_setopt(easy, CURLOPT_PREREQDATA, t);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, t);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, t->detail);
-    /* A connection that was opened for others has not been checked; one for a stranger's URL is not worth keeping. */
+    /* A connection that was opened for others has not been checked; one for a stranger's URL is not worth
+     * keeping. */
     curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, req->public_only ? 1L : 0L);
     curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, req->public_only ? 1L : 0L);
     return 0;
@@ -307,7 +309,8 @@ static int prepare(struct transfer *t, CURL *easy, const struct mt_http_request 
 
 static enum mt_kind kind_of(CURLcode code, bool unsent) {
     switch (code) {
-    case CURLE_OPERATION_TIMEDOUT: return MT_TIMEOUT;
+    case CURLE_OPERATION_TIMEDOUT:
+        return MT_TIMEOUT;
     case CURLE_URL_MALFORMAT:
     case CURLE_UNSUPPORTED_PROTOCOL: /* after sending: the answer is no HTTP/1 */
         return unsent ? MT_INVALID_REQUEST : MT_PROTOCOL;
@@ -316,10 +319,13 @@ static enum mt_kind kind_of(CURLcode code, bool unsent) {
     case CURLE_BAD_CONTENT_ENCODING:
     case CURLE_HTTP2:
     case CURLE_HTTP2_STREAM:
-    case CURLE_HTTP3: return MT_PROTOCOL;
+    case CURLE_HTTP3:
+        return MT_PROTOCOL;
     case CURLE_OUT_OF_MEMORY:
-    case CURLE_FAILED_INIT: return MT_INTERNAL;
-    default: return MT_UNAVAILABLE; /* unresolved, refused, reset, TLS trouble, closed without an answer */
+    case CURLE_FAILED_INIT:
+        return MT_INTERNAL;
+    default:
+        return MT_UNAVAILABLE; /* unresolved, refused, reset, TLS trouble, closed without an answer */
     }
 }
 
@@ -327,13 +333,15 @@ static void explain(struct transfer *t, CURLcode code, struct mt_error *e) {
     bool unsent = nothing_left(t) && !t->refused_resend;
     const char *why = t->detail[0] != '\0' ? t->detail : curl_easy_strerror(code);
     if (t->blocked[0] != '\0' && unsent)
-        mt_fail(e, MT_PERMISSION, "%s: its address %s is not on the public internet, and only such are allowed here",
-                t->where, t->blocked);
+        mt_fail(e, MT_PERMISSION,
+                "%s: its address %s is not on the public internet, and only such are allowed here", t->where,
+                t->blocked);
     else if (t->too_large)
         mt_fail(e, MT_LIMIT, "%s: the answer is larger than %zu bytes", t->where, t->max_response);
     else if (t->refused_resend)
         mt_fail(e, MT_UNAVAILABLE,
-                "%s: the connection was closed after the request had been sent and before an answer came", t->where);
+                "%s: the connection was closed after the request had been sent and before an answer came",
+                t->where);
     else
         mt_fail(e, kind_of(code, unsent), "%s: %s", t->where, why);
     e->outcome = unsent ? MT_NOT_SENT : MT_UNKNOWN;
@@ -375,8 +383,8 @@ static int refuse(struct transfer *t, struct mt_error *e) {
 
 /* ---- the transport ---- */
 
-static int perform(struct mt_transport *self, const struct mt_http_request *req, struct mt_http_response *resp,
-                   struct mt_error *e) {
+static int perform(struct mt_transport *self, const struct mt_http_request *req,
+                   struct mt_http_response *resp, struct mt_error *e) {
     (void)self;
     struct handles *h = thread_handles();
     struct transfer t = {.resp = resp};
@@ -391,7 +399,9 @@ static int perform(struct mt_transport *self, const struct mt_http_request *req,
     return conclude(&t, curl_easy_perform(h->easy), e);
 }
 
-static CURL *take_spare(struct handles *h) { return h->spare_count > 0 ? h->spare[--h->spare_count] : new_easy(); }
+static CURL *take_spare(struct handles *h) {
+    return h->spare_count > 0 ? h->spare[--h->spare_count] : new_easy();
+}
 
 static void give_spare(struct handles *h, CURL *easy) {
     if (h->spare_count < SPARE_HANDLES)

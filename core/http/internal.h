@@ -1,5 +1,5 @@
-/* What the files of the server share; nobody else includes this. One mt_worker belongs to each of CivetWeb's worker threads
- * and so to the one connection that thread serves at a time. */
+/* What the files of the server share; nobody else includes this. One mt_worker belongs to each of CivetWeb's
+ * worker threads and so to the one connection that thread serves at a time. */
 #pragma once
 #include "http/server.h"
 #include <civetweb.h>
@@ -45,10 +45,11 @@ struct mt_server {
     int listener; /* the listening descriptor, owned by CivetWeb */
     struct mt_clock *own_clock;
 
-    /* While it is held no connection's descriptor is closed, so none of their numbers can come to mean something else: that
-     * makes it safe to shut connections down from another thread. Taken once for a connection's opening and closing. */
+    /* While it is held no connection's descriptor is closed, so none of their numbers can come to mean
+     * something else: that makes it safe to shut connections down from another thread. Taken once for a
+     * connection's opening and closing. */
     pthread_mutex_t fd_lock;
-    pthread_mutex_t lock; /* may be held when fd_lock is taken, not the other way round */
+    pthread_mutex_t lock;   /* may be held when fd_lock is taken, not the other way round */
     pthread_cond_t changed; /* on CLOCK_MONOTONIC */
     struct mt_worker *workers;
     bool stopping; /* drained; idle connections are being shut down */
@@ -68,15 +69,16 @@ struct mt_stream {
 };
 
 int64_t mt_http_mono_ns(void);
-/* The descriptor of the worker's connection, found by its addresses; -1 when there is none. Hold fd_lock, or be the worker. */
+/* The descriptor of the worker's connection, found by its addresses; -1 when there is none. Hold fd_lock, or
+ * be the worker. */
 int mt_worker_fd(struct mt_worker *w);
 void mt_worker_arm(struct mt_worker *w, int64_t timeout_ms, bool writing);
 void mt_worker_disarm(struct mt_worker *w);
 /* Makes *p hold at least `need` bytes; what was there is lost. */
 void mt_http_room(char **p, size_t *cap, size_t need);
 
-/* request.c: fills `req` (pointing into the connection's buffer and the worker's memory). -1: `resp` is the refusal. *keep:
- * whether the connection may live on. */
+/* request.c: fills `req` (pointing into the connection's buffer and the worker's memory). -1: `resp` is the
+ * refusal. *keep: whether the connection may live on. */
 int mt_request_read(struct mt_worker *w, struct mg_connection *conn, struct mt_request *req,
                     struct mt_response *resp, bool *keep);
 

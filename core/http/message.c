@@ -1,5 +1,5 @@
-/* HTTP messages as plain data: lists of headers, requests, responses, fields of forms. Invariant: a list owns every
- * name and value in it. No state; the owner of a value may use it on any one thread. */
+/* HTTP messages as plain data: lists of headers, requests, responses, fields of forms. Invariant: a list owns
+ * every name and value in it. No state; the owner of a value may use it on any one thread. */
 #include "http/message.h"
 #include "base/text.h"
 #include <stdlib.h>
@@ -35,7 +35,8 @@ void mt_headers_set(struct mt_headers *h, const char *name, const char *value) {
 void mt_headers_remove(struct mt_headers *h, const char *name) {
     struct mt_headers kept = {0};
     for (size_t i = 0; i < h->count; i++) {
-        if (strcasecmp(h->items[i].name, name) != 0) mt_headers_add(&kept, h->items[i].name, h->items[i].value);
+        if (strcasecmp(h->items[i].name, name) != 0)
+            mt_headers_add(&kept, h->items[i].name, h->items[i].value);
     }
     mt_headers_clear(h);
     *h = kept;

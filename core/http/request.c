@@ -1,6 +1,7 @@
-/* Checks a request whose head CivetWeb has parsed, and reads its body. CivetWeb is lenient where two servers in a row could
- * disagree about where a request ends (request smuggling), and it overwrites the separators of the head with NULs: so the
- * layout it left behind is verified byte by byte, and all that is not plain is refused. Worker threads, each its own. */
+/* Checks a request whose head CivetWeb has parsed, and reads its body. CivetWeb is lenient where two servers
+ * in a row could disagree about where a request ends (request smuggling), and it overwrites the separators of
+ * the head with NULs: so the layout it left behind is verified byte by byte, and all that is not plain is
+ * refused. Worker threads, each its own. */
 #include "base/text.h"
 #include "http/internal.h"
 #include <ctype.h>
@@ -18,17 +19,20 @@ const char *mt_request_param(const struct mt_request *r, const char *name) {
 
 /* ---- the head ---- */
 
-/* Blank lines before a request make CivetWeb 1.15 take the wrong length for its head, so the body would be read from amid
- * the head. The request line must begin where the buffer does, and that is where malloc has put it. */
+/* Blank lines before a request make CivetWeb 1.15 take the wrong length for its head, so the body would be
+ * read from amid the head. The request line must begin where the buffer does, and that is where malloc has
+ * put it. */
 static bool at_start(struct mt_worker *w, const char *method) {
     if ((uintptr_t)method % 16 != 0) return false;
     if (w->buffer == NULL || method < w->buffer) w->buffer = method;
     return method == w->buffer;
 }
 
-/* "GET\0/path\0HTTP/1.1\0\0": single separators, and the line ended with CRLF. Returns what lies behind it, or NULL. */
+/* "GET\0/path\0HTTP/1.1\0\0": single separators, and the line ended with CRLF. Returns what lies behind it,
+ * or NULL. */
 static const char *check_request_line(const struct mg_request_info *info) {
-    size_t uri = strlen(info->request_uri), query = info->query_string == NULL ? 0 : strlen(info->query_string);
+    size_t uri = strlen(info->request_uri),
+           query = info->query_string == NULL ? 0 : strlen(info->query_string);
     const char *uri_end = info->query_string == NULL ? info->request_uri + uri : info->query_string + query;
     const char *version = info->http_version;
     if (info->request_method + strlen(info->request_method) + 1 != info->request_uri) return NULL;
@@ -43,8 +47,9 @@ static bool is_token(const char *s) {
     return true;
 }
 
-/* Every header is "Name\0 value\0\0", one right behind the other, and "\r\0" ends the head. A bare CR or LF, a folded line,
- * white space before the colon or a header too many leaves another trace, and hidden headers behind it. */
+/* Every header is "Name\0 value\0\0", one right behind the other, and "\r\0" ends the head. A bare CR or LF,
+ * a folded line, white space before the colon or a header too many leaves another trace, and hidden headers
+ * behind it. */
 static int check_headers(struct mt_worker *w, const struct mg_request_info *info, const char *at,
                          struct mt_request *req, struct mt_response *resp) {
     size_t n = (size_t)info->num_headers;
@@ -56,7 +61,8 @@ static int check_headers(struct mt_worker *w, const struct mg_request_info *info
         if (!is_token(name)) return REFUSE(400, "a header's name is malformed");
         for (const char *p = name + strlen(name) + 1; p < value; p++)
             if (*p != ' ') return REFUSE(400, "there is white space between a header's name and its colon");
-        if (value[length + 1] != '\0') return REFUSE(400, "a line of the request's head does not end with CRLF");
+        if (value[length + 1] != '\0')
+            return REFUSE(400, "a line of the request's head does not end with CRLF");
         at = value + length + 2;
         while (length > 0 && value[length - 1] == ' ') value[--length] = '\0';
         w->headers[i] = (struct mt_header){.name = (char *)(uintptr_t)name, .value = value};
@@ -64,7 +70,8 @@ static int check_headers(struct mt_worker *w, const struct mg_request_info *info
     req->headers = (struct mt_headers){.items = w->headers, .count = n};
     if (n == MT_HEADERS_MAX && at[0] != '\r')
         return REFUSE(431, "the request has more than %d headers", MT_HEADERS_MAX);
-    if (n > 0 && (at[0] != '\r' || at[1] != '\0')) return REFUSE(400, "a line of the request's head is malformed");
+    if (n > 0 && (at[0] != '\r' || at[1] != '\0'))
+        return REFUSE(400, "a line of the request's head is malformed");
     if (n > 0) return 0;
     if (strcmp(info->http_version, "1.0") != 0) return REFUSE(400, "the request has no Host header");
     if ((size_t)(at - info->request_method) >= w->server->options.max_header || at[0] != '\0')
@@ -87,7 +94,8 @@ static int check_framing(const struct mt_server *s, const struct mt_request *req
     int codings = count_headers(&req->headers, "Transfer-Encoding", &coding);
     int lengths = count_headers(&req->headers, "Content-Length", &digits);
     *length = 0;
-    if (codings > 0 && lengths > 0) return REFUSE(400, "Transfer-Encoding and Content-Length exclude each other");
+    if (codings > 0 && lengths > 0)
+        return REFUSE(400, "Transfer-Encoding and Content-Length exclude each other");
     if (codings > 1) return REFUSE(400, "Transfer-Encoding is there twice");
     if (lengths > 1) return REFUSE(400, "Content-Length is there twice");
     if (codings == 1) {
@@ -120,7 +128,8 @@ static bool loopback_name(const char *host) {
     return strncmp(host, "127.", 4) == 0 && strspn(host, "0123456789.") == n;
 }
 
-/* A page elsewhere whose name was made to resolve to 127.0.0.1 still sends its own name here (DNS rebinding). */
+/* A page elsewhere whose name was made to resolve to 127.0.0.1 still sends its own name here (DNS rebinding).
+ */
 static int check_host_header(struct mt_server *s, const struct mg_request_info *info, struct mt_request *req,
                              bool http11, struct mt_response *resp) {
     const char *host = NULL;
@@ -136,7 +145,8 @@ static int check_host_header(struct mt_server *s, const struct mg_request_info *
     mt_copy(req->host, sizeof(req->host), host);
     if (info->request_uri[0] != '/') { /* the absolute form names the host once more */
         const char *authority = strstr(info->request_uri, "://");
-        if (authority == NULL || strncasecmp(authority + 3, host, length) != 0 || authority[3 + length] != '/')
+        if (authority == NULL || strncasecmp(authority + 3, host, length) != 0 ||
+            authority[3 + length] != '/')
             return REFUSE(400, "the request's target and its Host header differ");
     }
     if (s->options.loopback_only && !loopback_name(host)) {
@@ -233,7 +243,8 @@ static int read_chunks(struct mt_worker *w, struct mg_connection *conn, struct m
     return 0;
 }
 
-static int read_sized(struct mt_worker *w, struct mg_connection *conn, size_t length, struct mt_request *req) {
+static int read_sized(struct mt_worker *w, struct mg_connection *conn, size_t length,
+                      struct mt_request *req) {
     mt_http_room(&w->body, &w->body_cap, length + 1);
     for (size_t used = 0; used < length;) {
         int n = mg_read(conn, w->body + used, length - used);
@@ -244,8 +255,8 @@ static int read_sized(struct mt_worker *w, struct mg_connection *conn, size_t le
     return 0;
 }
 
-static int read_body(struct mt_worker *w, struct mg_connection *conn, long long length, struct mt_request *req,
-                     struct mt_response *resp) {
+static int read_body(struct mt_worker *w, struct mg_connection *conn, long long length,
+                     struct mt_request *req, struct mt_response *resp) {
     const char *expect = NULL;
     int timeout = w->server->options.request_timeout_ms;
     int expects = count_headers(&req->headers, "Expect", &expect);
@@ -274,8 +285,9 @@ static int read_body(struct mt_worker *w, struct mg_connection *conn, long long 
 
 /* ---- all of it ---- */
 
-/* CivetWeb decides by the first Connection header and the version; what it will do must be what the answer says, so only
- * the plain cases stay open. A chunked request ends its connection: two readers of chunks that disagree then share nothing. */
+/* CivetWeb decides by the first Connection header and the version; what it will do must be what the answer
+ * says, so only the plain cases stay open. A chunked request ends its connection: two readers of chunks that
+ * disagree then share nothing. */
 static bool may_keep(const struct mt_request *req, bool http11, long long length) {
     const char *connection = NULL, *upgrade = NULL;
     int n = count_headers(&req->headers, "Connection", &connection);
@@ -287,7 +299,8 @@ static void make_id(struct mt_worker *w, struct mt_request *req) {
     const char *given = mt_headers_get(&req->headers, "X-Request-Id");
     size_t n = given == NULL ? 0 : strlen(given);
     bool fits = n > 0 && n < MT_ID_SIZE;
-    for (size_t i = 0; fits && i < n; i++) fits = isalnum((unsigned char)given[i]) || given[i] == '_' || given[i] == '-';
+    for (size_t i = 0; fits && i < n; i++)
+        fits = isalnum((unsigned char)given[i]) || given[i] == '_' || given[i] == '-';
     if (fits) {
         mt_copy(req->request_id, sizeof(req->request_id), given);
         return;

@@ -1,6 +1,6 @@
-/* Answers: what handlers fill in, and how it goes out, head and body in one write. Also the faults that the sandbox plays and
- * the streams. Invariant: what the head says of length and connection is what then happens, unless a fault was asked for.
- * Worker threads, each its own. */
+/* Answers: what handlers fill in, and how it goes out, head and body in one write. Also the faults that the
+ * sandbox plays and the streams. Invariant: what the head says of length and connection is what then happens,
+ * unless a fault was asked for. Worker threads, each its own. */
 #include "base/log.h"
 #include "base/text.h"
 #include "http/internal.h"
@@ -20,17 +20,46 @@ const char *mt_status_text(int status) {
         int status;
         const char *text;
     } table[] = {
-        {200, "OK"}, {201, "Created"}, {202, "Accepted"}, {204, "No Content"}, {206, "Partial Content"},
-        {301, "Moved Permanently"}, {302, "Found"}, {303, "See Other"}, {304, "Not Modified"},
-        {307, "Temporary Redirect"}, {308, "Permanent Redirect"}, {400, "Bad Request"}, {401, "Unauthorized"},
-        {402, "Payment Required"}, {403, "Forbidden"}, {404, "Not Found"}, {405, "Method Not Allowed"},
-        {406, "Not Acceptable"}, {408, "Request Timeout"}, {409, "Conflict"}, {410, "Gone"},
-        {411, "Length Required"}, {412, "Precondition Failed"}, {413, "Content Too Large"},
-        {414, "URI Too Long"}, {415, "Unsupported Media Type"}, {417, "Expectation Failed"},
-        {421, "Misdirected Request"}, {422, "Unprocessable Content"}, {423, "Locked"}, {425, "Too Early"},
-        {428, "Precondition Required"}, {429, "Too Many Requests"}, {431, "Request Header Fields Too Large"},
-        {500, "Internal Server Error"}, {501, "Not Implemented"}, {502, "Bad Gateway"},
-        {503, "Service Unavailable"}, {504, "Gateway Timeout"}, {505, "HTTP Version Not Supported"},
+        {200, "OK"},
+        {201, "Created"},
+        {202, "Accepted"},
+        {204, "No Content"},
+        {206, "Partial Content"},
+        {301, "Moved Permanently"},
+        {302, "Found"},
+        {303, "See Other"},
+        {304, "Not Modified"},
+        {307, "Temporary Redirect"},
+        {308, "Permanent Redirect"},
+        {400, "Bad Request"},
+        {401, "Unauthorized"},
+        {402, "Payment Required"},
+        {403, "Forbidden"},
+        {404, "Not Found"},
+        {405, "Method Not Allowed"},
+        {406, "Not Acceptable"},
+        {408, "Request Timeout"},
+        {409, "Conflict"},
+        {410, "Gone"},
+        {411, "Length Required"},
+        {412, "Precondition Failed"},
+        {413, "Content Too Large"},
+        {414, "URI Too Long"},
+        {415, "Unsupported Media Type"},
+        {417, "Expectation Failed"},
+        {421, "Misdirected Request"},
+        {422, "Unprocessable Content"},
+        {423, "Locked"},
+        {425, "Too Early"},
+        {428, "Precondition Required"},
+        {429, "Too Many Requests"},
+        {431, "Request Header Fields Too Large"},
+        {500, "Internal Server Error"},
+        {501, "Not Implemented"},
+        {502, "Bad Gateway"},
+        {503, "Service Unavailable"},
+        {504, "Gateway Timeout"},
+        {505, "HTTP Version Not Supported"},
         {507, "Insufficient Storage"},
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
@@ -40,29 +69,44 @@ const char *mt_status_text(int status) {
 
 int mt_status_for(const struct mt_error *e) {
     switch (e->kind) {
-    case MT_AUTHENTICATION: return 401;
-    case MT_PERMISSION: return 403;
-    case MT_INVALID_REQUEST: return 422;
-    case MT_NOT_FOUND: return 404;
+    case MT_AUTHENTICATION:
+        return 401;
+    case MT_PERMISSION:
+        return 403;
+    case MT_INVALID_REQUEST:
+        return 422;
+    case MT_NOT_FOUND:
+        return 404;
     case MT_CONFLICT:
     case MT_CANCELLED:
-    case MT_MISMATCH: return 409;
+    case MT_MISMATCH:
+        return 409;
     case MT_INSUFFICIENT_FUNDS:
-    case MT_DECLINED: return 402;
-    case MT_EXPIRED: return 410;
-    case MT_RATE_LIMITED: return 429;
+    case MT_DECLINED:
+        return 402;
+    case MT_EXPIRED:
+        return 410;
+    case MT_RATE_LIMITED:
+        return 429;
     case MT_UNAVAILABLE:
     case MT_STORE:
-    case MT_FULL: return 503;
-    case MT_TIMEOUT: return 504;
-    case MT_PROTOCOL: return 502;
-    case MT_UNSUPPORTED: return 501;
-    case MT_LIMIT: return 413;
-    case MT_USAGE: return 400;
+    case MT_FULL:
+        return 503;
+    case MT_TIMEOUT:
+        return 504;
+    case MT_PROTOCOL:
+        return 502;
+    case MT_UNSUPPORTED:
+        return 501;
+    case MT_LIMIT:
+        return 413;
+    case MT_USAGE:
+        return 400;
     case MT_KIND_NONE:
     case MT_SCRIPT:
     case MT_INTERNAL:
-    case MT_KIND_COUNT: return 500;
+    case MT_KIND_COUNT:
+        return 500;
     }
     return 500;
 }
@@ -165,7 +209,9 @@ static char *put(char *at, const char *s, size_t len) {
     return at + len;
 }
 
-static char *puts_(char *at, const char *s) { return put(at, s, strlen(s)); }
+static char *puts_(char *at, const char *s) {
+    return put(at, s, strlen(s));
+}
 
 static char *put_header(char *at, const char *name, const char *value) {
     at = puts_(at, name);
@@ -240,8 +286,8 @@ static void delay(struct mt_server *s, int ms) {
     pthread_mutex_unlock(&s->lock);
 }
 
-/* Disconnecting a connected socket aborts it: the peer gets a RST whatever was read or not. (With SO_LINGER, CivetWeb's own
- * shutdown() before close() would still send a FIN.) */
+/* Disconnecting a connected socket aborts it: the peer gets a RST whatever was read or not. (With SO_LINGER,
+ * CivetWeb's own shutdown() before close() would still send a FIN.) */
 static void reset(struct mt_worker *w) {
     struct sockaddr none = {.sa_family = AF_UNSPEC};
     int fd = mt_worker_fd(w);
@@ -349,9 +395,14 @@ int mt_response_send(struct mt_worker *w, struct mg_connection *conn, const stru
     }
     switch (resp->fault) {
     case MT_FAULT_NONE:
-    case MT_FAULT_TRUNCATE: send_plain(w, conn, req, resp, keep); break;
-    case MT_FAULT_RESET: reset(w); /* fallthrough */
-    case MT_FAULT_DROP: mg_disable_connection_keep_alive(conn); break;
+    case MT_FAULT_TRUNCATE:
+        send_plain(w, conn, req, resp, keep);
+        break;
+    case MT_FAULT_RESET:
+        reset(w); /* fallthrough */
+    case MT_FAULT_DROP:
+        mg_disable_connection_keep_alive(conn);
+        break;
     }
     return resp->status;
 }

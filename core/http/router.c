@@ -1,5 +1,5 @@
-/* The router: a tree of path segments. At every segment a literal is tried before {param}, and that before "*", going back
- * where a branch leads nowhere. Immutable once the server has it; then any thread. */
+/* The router: a tree of path segments. At every segment a literal is tried before {param}, and that before
+ * "*", going back where a branch leads nowhere. Immutable once the server has it; then any thread. */
 #include "base/text.h"
 #include "http/server.h"
 #include <stdlib.h>
@@ -34,7 +34,9 @@ struct mt_router {
     struct node root;
 };
 
-struct mt_router *mt_router_new(void) { return mt_calloc(1, sizeof(struct mt_router)); }
+struct mt_router *mt_router_new(void) {
+    return mt_calloc(1, sizeof(struct mt_router));
+}
 
 static void routes_clear(struct routes *r) {
     for (size_t i = 0; i < r->count; i++)
@@ -113,16 +115,16 @@ static int routes_put(struct routes *routes, const struct route *r, const char *
     return 0;
 }
 
-int mt_router_add(struct mt_router *r, const char *method, const char *pattern, mt_handler *handler, void *ctx,
-                  struct mt_error *e) {
+int mt_router_add(struct mt_router *r, const char *method, const char *pattern, mt_handler *handler,
+                  void *ctx, struct mt_error *e) {
     struct route route = {.handler = handler, .ctx = ctx};
     struct node *node = &r->root;
     struct routes *place = NULL;
     int segments = 0;
 
     if (!method_ok(method))
-        return mt_fail(e, MT_USAGE, "route \"%s\": the method must be like \"GET\" or \"*\", not \"%s\"", pattern,
-                       method);
+        return mt_fail(e, MT_USAGE, "route \"%s\": the method must be like \"GET\" or \"*\", not \"%s\"",
+                       pattern, method);
     if (pattern[0] != '/') return mt_fail(e, MT_USAGE, "route \"%s\" must begin with \"/\"", pattern);
     mt_copy(route.method, sizeof(route.method), method);
 
@@ -131,8 +133,8 @@ int mt_router_add(struct mt_router *r, const char *method, const char *pattern, 
         bool last = s[len] == '\0';
         if (check_segment(pattern, s, len, last, e) != 0) goto fail;
         if (segments >= MAX_SEGMENTS || (s[0] == '{' && route.name_count >= MAX_PARAMS)) {
-            mt_fail(e, MT_LIMIT, "route \"%s\" is longer than %d segments or has more than %d parameters", pattern,
-                    MAX_SEGMENTS, MAX_PARAMS);
+            mt_fail(e, MT_LIMIT, "route \"%s\" is longer than %d segments or has more than %d parameters",
+                    pattern, MAX_SEGMENTS, MAX_PARAMS);
             goto fail;
         }
         if (len == 1 && s[0] == '*') {

@@ -1,6 +1,7 @@
-/* The server's life: starting CivetWeb, handing each request to its route, watching over slow connections, draining.
- * Invariant: a request counts as in flight from before the draining flag is read until its last byte was written, so that a
- * drained server owes no answer. A CivetWeb worker thread runs each request from end to end. */
+/* The server's life: starting CivetWeb, handing each request to its route, watching over slow connections,
+ * draining. Invariant: a request counts as in flight from before the draining flag is read until its last
+ * byte was written, so that a drained server owes no answer. A CivetWeb worker thread runs each request from
+ * end to end. */
 #include "http/server.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -72,7 +73,9 @@ static bool is_worker_fd(int fd, const void *what) {
     return is_ours(fd, w->server, &peer) && peer_is(&peer, w);
 }
 
-int mt_worker_fd(struct mt_worker *w) { return search_fds(is_worker_fd, w); }
+int mt_worker_fd(struct mt_worker *w) {
+    return search_fds(is_worker_fd, w);
+}
 
 static bool is_listener(int fd, const void *what) {
     int listening = 0;
@@ -88,7 +91,9 @@ void mt_worker_arm(struct mt_worker *w, int64_t timeout_ms, bool writing) {
     atomic_store(&w->deadline, mt_http_mono_ns() + timeout_ms * 1000000);
 }
 
-void mt_worker_disarm(struct mt_worker *w) { atomic_store(&w->deadline, 0); }
+void mt_worker_disarm(struct mt_worker *w) {
+    atomic_store(&w->deadline, 0);
+}
 
 static void shut(struct mt_worker *w, int how) {
     int fd = mt_worker_fd(w);
@@ -105,15 +110,16 @@ static bool shut_unless_busy(int fd, const void *what) {
     return false;
 }
 
-/* Wakes the workers of idle connections, which CivetWeb would only look at every two seconds. The server's lock is held. */
+/* Wakes the workers of idle connections, which CivetWeb would only look at every two seconds. The server's
+ * lock is held. */
 static void shut_idle(struct mt_server *s) {
     pthread_mutex_lock(&s->fd_lock);
     search_fds(shut_unless_busy, s);
     pthread_mutex_unlock(&s->fd_lock);
 }
 
-/* A client that drips bytes never lets CivetWeb's own timeout pass, as that counts from the last byte. A slow sender's
- * connection is shut for reading only, so that the worker can still answer 408. */
+/* A client that drips bytes never lets CivetWeb's own timeout pass, as that counts from the last byte. A slow
+ * sender's connection is shut for reading only, so that the worker can still answer 408. */
 static void shut_overdue(struct mt_server *s) {
     int64_t now = mt_http_mono_ns();
     for (struct mt_worker *w = s->workers; w != NULL; w = w->next) {
@@ -178,8 +184,8 @@ static void route(struct mt_server *s, struct mt_request *req, struct mt_respons
         not_found(allowed, resp);
 }
 
-/* Takes in, for a moment, what the client of a refused request is still sending: closing on unread bytes makes the kernel
- * send a reset, which can overtake the answer. */
+/* Takes in, for a moment, what the client of a refused request is still sending: closing on unread bytes
+ * makes the kernel send a reset, which can overtake the answer. */
 static void linger(struct mt_worker *w, struct mg_connection *conn) {
     char scrap[16 * 1024];
     mt_worker_arm(w, 1000, false);
@@ -198,7 +204,8 @@ static void learn_peer(struct mt_worker *w, const struct mg_connection *conn) {
     pthread_mutex_unlock(&w->server->fd_lock);
 }
 
-/* Called by CivetWeb once the head has been parsed, before its own list of handlers (which is walked under a lock). */
+/* Called by CivetWeb once the head has been parsed, before its own list of handlers (which is walked under a
+ * lock). */
 static int on_request(struct mg_connection *conn) {
     struct mt_worker *w = mg_get_thread_pointer(conn);
     struct mt_server *s = w->server;
@@ -246,7 +253,8 @@ static void linger_raw(struct mt_worker *w) {
     }
 }
 
-/* What CivetWeb itself refuses. It says "Malformed message" also of a head that is too large or came too slowly. */
+/* What CivetWeb itself refuses. It says "Malformed message" also of a head that is too large or came too
+ * slowly. */
 static int on_parse_error(struct mg_connection *conn, int status, const char *message) {
     struct mt_worker *w = mg_get_thread_pointer(conn);
     struct mt_request req = {.method = "GET", .path = "/", .query = ""};
@@ -329,7 +337,9 @@ static int on_message(const struct mg_connection *conn, const char *message) {
 
 /* ---- starting and stopping ---- */
 
-static void init_civetweb(void) { mg_init_library(0); }
+static void init_civetweb(void) {
+    mg_init_library(0);
+}
 
 static int check_host(struct mt_server *s, const struct mt_server_options *o, struct mt_error *e) {
     const char *host = o->host == NULL || strcmp(o->host, "localhost") == 0 ? "127.0.0.1" : o->host;
@@ -337,7 +347,8 @@ static int check_host(struct mt_server *s, const struct mt_server_options *o, st
     if (inet_pton(AF_INET, host, &a.sin_addr) != 1)
         return mt_fail(e, MT_USAGE, "host: \"%s\" is not an IPv4 address or \"localhost\"", host);
     if (o->loopback_only && !mt_address_is_loopback((struct sockaddr *)&a))
-        return mt_fail(e, MT_USAGE, "host: \"%s\" is not a loopback address, and this server takes no other", host);
+        return mt_fail(e, MT_USAGE, "host: \"%s\" is not a loopback address, and this server takes no other",
+                       host);
     if (o->port < 0 || o->port > 65535)
         return mt_fail(e, MT_USAGE, "port: %d is not between 0 and 65535", o->port);
     mt_copy(s->host, sizeof(s->host), host);
@@ -376,12 +387,37 @@ static int start_civetweb(struct mt_server *s, struct mt_error *e) {
     mt_format(head, sizeof(head), "%zu", o->max_header);
     mt_format(request, sizeof(request), "%d", o->request_timeout_ms);
     mt_format(idle, sizeof(idle), "%d", o->keep_alive_ms);
-    const char *options[] = {"listening_ports", port, "num_threads", threads, "max_request_size", head,
-                             "request_timeout_ms", request, "keep_alive_timeout_ms", idle,
-                             "enable_keep_alive", "yes", "tcp_nodelay", "1", "connection_queue", "256",
-                             "listen_backlog", "1024", "decode_url", "no", "enable_auth_domain_check", "no",
-                             "enable_directory_listing", "no", "access_control_allow_origin", "",
-                             "access_control_allow_methods", "", "access_control_allow_headers", "", NULL};
+    const char *options[] = {"listening_ports",
+                             port,
+                             "num_threads",
+                             threads,
+                             "max_request_size",
+                             head,
+                             "request_timeout_ms",
+                             request,
+                             "keep_alive_timeout_ms",
+                             idle,
+                             "enable_keep_alive",
+                             "yes",
+                             "tcp_nodelay",
+                             "1",
+                             "connection_queue",
+                             "256",
+                             "listen_backlog",
+                             "1024",
+                             "decode_url",
+                             "no",
+                             "enable_auth_domain_check",
+                             "no",
+                             "enable_directory_listing",
+                             "no",
+                             "access_control_allow_origin",
+                             "",
+                             "access_control_allow_methods",
+                             "",
+                             "access_control_allow_headers",
+                             "",
+                             NULL};
     struct mg_init_data init = {.callbacks = &callbacks, .user_data = s, .configuration_options = options};
     struct mg_error_data failure = {.code = &code, .text = why, .text_buffer_size = sizeof(why)};
 
@@ -437,7 +473,9 @@ fail:
     return NULL;
 }
 
-int mt_server_port(const struct mt_server *s) { return s->port; }
+int mt_server_port(const struct mt_server *s) {
+    return s->port;
+}
 
 void mt_server_stop(struct mt_server *s) {
     if (s == NULL) return;
@@ -449,8 +487,9 @@ void mt_server_stop(struct mt_server *s) {
     while (atomic_load(&s->in_flight) > 0)
         if (pthread_cond_timedwait(&s->changed, &s->lock, &until) == ETIMEDOUT) break;
     if (atomic_load(&s->in_flight) > 0) mt_warn("http server stops with requests unanswered");
-    /* mg_stop() only looks around every two seconds; a listener that is shut wakes its thread, idle workers are woken by the
-     * watchdog. New connections are refused from here on, so their clients know that nothing was sent. */
+    /* mg_stop() only looks around every two seconds; a listener that is shut wakes its thread, idle workers
+     * are woken by the watchdog. New connections are refused from here on, so their clients know that nothing
+     * was sent. */
     s->stopping = true;
     if (s->listener >= 0) shutdown(s->listener, SHUT_RD);
     pthread_cond_broadcast(&s->changed);
@@ -474,7 +513,9 @@ bool mt_server_hold(struct mt_server *s) {
     return false;
 }
 
-void mt_server_release(struct mt_server *s) { atomic_fetch_sub(&s->held, 1); }
+void mt_server_release(struct mt_server *s) {
+    atomic_fetch_sub(&s->held, 1);
+}
 
 void mt_server_stats(const struct mt_server *s, struct mt_server_stats *out) {
     out->requests = atomic_load(&s->requests);

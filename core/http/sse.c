@@ -1,5 +1,5 @@
-/* The broadcaster. An event is formatted once and shared by reference; each stream is a ring of references that its own worker
- * thread empties. Invariant: `lock` is never held while a socket is written. */
+/* The broadcaster. An event is formatted once and shared by reference; each stream is a ring of references
+ * that its own worker thread empties. Invariant: `lock` is never held while a socket is written. */
 #include "http/sse.h"
 #include "base/text.h"
 #include <errno.h>
@@ -119,7 +119,9 @@ void mt_sse_publish(struct mt_sse *sse, const char *event, const char *data, siz
 
 /* ---- one client, on its worker's thread ---- */
 
-static int write_text(struct mt_stream *s, const char *text) { return mt_stream_write(s, text, strlen(text)); }
+static int write_text(struct mt_stream *s, const char *text) {
+    return mt_stream_write(s, text, strlen(text));
+}
 
 /* Waits for an event for `ms` at most; NULL when there is none. *dropped: there will be no more. */
 static struct event *next_event(struct client *c, int ms, bool *dropped, bool *closing) {
@@ -157,7 +159,8 @@ static void serve(struct client *c, struct mt_stream *s) {
             if (rc != 0) return;
             idle_ms = 0;
         } else if (dropped) {
-            write_text(s, "event: dropped\ndata: {\"reason\":\"this client was too slow; connect again\"}\n\n");
+            write_text(s,
+                       "event: dropped\ndata: {\"reason\":\"this client was too slow; connect again\"}\n\n");
             return;
         } else if ((idle_ms += LOOK_AROUND_MS) >= c->sse->heartbeat_ms) {
             if (write_text(s, ": heartbeat\n\n") != 0) return;

@@ -1,6 +1,6 @@
 /* links: mt_http */
-/* What the client says became of a request, against servers that misbehave on purpose. The heart of it: a request is never
- * sent twice, and one that may have been processed is never called unsent. */
+/* What the client says became of a request, against servers that misbehave on purpose. The heart of it: a
+ * request is never sent twice, and one that may have been processed is never called unsent. */
 #include "test_http_raw.h"
 
 #include "base/log.h"
@@ -14,16 +14,16 @@
 /* ---- a server that reads whole requests and then does as told ---- */
 
 enum act {
-    ANSWER,         /* 200, kept alive */
-    CLOSE,          /* read it all, close without a byte */
-    RESET,          /* read it all, reset */
-    HALF_HEAD,      /* part of a status line, then close */
-    HALF_BODY,      /* less body than announced, then close */
-    GARBAGE,        /* no HTTP */
-    SILENT,         /* no answer until the client gives up */
-    HUGE,           /* a body of 64 KiB */
-    INTERIM,        /* 103 before the answer */
-    CLOSE_AT_ONCE,  /* answer, then close the kept-alive connection */
+    ANSWER,        /* 200, kept alive */
+    CLOSE,         /* read it all, close without a byte */
+    RESET,         /* read it all, reset */
+    HALF_HEAD,     /* part of a status line, then close */
+    HALF_BODY,     /* less body than announced, then close */
+    GARBAGE,       /* no HTTP */
+    SILENT,        /* no answer until the client gives up */
+    HUGE,          /* a body of 64 KiB */
+    INTERIM,       /* 103 before the answer */
+    CLOSE_AT_ONCE, /* answer, then close the kept-alive connection */
     REDIRECT,
     TRAILERS,
 };
@@ -74,12 +74,23 @@ static bool fake_act(struct fake *f, int fd, enum act act) {
     struct sockaddr none = {.sa_family = AF_UNSPEC};
     char c;
     switch (act) {
-    case ANSWER: raw_sends(fd, ok); return true;
-    case CLOSE: return false;
-    case RESET: connect(fd, &none, sizeof(none)); return false;
-    case HALF_HEAD: raw_sends(fd, "HTTP/1.1 20"); return false;
-    case HALF_BODY: raw_sends(fd, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nok"); return false;
-    case GARBAGE: raw_sends(fd, "SSH-2.0-OpenSSH\r\n\r\n"); return false;
+    case ANSWER:
+        raw_sends(fd, ok);
+        return true;
+    case CLOSE:
+        return false;
+    case RESET:
+        connect(fd, &none, sizeof(none));
+        return false;
+    case HALF_HEAD:
+        raw_sends(fd, "HTTP/1.1 20");
+        return false;
+    case HALF_BODY:
+        raw_sends(fd, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nok");
+        return false;
+    case GARBAGE:
+        raw_sends(fd, "SSH-2.0-OpenSSH\r\n\r\n");
+        return false;
     case SILENT:
         while (!atomic_load(&f->stop)) {
             struct pollfd p = {.fd = fd, .events = POLLIN};
@@ -94,13 +105,18 @@ static bool fake_act(struct fake *f, int fd, enum act act) {
         free(body);
         return false;
     }
-    case INTERIM: raw_sends(fd, "HTTP/1.1 103 Early Hints\r\nX-Early: 1\r\n\r\n"), raw_sends(fd, ok); return true;
-    case CLOSE_AT_ONCE: raw_sends(fd, ok); return false;
+    case INTERIM:
+        raw_sends(fd, "HTTP/1.1 103 Early Hints\r\nX-Early: 1\r\n\r\n"), raw_sends(fd, ok);
+        return true;
+    case CLOSE_AT_ONCE:
+        raw_sends(fd, ok);
+        return false;
     case REDIRECT:
         raw_sends(fd, "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n");
         return true;
     case TRAILERS:
-        raw_sends(fd, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Trailer: 1\r\n\r\n");
+        raw_sends(
+            fd, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Trailer: 1\r\n\r\n");
         return true;
     }
     return false;
@@ -145,9 +161,9 @@ static void fake_stop(struct fake *f) {
     close(f->listener);
 }
 
-#define FAKE(f, ...)                                                                                               \
-    static const enum act f##_acts[] = {__VA_ARGS__};                                                              \
-    struct fake f;                                                                                                 \
+#define FAKE(f, ...)                                                                                         \
+    static const enum act f##_acts[] = {__VA_ARGS__};                                                        \
+    struct fake f;                                                                                           \
     fake_start(&f, f##_acts, sizeof(f##_acts) / sizeof(f##_acts[0]))
 
 /* ---- asking ---- */
@@ -172,7 +188,9 @@ static int send_it(struct mt_http_request req) {
     return rc;
 }
 
-static int ask(const char *method, int port, const char *body) { return send_it(make(method, port, "/x", body)); }
+static int ask(const char *method, int port, const char *body) {
+    return send_it(make(method, port, "/x", body));
+}
 
 static void expect_ok(const char *method, int port, const char *body) {
     if (ask(method, port, body) != 0) fail_msg("%s", err.message);
@@ -232,8 +250,9 @@ static void an_answer_comes_back_whole(void **state) {
 static void methods_do_not_stick_to_the_handle(void **state) {
     (void)state;
     FAKE(f, ANSWER);
-    static const char *const methods[][2] = {{"POST", "b"}, {"GET", NULL}, {"PUT", "b"}, {"POST", NULL},
-                                             {"DELETE", NULL}, {"GET", NULL}, {"DELETE", "b"}, {"PATCH", "b"}};
+    static const char *const methods[][2] = {{"POST", "b"},   {"GET", NULL},    {"PUT", "b"},
+                                             {"POST", NULL},  {"DELETE", NULL}, {"GET", NULL},
+                                             {"DELETE", "b"}, {"PATCH", "b"}};
     for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
         char line[64];
         expect_ok(methods[i][0], f.port, methods[i][1]);
@@ -311,8 +330,8 @@ static void what_goes_wrong_after_sending_is_unknown(void **state) {
     static const struct {
         enum act act;
         enum mt_kind kind;
-    } cases[] = {{CLOSE, MT_UNAVAILABLE},   {RESET, MT_UNAVAILABLE},   {HALF_HEAD, MT_PROTOCOL},
-                 {HALF_BODY, MT_PROTOCOL}, {GARBAGE, MT_PROTOCOL}, {SILENT, MT_TIMEOUT}};
+    } cases[] = {{CLOSE, MT_UNAVAILABLE},  {RESET, MT_UNAVAILABLE}, {HALF_HEAD, MT_PROTOCOL},
+                 {HALF_BODY, MT_PROTOCOL}, {GARBAGE, MT_PROTOCOL},  {SILENT, MT_TIMEOUT}};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct fake f;
         fake_start(&f, &cases[i].act, 1);
@@ -502,15 +521,16 @@ static void threads_share_a_transport(void **state) {
 
 static void malformed_requests_are_refused(void **state) {
     (void)state;
-    static const char *const urls[] = {"ftp://x/", "file:///etc/passwd", "x", "http://", "http://u:p@x/", "http://x/ y",
-                                       "http://x/\r\nHost: y", "gopher://x"};
+    static const char *const urls[] = {
+        "ftp://x/",    "file:///etc/passwd",   "x",         "http://", "http://u:p@x/",
+        "http://x/ y", "http://x/\r\nHost: y", "gopher://x"};
     for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
         struct mt_http_request req = {.method = mt_strdup("GET"), .url = mt_strdup(urls[i])};
         expect_failure(send_it(req), MT_NOT_SENT, MT_INVALID_REQUEST);
     }
     FAKE(f, ANSWER);
     static const char *const headers[][2] = {
-        {"X-A", "b\r\nX-C: d"}, {"X A", "b"}, {"", "b"}, {"X-A:", "b"}, {"Content-Length", "5"},
+        {"X-A", "b\r\nX-C: d"},          {"X A", "b"}, {"", "b"}, {"X-A:", "b"}, {"Content-Length", "5"},
         {"Transfer-Encoding", "chunked"}};
     for (size_t i = 0; i < sizeof(headers) / sizeof(headers[0]); i++) {
         struct mt_http_request req = make("GET", f.port, "/", NULL);
@@ -526,14 +546,15 @@ static void malformed_requests_are_refused(void **state) {
 static void public_only_reaches_no_private_address(void **state) {
     (void)state;
     FAKE(f, ANSWER);
-    static const char *const hosts[] = {"127.0.0.1", "localhost", "0.0.0.0", "[::1]", "[::ffff:127.0.0.1]",
-                                        "2130706433", "0x7f.1"};
+    static const char *const hosts[] = {"127.0.0.1",          "localhost",  "0.0.0.0", "[::1]",
+                                        "[::ffff:127.0.0.1]", "2130706433", "0x7f.1"};
     expect_ok("GET", f.port, NULL); /* a connection lies ready, and must not be used */
     int before = atomic_load(&f.requests);
     for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
         char url[128];
         snprintf(url, sizeof(url), "http://%s:%d/", hosts[i], f.port);
-        struct mt_http_request req = {.method = mt_strdup("POST"), .url = mt_strdup(url), .public_only = true};
+        struct mt_http_request req = {
+            .method = mt_strdup("POST"), .url = mt_strdup(url), .public_only = true};
         expect_failure(send_it(req), MT_NOT_SENT, MT_PERMISSION);
         assert_non_null(strstr(err.message, "public internet"));
     }

@@ -94,10 +94,18 @@ static const char *find(struct mt_router *r, struct mt_request *req, const char 
 static void the_most_specific_route_wins(void **state) {
     (void)state;
     static const char *const routes[][2] = {
-        {"GET", "/*"},          {"GET", "/"},          {"GET", "/v1/{what}"},
-        {"GET", "/v1/runs"},    {"GET", "/v1/runs/{id}"}, {"GET", "/v1/runs/latest"},
-        {"GET", "/v1/{what}/{id}/journal"}, {"POST", "/v1/runs/{run}/cancel"}, {"*", "/any"},
-        {"GET", "/webhooks/*"}, {"HEAD", "/own"},      {"GET", "/own"},
+        {"GET", "/*"},
+        {"GET", "/"},
+        {"GET", "/v1/{what}"},
+        {"GET", "/v1/runs"},
+        {"GET", "/v1/runs/{id}"},
+        {"GET", "/v1/runs/latest"},
+        {"GET", "/v1/{what}/{id}/journal"},
+        {"POST", "/v1/runs/{run}/cancel"},
+        {"*", "/any"},
+        {"GET", "/webhooks/*"},
+        {"HEAD", "/own"},
+        {"GET", "/own"},
     };
     static const char *const wanted[][3] = {
         {"GET", "/", "/"},
@@ -158,8 +166,13 @@ static void malformed_routes_are_refused(void **state) {
     (void)state;
     struct mt_router *r = mt_router_new();
     struct mt_error e;
-    static const char *const bad[][2] = {{"GET", "no-slash"}, {"GET", "/a/*/b"},   {"GET", "/a/x{id}"}, {"GET", "/a/{}"},
-                                         {"get", "/a"},       {"", "/a"},          {"GET", "/a/b*"},
+    static const char *const bad[][2] = {{"GET", "no-slash"},
+                                         {"GET", "/a/*/b"},
+                                         {"GET", "/a/x{id}"},
+                                         {"GET", "/a/{}"},
+                                         {"get", "/a"},
+                                         {"", "/a"},
+                                         {"GET", "/a/b*"},
                                          {"GET", "/{a}/{b}/{c}/{d}/{e}/{f}/{g}/{h}/{i}"},
                                          {"GET", "/{a}/{b}/{c}/{d}/{e}/{f}/{g}/{h}/*"}};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
@@ -182,17 +195,50 @@ static bool is_public(const char *text) {
 
 static void private_addresses_are_known(void **state) {
     (void)state;
-    static const char *const closed[] = {
-        "0.0.0.0", "10.0.0.1", "10.255.255.255", "100.64.0.1", "100.127.255.255", "127.0.0.1", "127.255.255.254",
-        "169.254.169.254", "172.16.0.1", "172.31.255.255", "192.0.0.8", "192.0.2.1", "192.168.1.1", "198.18.0.1",
-        "198.19.255.255", "198.51.100.7", "203.0.113.9", "224.0.0.1", "240.0.0.1", "255.255.255.255", "::", "::1",
-        "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::ffff:192.168.0.1", "::127.0.0.1", "64:ff9b::10.0.0.1",
-        "64:ff9b:1::1", "100::1", "2001::1", "2001:db8::1", "2002:7f00:1::", "3fff::1", "fc00::1", "fd12:3456::1",
-        "fe80::1", "fec0::1", "ff02::1", "5f00::1"};
-    static const char *const open[] = {"1.1.1.1", "9.255.255.255", "11.0.0.0", "100.63.255.255", "100.128.0.0",
-                                       "172.15.255.255", "172.32.0.0", "192.169.0.0", "198.17.0.0", "198.20.0.0",
-                                       "223.255.255.255", "2606:4700::1111", "2a00:1450::1", "::ffff:1.1.1.1",
-                                       "64:ff9b::1.1.1.1", "2001:4860:4860::8888"};
+    static const char *const closed[] = {"0.0.0.0",
+                                         "10.0.0.1",
+                                         "10.255.255.255",
+                                         "100.64.0.1",
+                                         "100.127.255.255",
+                                         "127.0.0.1",
+                                         "127.255.255.254",
+                                         "169.254.169.254",
+                                         "172.16.0.1",
+                                         "172.31.255.255",
+                                         "192.0.0.8",
+                                         "192.0.2.1",
+                                         "192.168.1.1",
+                                         "198.18.0.1",
+                                         "198.19.255.255",
+                                         "198.51.100.7",
+                                         "203.0.113.9",
+                                         "224.0.0.1",
+                                         "240.0.0.1",
+                                         "255.255.255.255",
+                                         "::",
+                                         "::1",
+                                         "::ffff:127.0.0.1",
+                                         "::ffff:10.0.0.1",
+                                         "::ffff:192.168.0.1",
+                                         "::127.0.0.1",
+                                         "64:ff9b::10.0.0.1",
+                                         "64:ff9b:1::1",
+                                         "100::1",
+                                         "2001::1",
+                                         "2001:db8::1",
+                                         "2002:7f00:1::",
+                                         "3fff::1",
+                                         "fc00::1",
+                                         "fd12:3456::1",
+                                         "fe80::1",
+                                         "fec0::1",
+                                         "ff02::1",
+                                         "5f00::1"};
+    static const char *const open[] = {
+        "1.1.1.1",      "9.255.255.255",  "11.0.0.0",         "100.63.255.255",
+        "100.128.0.0",  "172.15.255.255", "172.32.0.0",       "192.169.0.0",
+        "198.17.0.0",   "198.20.0.0",     "223.255.255.255",  "2606:4700::1111",
+        "2a00:1450::1", "::ffff:1.1.1.1", "64:ff9b::1.1.1.1", "2001:4860:4860::8888"};
     for (size_t i = 0; i < sizeof(closed) / sizeof(closed[0]); i++)
         if (is_public(closed[i])) fail_msg("%s is not public", closed[i]);
     for (size_t i = 0; i < sizeof(open) / sizeof(open[0]); i++)
@@ -220,7 +266,8 @@ static struct mt_response fetch(const char *path, const char *accepts, const cha
     return resp;
 }
 
-static void expect_asset(const char *path, const char *accepts, const char *known, int status, const char *body) {
+static void expect_asset(const char *path, const char *accepts, const char *known, int status,
+                         const char *body) {
     struct mt_response r = fetch(path, accepts, known);
     assert_int_equal(r.status, status);
     if (body != NULL) {

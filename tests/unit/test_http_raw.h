@@ -1,5 +1,5 @@
-/* For the tests of core/http: a client that writes raw bytes to a loopback port and reads what comes back, and nothing
- * between. Every wait has a limit, so a test fails rather than hangs. */
+/* For the tests of core/http: a client that writes raw bytes to a loopback port and reads what comes back,
+ * and nothing between. Every wait has a limit, so a test fails rather than hangs. */
 #pragma once
 #include <setjmp.h>
 #include <stdarg.h>
@@ -51,7 +51,9 @@ static inline void raw_send(int fd, const void *data, size_t len) {
     }
 }
 
-static inline void raw_sends(int fd, const char *s) { raw_send(fd, s, strlen(s)); }
+static inline void raw_sends(int fd, const char *s) {
+    raw_send(fd, s, strlen(s));
+}
 
 /* One byte or more: >0; the end: 0; a reset: -1. */
 static inline ssize_t raw_recv(int fd, char *buf, size_t len) {
@@ -68,7 +70,8 @@ static inline void raw_reply_clear(struct raw_reply *r) {
 
 static inline const char *raw_header(const struct raw_reply *r, const char *name, char *out, size_t size) {
     size_t n = strlen(name);
-    for (const char *p = strstr(r->head, "\r\n"); p != NULL && p[2] != '\r' && p[2] != '\0'; p = strstr(p + 2, "\r\n")) {
+    for (const char *p = strstr(r->head, "\r\n"); p != NULL && p[2] != '\r' && p[2] != '\0';
+         p = strstr(p + 2, "\r\n")) {
         if (strncasecmp(p + 2, name, n) != 0 || p[2 + n] != ':') continue;
         const char *value = p + 3 + n + strspn(p + 3 + n, " ");
         snprintf(out, size, "%.*s", (int)strcspn(value, "\r"), value);
@@ -77,8 +80,8 @@ static inline const char *raw_header(const struct raw_reply *r, const char *name
     return NULL;
 }
 
-/* Reads one reply byte by byte for the head and by Content-Length for the body; without one, until the end (streams stay
- * chunked). `no_body`: the reply to HEAD. */
+/* Reads one reply byte by byte for the head and by Content-Length for the body; without one, until the end
+ * (streams stay chunked). `no_body`: the reply to HEAD. */
 static inline struct raw_reply raw_read(int fd, bool no_body) {
     struct raw_reply r = {0};
     size_t used = 0, room = 64 * 1024;
@@ -128,4 +131,6 @@ static inline struct raw_reply raw_ask(int port, const void *data, size_t len) {
     return r;
 }
 
-static inline struct raw_reply raw_asks(int port, const char *s) { return raw_ask(port, s, strlen(s)); }
+static inline struct raw_reply raw_asks(int port, const char *s) {
+    return raw_ask(port, s, strlen(s));
+}

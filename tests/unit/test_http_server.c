@@ -1,6 +1,6 @@
 /* links: mt_http */
-/* The server as a raw client sees it: what is refused, what is kept open, what is answered while it drains, its faults and
- * streams. */
+/* The server as a raw client sees it: what is refused, what is kept open, what is answered while it drains,
+ * its faults and streams. */
 #include "test_http_raw.h"
 
 #include "base/log.h"
@@ -49,7 +49,8 @@ static void gate_set(bool open) {
 
 static void echo(void *ctx, const struct mt_request *req, struct mt_response *resp) {
     (void)ctx;
-    mt_buf_addf(&resp->body, "%s %s?%s [%.*s]", req->method, req->path, req->query, (int)req->body_len, req->body);
+    mt_buf_addf(&resp->body, "%s %s?%s [%.*s]", req->method, req->path, req->query, (int)req->body_len,
+                req->body);
 }
 
 static void named(void *ctx, const struct mt_request *req, struct mt_response *resp) {
@@ -166,8 +167,8 @@ static int tear_down(void **state) {
 static void expect(const char *request, int status, const char *part) {
     struct raw_reply r = raw_asks(port, request);
     if (r.status != status || (part != NULL && strstr(r.body, part) == NULL))
-        fail_msg("wanted %d with \"%s\" for <<%s>>, got %d: %s", status, part == NULL ? "" : part, request, r.status,
-                 r.body);
+        fail_msg("wanted %d with \"%s\" for <<%s>>, got %d: %s", status, part == NULL ? "" : part, request,
+                 r.status, r.body);
     raw_reply_clear(&r);
 }
 
@@ -176,7 +177,8 @@ static void expect(const char *request, int status, const char *part) {
 static void answers_with_the_headers_of_the_house(void **state) {
     (void)state;
     char value[256];
-    struct raw_reply r = raw_asks(port, "GET /echo?a=b%20c HTTP/1.1\r\nHost: x\r\nX-Request-Id: abc-1\r\n\r\n");
+    struct raw_reply r =
+        raw_asks(port, "GET /echo?a=b%20c HTTP/1.1\r\nHost: x\r\nX-Request-Id: abc-1\r\n\r\n");
     assert_int_equal(r.status, 200);
     assert_string_equal(r.body, "GET /echo?a=b%20c []");
     assert_string_equal(raw_header(&r, "X-Request-Id", value, sizeof(value)), "abc-1");
@@ -196,9 +198,11 @@ static void unknown_paths_and_methods_are_told_apart(void **state) {
     assert_string_equal(raw_header(&r, "Content-Type", value, sizeof(value)), "application/problem+json");
     raw_reply_clear(&r);
     expect("GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n", 404, "\"code\":\"not_found\"");
-    expect("OPTIONS /echo HTTP/1.1\r\nHost: x\r\nOrigin: http://e\r\nAccess-Control-Request-Method: GET\r\n\r\n", 405,
-           NULL);
-    expect("POST /v1/runs/run_1/cancel HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", 200, "cancel id=run_1");
+    expect(
+        "OPTIONS /echo HTTP/1.1\r\nHost: x\r\nOrigin: http://e\r\nAccess-Control-Request-Method: GET\r\n\r\n",
+        405, NULL);
+    expect("POST /v1/runs/run_1/cancel HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", 200,
+           "cancel id=run_1");
 }
 
 static void head_has_the_length_and_no_body(void **state) {
@@ -273,8 +277,10 @@ static void requests_two_servers_could_read_differently_are_refused(void **state
         int status;
         const char *request;
     } cases[] = {
-        {400, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"},
-        {400, "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n"},
+        {400, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: "
+              "chunked\r\n\r\n0\r\n\r\n"},
+        {400, "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: "
+              "5\r\n\r\n0\r\n\r\n"},
         {400, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello"},
         {400, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\ncontent-length: 6\r\n\r\nhello!"},
         {400, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5, 5\r\n\r\nhello"},
@@ -287,7 +293,8 @@ static void requests_two_servers_could_read_differently_are_refused(void **state
         {413, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9223372036854775807\r\n\r\nhello"},
         {413, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 65537\r\n\r\n"},
         {400, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length : 5\r\n\r\nhello"},
-        {400, "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"},
+        {400, "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: identity\r\nTransfer-Encoding: "
+              "chunked\r\n\r\n0\r\n\r\n"},
         {400, "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n"},
         {400, "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n"},
         {501, "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: identity\r\n\r\n"},
@@ -339,10 +346,11 @@ static void requests_two_servers_could_read_differently_are_refused(void **state
 static void the_absolute_form_must_name_the_host(void **state) {
     (void)state;
     char request[256];
-    snprintf(request, sizeof(request), "GET http://localhost:%d/echo?q HTTP/1.1\r\nHost: localhost:%d\r\n\r\n", port,
-             port);
+    snprintf(request, sizeof(request),
+             "GET http://localhost:%d/echo?q HTTP/1.1\r\nHost: localhost:%d\r\n\r\n", port, port);
     expect(request, 200, "GET /echo?q");
-    snprintf(request, sizeof(request), "GET http://localhost:%d/echo HTTP/1.1\r\nHost: elsewhere\r\n\r\n", port);
+    snprintf(request, sizeof(request), "GET http://localhost:%d/echo HTTP/1.1\r\nHost: elsewhere\r\n\r\n",
+             port);
     expect(request, 400, "differ");
 }
 
@@ -376,13 +384,14 @@ static void chunked_bodies_are_read_and_end_the_connection(void **state) {
     assert_true(raw_at_end(fd));
     raw_reply_clear(&r);
     close(fd);
-    static const char *const malformed[] = {"x\r\nhello\r\n0\r\n\r\n",  "5;ext=1\r\nhello\r\n0\r\n\r\n",
-                                            "5\r\nhelloX\r\n0\r\n\r\n", "-5\r\nhello\r\n0\r\n\r\n",
-                                            "5\nhello\n0\n\n",          "ffffffffffffffff\r\nhello\r\n0\r\n\r\n"};
+    static const char *const malformed[] = {
+        "x\r\nhello\r\n0\r\n\r\n",  "5;ext=1\r\nhello\r\n0\r\n\r\n",
+        "5\r\nhelloX\r\n0\r\n\r\n", "-5\r\nhello\r\n0\r\n\r\n",
+        "5\nhello\n0\n\n",          "ffffffffffffffff\r\nhello\r\n0\r\n\r\n"};
     for (size_t i = 0; i < sizeof(malformed) / sizeof(malformed[0]); i++) {
         char request[256];
-        snprintf(request, sizeof(request), "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n%s",
-                 malformed[i]);
+        snprintf(request, sizeof(request),
+                 "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n%s", malformed[i]);
         expect(request, 400, "body is malformed");
     }
 }
@@ -404,7 +413,8 @@ static void bodies_have_a_limit(void **state) {
     assert_int_equal(r.status, 413);
     raw_reply_clear(&r);
 
-    n = sprintf(big, "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n", MAX_BODY + 1);
+    n = sprintf(big, "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n",
+                MAX_BODY + 1);
     memset(big + n, 'a', MAX_BODY + 1);
     strcpy(big + n + MAX_BODY + 1, "\r\n0\r\n\r\n");
     r = raw_ask(port, big, (size_t)n + MAX_BODY + 8);
