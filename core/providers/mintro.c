@@ -271,7 +271,7 @@ static int build_create(const struct mt_operation *op, const struct mt_account *
                         const char *key, struct mt_http_request *req, struct mt_error *e) {
     if (begin(op, account, NULL, req, e) != 0) return -1;
     mt_headers_add(&req->headers, "Content-Type", "application/json");
-    if (key != NULL) mt_headers_add(&req->headers, "Idempotency-Key", key);
+    if (key != NULL && key[0] != '\0') mt_headers_add(&req->headers, "Idempotency-Key", key);
     struct mt_buf b;
     mt_buf_init(&b, BODY_MAX);
     int r = write_create(&b, params, e);
@@ -427,9 +427,13 @@ static int read_created(const struct mt_operation *op, const json_t *params,
     return read_intent_with(op, resp, known ? amount.currency : NULL, false, value, e);
 }
 
-/* The document has no word for it, so any text that says both does. */
+/* The document has no words for it: "already cancelled", "... this one is canceled", "has been cancelled". */
 static bool says_already_cancelled(const struct mt_error *e) {
-    return strcasestr(e->message, "already") != NULL && strcasestr(e->message, "cancel") != NULL;
+    static const char *const words[] = {"is cancelled", "is canceled", "been cancelled", "been canceled"};
+    if (strcasestr(e->message, "already") != NULL && strcasestr(e->message, "cancel") != NULL) return true;
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        if (strcasestr(e->message, words[i]) != NULL) return true;
+    return false;
 }
 
 static int read_subscription(const struct mt_operation *op, const json_t *params,

@@ -422,11 +422,19 @@ static void cancel_is_reconciled_by_reading(void **state) {
     assert_int_equal(w.e.kind, MT_CONFLICT);
     assert_int_equal(w.e.outcome, MT_REJECTED);
     /* A subscription that is cancelled already is what was asked for. */
-    w.net.body = "{\"success\":false,\"message\":\"Subscription is already cancelled.\",\"data\":[]}";
-    value = call(&w, "mintro.subscriptions.cancel", "{\"subscription_id\":\"sub_1\"}", NULL);
-    assert_json(value, "{\"subscription_id\":\"sub_1\",\"status\":\"cancelled\"}");
-    json_decref(value);
-    w.net.body = "{\"success\":false,\"message\":\"Subscription has ended.\",\"data\":[]}";
+    static const char *const said[] = {
+        "Subscription is already cancelled.", "It has been canceled.",
+        "Only an active subscription can be cancelled; this one is cancelled."};
+    for (size_t i = 0; i < sizeof(said) / sizeof(said[0]); i++) {
+        char body[200];
+        mt_format(body, sizeof(body), "{\"success\":false,\"message\":\"%s\",\"data\":[]}", said[i]);
+        w.net.body = body;
+        value = call(&w, "mintro.subscriptions.cancel", "{\"subscription_id\":\"sub_1\"}", NULL);
+        assert_json(value, "{\"subscription_id\":\"sub_1\",\"status\":\"cancelled\"}");
+        json_decref(value);
+    }
+    w.net.body = "{\"success\":false,\"message\":\"Only an active subscription can be cancelled; this one is "
+                 "ended.\",\"data\":[]}";
     assert_null(call(&w, "mintro.subscriptions.cancel", "{\"subscription_id\":\"sub_1\"}", NULL));
     assert_int_equal(w.e.kind, MT_CONFLICT);
     world_end(&w);
