@@ -1,5 +1,5 @@
--- Three HTTP steps, each journaled before the next: what the benchmark measures, and the smallest flow that does
--- something three times. The target names the work by its idempotency key, so a crash repeats no step.
+-- Three HTTP steps, each journaled before the next: what the benchmark measures. The target knows the work by
+-- its idempotency key, so that a crash in the middle repeats no step.
 
 local flow = require "mintage.flow"
 local http = require "mintage.http"

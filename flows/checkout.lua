@@ -1,5 +1,5 @@
--- Checkout: one order, paid on Mintro's own page. The customer gets payment_url (or the run's checkout page, which
--- leads there); the flow waits until the payment is at rest and says what became of it.
+-- Checkout: one order, paid on Mintro's own page. The customer gets payment_url (or the run's checkout page,
+-- which leads there); the flow waits until the payment is at rest and says what became of it.
 
 local flow = require "mintage.flow"
 local mintro = require "mintage.mintro"
@@ -12,7 +12,7 @@ return flow.define {
   description = "One payment through Mintro's hosted page.",
 
   input = {
-    reference = { type = "string", max = 100, pattern = "[A-Za-z0-9_-]+", doc = "your own id of the order, unique" },
+    reference = { type = "string", max = 100, pattern = "[A-Za-z0-9_-]+", doc = "your own, unique id" },
     amount = { type = "money", min = 1 },
     email = "email",
     name = "string",
