@@ -1,0 +1,720 @@
+/* The oracle: the store's contract written as plainly as possible, to compare the others with. Nothing is durable.
+ * Invariant: a refused batch leaves every table as it was, by an undo log of whole rows. commit: one thread at a time. */
+#include "store/memory_private.h"
+#include "base/text.h"
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EACH MT_MEM_EACH
+
+/* ---- tables, strings and the undo log ---- */
+
+void *mt_memory_row(const struct mt_memory *m, enum mt_mem_table table, size_t i) {
+    const struct mt_table *t = &m->tables[table];
+    return (char *)t->rows + i * t->row_size;
+}
+
+static void log_undo(struct mt_memory *m, enum mt_mem_table table, size_t row, void *before) {
+    if (m->undo_count == m->undo_cap) {
+        m->undo_cap = m->undo_cap ? 2 * m->undo_cap : 16;
+        m->undo = mt_realloc(m->undo, m->undo_cap * sizeof *m->undo);
+    }
+    m->undo[m->undo_count++] = (struct mt_mem_undo){.table = table, .row = row, .before = before};
+}
+
+/* Before a row is changed. */
+static void touch(struct mt_memory *m, enum mt_mem_table table, const void *row) {
+    const struct mt_table *t = &m->tables[table];
+    size_t i = (size_t)((const char *)row - (const char *)t->rows) / t->row_size;
+    log_undo(m, table, i, mt_memdup(row, t->row_size));
+}
+
+/* A new row of zeros, at the end. Rows may move: pointers to others of its table are stale afterwards. */
+static void *add(struct mt_memory *m, enum mt_mem_table table) {
+    struct mt_table *t = &m->tables[table];
+    if (t->count == t->cap) {
+        t->cap = t->cap ? 2 * t->cap : 16;
+        t->rows = mt_realloc(t->rows, t->cap * t->row_size);
+    }
+    log_undo(m, table, t->count, NULL);
+    void *row = mt_memory_row(m, table, t->count++);
+    return memset(row, 0, t->row_size);
+}
+
+static void forget_undo(struct mt_memory *m) {
+    for (size_t i = 0; i < m->undo_count; i++) free(m->undo[i].before);
+    m->undo_count = 0;
+}
+
+static void roll_back(struct mt_memory *m) {
+    for (size_t i = m->undo_count; i-- > 0;) {
+        struct mt_mem_undo *u = &m->undo[i];
+        if (u->before)
+            memcpy(mt_memory_row(m, u->table, u->row), u->before, m->tables[u->table].row_size);
+        else
+            m->tables[u->table].count--;
+    }
+    forget_undo(m);
+}
+
+static void *keep_bytes(struct mt_memory *m, const void *bytes, size_t len) {
+    if (!bytes) return NULL;
+    if (m->string_count == m->string_cap) {
+        m->string_cap = m->string_cap ? 2 * m->string_cap : 64;
+        m->strings = mt_realloc(m->strings, m->string_cap * sizeof *m->strings);
+    }
+    return m->strings[m->string_count++] = mt_memdup(bytes, len);
+}
+
+static char *keep(struct mt_memory *m, const char *s) { return s ? keep_bytes(m, s, strlen(s)) : NULL; }
+
+/* ---- finding ---- */
+
+static struct mt_mem_run *find_run(struct mt_memory *m, const char *id) {
+    EACH(m, MEM_RUNS, struct mt_mem_run, r) if (strcmp(r->run.id, id) == 0) return r;
+    return NULL;
+}
+
+static struct mt_mem_entry *find_entry(struct mt_memory *m, const char *run, int segment, int seq) {
+    EACH(m, MEM_ENTRIES, struct mt_mem_entry, x)
+    if (x->entry.segment == segment && x->entry.seq == seq && strcmp(x->run, run) == 0) return x;
+    return NULL;
+}
+
+static struct mt_event *find_event(struct mt_memory *m, const char *topic, const char *key, int64_t cursor) {
+    EACH(m, MEM_EVENTS, struct mt_event, x)
+    if (x->n > cursor && strcmp(x->topic, topic) == 0 && strcmp(x->key, key) == 0) return x;
+    return NULL;
+}
+
+static struct mt_mem_document *find_document(struct mt_memory *m, const char *collection, const char *id) {
+    EACH(m, MEM_DOCUMENTS, struct mt_mem_document, d)
+    if (!d->gone && strcmp(d->collection, collection) == 0 && strcmp(d->document.id, id) == 0) return d;
+    return NULL;
+}
+
+static struct mt_mem_collection *find_collection(struct mt_memory *m, const char *name) {
+    EACH(m, MEM_COLLECTIONS, struct mt_mem_collection, c) if (strcmp(c->name, name) == 0) return c;
+    return NULL;
+}
+
+static struct mt_delivery *find_delivery(struct mt_memory *m, const char *id) {
+    EACH(m, MEM_DELIVERIES, struct mt_delivery, d) if (strcmp(d->id, id) == 0) return d;
+    return NULL;
+}
+
+/* ---- starting and claiming ---- */
+
+static enum mt_applied start(struct mt_memory *m, struct mt_batch *b, struct mt_op *op) {
+    struct mt_mem_run *existing = NULL;
+    if (op->start.key) {
+        EACH(m, MEM_RUNS, struct mt_mem_run, r)
+        if (r->run.key && strcmp(r->run.flow, op->start.flow) == 0 && strcmp(r->run.key, op->start.key) == 0) existing = r;
+    }
+    if (!existing) existing = find_run(m, op->start.id);
+    if (existing) {
+        op->result = MT_RES_EXISTS;
+        mt_memory_copy_run(existing, &op->start.existing);
+        if (strcmp(existing->digest, op->start.input_digest) == 0) return MT_APPLIED;
+        return mt_rules_refuse(b, op, MT_RES_KEY_REUSED, "the key was used with another input");
+    }
+    struct mt_mem_run *r = add(m, MEM_RUNS);
+    mt_copy(r->run.id, sizeof r->run.id, op->start.id);
+    mt_copy(r->run.flow, sizeof r->run.flow, op->start.flow);
+    mt_copy(r->run.generation, sizeof r->run.generation, op->start.generation);
+    if (op->start.parent) mt_copy(r->run.parent, sizeof r->run.parent, op->start.parent);
+    r->run.parent_seq = op->start.parent_seq;
+    r->run.detached = op->start.detached;
+    r->run.key = keep(m, op->start.key);
+    r->run.input = keep(m, op->start.input);
+    r->digest = keep(m, op->start.input_digest);
+    r->run.created_at = r->run.updated_at = op->start.at;
+    r->cls = op->start.cls;
+    if (op->start.claim) {
+        r->run.state = MT_RUN_RUNNING;
+        r->run.owner = b->epoch;
+        r->run.due_at = MT_NEVER;
+    } else {
+        r->run.state = MT_RUN_QUEUED;
+        r->run.due_at = op->start.at;
+        mt_rules_due(b, op->start.at);
+    }
+    return MT_APPLIED;
+}
+
+/* The oldest due run of a class. */
+static struct mt_mem_run *oldest_due(struct mt_memory *m, int cls, int64_t now) {
+    struct mt_mem_run *best = NULL;
+    EACH(m, MEM_RUNS, struct mt_mem_run, r) {
+        if (r->run.owner || r->run.due_at == MT_NEVER || r->run.due_at > now || (int)r->cls != cls) continue;
+        if (!best || r->run.due_at < best->run.due_at) best = r;
+    }
+    return best;
+}
+
+static enum mt_applied claim(struct mt_memory *m, struct mt_batch *b, struct mt_op *op) {
+    (void)b;
+    while (op->claim.count < op->claim.limit && op->claim.count < 10000) {
+        struct mt_mem_run *due[MT_CLASS_COUNT];
+        bool has[MT_CLASS_COUNT];
+        for (int cls = 0; cls < MT_CLASS_COUNT; cls++) {
+            due[cls] = oldest_due(m, cls, op->claim.now);
+            has[cls] = due[cls] != NULL;
+        }
+        int cls = mt_rules_next_class(&m->rotor, has);
+        if (cls < 0) break;
+        struct mt_mem_run *r = due[cls];
+        touch(m, MEM_RUNS, r);
+        if (r->run.state != MT_RUN_COMPENSATING) r->run.state = MT_RUN_RUNNING;
+        r->run.owner = op->claim.epoch;
+        r->run.due_at = MT_NEVER;
+        r->run.waiting_for = NULL;
+        r->topic = r->key = NULL;
+        r->run.updated_at = op->claim.now;
+        r->cancel_seen = r->run.cancel_requested;
+        op->claim.runs = mt_realloc(op->claim.runs, (op->claim.count + 1) * sizeof *op->claim.runs);
+        mt_memory_copy_run(r, &op->claim.runs[op->claim.count++]);
+    }
+    return MT_APPLIED;
+}
+
+/* ---- the journal ---- */
+
+static enum mt_applied no_entry(struct mt_batch *b, struct mt_op *op) {
+    return mt_rules_refuse(b, op, MT_RES_MISSING, "there is no such entry");
+}
+
+static enum mt_applied insert_entry(struct mt_memory *m, struct mt_batch *b, struct mt_op *op, struct mt_mem_run *r,
+                                    struct mt_entry entry) {
+    if (entry.segment > r->run.segment) return no_entry(b, op);
+    if (find_entry(m, r->run.id, entry.segment, entry.seq))
+        return mt_rules_refuse(b, op, MT_RES_DUPLICATE, "the place is taken");
+    touch(m, MEM_RUNS, r);
+    if (entry.segment == r->run.segment) r->run.entries++;
+    struct mt_mem_entry *x = add(m, MEM_ENTRIES);
+    mt_copy(x->run, sizeof x->run, r->run.id);
+    x->entry = entry;
+    x->entry.params = keep(m, entry.params);
+    x->entry.request = keep_bytes(m, entry.request, entry.request_len);
+    x->entry.request_len = entry.request ? entry.request_len : 0;
+    x->entry.result = keep(m, entry.result);
+    x->entry.meta = keep(m, entry.meta);
+    return MT_APPLIED;
+}
+
+static enum mt_applied answer_entry(struct mt_memory *m, struct mt_batch *b, struct mt_op *op, struct mt_mem_run *r,
+                                    struct mt_entry answer) {
+    struct mt_mem_entry *x = find_entry(m, r->run.id, answer.segment, answer.seq);
+    if (!x) return no_entry(b, op);
+    touch(m, MEM_ENTRIES, x);
+    if (answer.meta) x->entry.meta = keep(m, answer.meta);
+    if (answer.outcome == MT_OUTCOME_NONE) {
+        if (!answer.request) return MT_APPLIED;
+        x->entry.request = keep_bytes(m, answer.request, answer.request_len);
+        x->entry.request_len = answer.request_len;
+        return MT_APPLIED;
+    }
+    x->entry.outcome = answer.outcome;
+    x->entry.result = keep(m, answer.result);
+    x->entry.sealed = answer.sealed;
+    x->entry.done_at = answer.done_at;
+    return MT_APPLIED;
+}
+
+/* ---- changing a run, and letting go of it ---- */
+
+static void change_text(struct mt_memory *m, char **at, const char *text) {
+    if (text) *at = *text ? keep(m, text) : NULL;
+}
+
+static enum mt_applied change(struct mt_memory *m, struct mt_op *op, struct mt_mem_run *r) {
+    touch(m, MEM_RUNS, r);
+    change_text(m, &r->run.progress, op->run.progress);
+    change_text(m, &r->run.output, op->run.output);
+    change_text(m, &r->run.error, op->run.error);
+    change_text(m, &r->run.waiting_for, op->run.waiting_for);
+    if (op->run.state >= 0) r->run.state = (enum mt_run_state)op->run.state;
+    r->run.updated_at = op->run.at;
+    if (op->run.release || mt_run_ended(r->run.state)) r->run.owner = 0;
+    return MT_APPLIED;
+}
+
+static void wake(struct mt_mem_run *r, int64_t at) {
+    if (r->run.state != MT_RUN_COMPENSATING) r->run.state = MT_RUN_QUEUED;
+    if (at < r->run.due_at) r->run.due_at = at;
+    r->topic = r->key = NULL;
+    r->run.waiting_for = NULL;
+    r->run.updated_at = at;
+}
+
+static void let_go(struct mt_memory *m, struct mt_batch *b, struct mt_mem_run *r, enum mt_run_state state,
+                   enum mt_run_class cls, int64_t due_at, const char *topic, const char *key, const char *waiting_for,
+                   int64_t cursor, int64_t at) {
+    bool now = topic && find_event(m, topic, key, cursor);
+    if (r->run.cancel_requested && !r->cancel_seen && state != MT_RUN_COMPENSATING && state != MT_RUN_NEEDS_ATTENTION)
+        now = true;
+    r->run.owner = 0;
+    r->run.state = state;
+    r->cls = cls;
+    r->run.due_at = due_at;
+    r->topic = keep(m, topic);
+    r->key = topic ? keep(m, key) : NULL;
+    r->run.waiting_for = keep(m, waiting_for);
+    r->run.updated_at = at;
+    if (now) wake(r, at);
+    mt_rules_due(b, r->run.due_at);
+}
+
+static enum mt_applied suspend(struct mt_memory *m, struct mt_batch *b, struct mt_op *op, struct mt_mem_run *r) {
+    touch(m, MEM_RUNS, r);
+    if (op->suspend.error) r->run.error = keep(m, op->suspend.error);
+    let_go(m, b, r, op->suspend.state, op->suspend.cls, op->suspend.due_at, op->suspend.topic, op->suspend.key,
+           op->suspend.waiting_for, op->suspend.cursor, op->suspend.at);
+    return MT_APPLIED;
+}
+
+static enum mt_applied await(struct mt_memory *m, struct mt_batch *b, struct mt_op *op, struct mt_mem_run *r) {
+    struct mt_event *event = find_event(m, op->await.topic, op->await.key, op->await.cursor);
+    struct mt_entry entry = *op->await.entry;
+    entry.outcome = MT_DONE;
+    entry.done_at = op->await.at;
+    if (!event && op->await.deadline > op->await.at) {
+        op->result = MT_RES_SUSPENDED;
+        touch(m, MEM_RUNS, r);
+        let_go(m, b, r, MT_RUN_WAITING, MT_CLASS_TIMER, op->await.deadline, op->await.topic, op->await.key,
+               op->await.waiting_for, op->await.cursor, op->await.at);
+        return MT_APPLIED;
+    }
+    char *result = event ? mt_rules_await_result(event->n, event->payload) : mt_strdup("null");
+    entry.result = result;
+    if (event) mt_memory_copy_event(event, &op->await.event);
+    enum mt_applied rc = op->await.inserted ? answer_entry(m, b, op, r, entry) : insert_entry(m, b, op, r, entry);
+    free(result);
+    if (rc) return rc;
+    op->result = event ? MT_RES_FOUND : MT_RES_TIMED_OUT;
+    if (!event) return MT_APPLIED;
+    touch(m, MEM_EVENTS, event);
+    op->await.event.readers = ++event->readers;
+    return MT_APPLIED;
+}
+
+static enum mt_applied go_on(struct mt_memory *m, struct mt_batch *b, struct mt_op *op, struct mt_mem_run *r) {
+    touch(m, MEM_RUNS, r);
+    r->run.segment++;
+    r->run.entries = 0;
+    r->run.input = keep(m, op->cont.input);
+    if (op->cont.generation) mt_copy(r->run.generation, sizeof r->run.generation, op->cont.generation);
+    r->run.cursors = keep(m, op->cont.cursors);
+    r->run.state = MT_RUN_QUEUED;
+    r->run.waiting_for = NULL;
+    r->run.owner = 0;
+    r->cls = MT_CLASS_TIMER;
+    r->run.due_at = r->run.updated_at = op->cont.at;
+    mt_rules_due(b, op->cont.at);
+    return MT_APPLIED;
+}
+
+/* ---- events, and what people do ---- */
+
+static enum mt_applied event(struct mt_memory *m, struct mt_batch *b, struct mt_op *op) {
+    if (op->event.source) {
+        EACH(m, MEM_EVENTS, struct mt_event, x) {
+            if (!x->source || strcmp(x->source, op->event.source) != 0) continue;
+            op->event.n = x->n;
+            op->result = MT_RES_DUPLICATE;
+            return MT_APPLIED;
+        }
+    }
+    struct mt_event *x = add(m, MEM_EVENTS);
+    op->event.n = x->n = ++m->event;
+    mt_copy(x->topic, sizeof x->topic, op->event.topic);
+    mt_copy(x->key, sizeof x->key, op->event.key);
+    x->payload = keep(m, op->event.payload);
+    x->source = keep(m, op->event.source);
+    x->at = op->event.at;
+    EACH(m, MEM_RUNS, struct mt_mem_run, r) {
+        if (!r->topic || strcmp(r->topic, op->event.topic) != 0 || strcmp(r->key, op->event.key) != 0) continue;
+        touch(m, MEM_RUNS, r);
+        wake(r, op->event.at);
+        op->event.woken++;
+        mt_rules_due(b, op->event.at);
+    }
+    return MT_APPLIED;
+}
+
+static enum mt_applied cancel(struct mt_memory *m, struct mt_batch *b, struct mt_op *op) {
+    struct mt_mem_run *r = find_run(m, op->cancel.run);
+    if (!r) return mt_rules_refuse(b, op, MT_RES_MISSING, "there is no such run");
+    if (r->run.state == MT_RUN_COMPENSATING || mt_run_ended(r->run.state))
+        return mt_rules_refuse(b, op, MT_RES_FORBIDDEN, "too late to cancel");
+    touch(m, MEM_RUNS, r);
+    r->run.cancel_requested = true;
+    if (!r->run.cancel_reason) r->run.cancel_reason = keep(m, op->cancel.reason);
+    r->run.updated_at = op->cancel.at;
+    if (r->run.owner) return MT_APPLIED;
+    wake(r, op->cancel.at);
+    r->cls = MT_CLASS_WAITED;
+    mt_rules_due(b, op->cancel.at);
+    return MT_APPLIED;
+}
+
+/* A run that needs attention and is nobody's, or the refusal. */
+static enum mt_applied parked(struct mt_memory *m, struct mt_batch *b, struct mt_op *op, const char *id,
+                              struct mt_mem_run **out) {
+    *out = find_run(m, id);
+    if (!*out) return mt_rules_refuse(b, op, MT_RES_MISSING, "there is no such run");
+    if ((*out)->run.state != MT_RUN_NEEDS_ATTENTION || (*out)->run.owner)
+        return mt_rules_refuse(b, op, MT_RES_FORBIDDEN, "it does not need attention");
+    return MT_APPLIED;
+}
+
+static enum mt_applied take_up_again(struct mt_memory *m, struct mt_batch *b, struct mt_mem_run *r, int64_t at) {
+    touch(m, MEM_RUNS, r);
+    wake(r, at);
+    r->run.due_at = at;
+    r->run.error = NULL;
+    r->cls = MT_CLASS_WAITED;
+    mt_rules_due(b, at);
+    return MT_APPLIED;
+}
+
+static enum mt_applied retry(struct mt_memory *m, struct mt_batch *b, struct mt_op *op) {
+    struct mt_mem_run *r;
+    if (parked(m, b, op, op->retry.run, &r)) return MT_REFUSED;
+    return take_up_again(m, b, r, op->retry.at);
+}
+
+static enum mt_applied resolve(struct mt_memory *m, struct mt_batch *b, struct mt_op *op) {
+    struct mt_mem_run *r;
+    if (parked(m, b, op, op->resolve.run, &r)) return MT_REFUSED;
+    struct mt_mem_entry *x = find_entry(m, op->resolve.run, op->resolve.segment, op->resolve.seq);
+    if (!x) return no_entry(b, op);
+    if (x->entry.outcome != MT_OUTCOME_NONE && x->entry.outcome != MT_UNKNOWN)
+        return mt_rules_refuse(b, op, MT_RES_FORBIDDEN, "it is answered already");
+    touch(m, MEM_ENTRIES, x);
+    x->entry.outcome = op->resolve.outcome;
+    x->entry.result = keep(m, op->resolve.result);
+    x->entry.sealed = false;
+    x->entry.done_at = op->resolve.at;
+    return take_up_again(m, b, r, op->resolve.at);
+}
+
+/* ---- documents ---- */
+
+static enum mt_applied stale(struct mt_batch *b, struct mt_op *op) {
+    return mt_rules_refuse(b, op, MT_RES_STALE, "the version is another");
+}
+
+static void bump(struct mt_memory *m, const char *name) {
+    struct mt_mem_collection *c = find_collection(m, name);
+    if (c)
+        touch(m, MEM_COLLECTIONS, c);
+    else
+        mt_copy((c = add(m, MEM_COLLECTIONS))->name, sizeof c->name, name);
+    c->counter++;
+}
+
+static void drop_keys(struct mt_memory *m, const char *collection, const char *id) {
+    EACH(m, MEM_KEYS, struct mt_mem_key, k) {
+        if (k->gone || strcmp(k->collection, collection) != 0 || strcmp(k->id, id) != 0) continue;
+        touch(m, MEM_KEYS, k);
+        k->gone = true;
+    }
+}
+
+static bool key_taken(struct mt_memory *m, const struct mt_op *op, const struct mt_doc_key *key) {
+    EACH(m, MEM_KEYS, struct mt_mem_key, k) {
+        if (!k->gone && strcmp(k->collection, op->doc.collection) == 0 && strcmp(k->field, key->field) == 0 &&
+            strcmp(k->value, key->value) == 0 && strcmp(k->id, op->doc.id) != 0)
+            return true;
+    }
+    return false;
+}
+
+static enum mt_applied document(struct mt_memory *m, struct mt_batch *b, struct mt_op *op) {
+    struct mt_mem_document *d = find_document(m, op->doc.collection, op->doc.id);
+    op->doc.version = d ? d->document.version : 0;
+    if (op->doc.expect >= 0 && op->doc.expect != op->doc.version) return stale(b, op);
+    if (op->type == MT_OP_DOC_CHECK) return MT_APPLIED;
+    if (op->type == MT_OP_DOC_DELETE) {
+        if (!d) return mt_rules_refuse(b, op, MT_RES_MISSING, "there is no such document");
+        touch(m, MEM_DOCUMENTS, d);
+        d->gone = true;
+        op->doc.version = 0;
+        drop_keys(m, op->doc.collection, op->doc.id);
+        bump(m, op->doc.collection);
+        return MT_APPLIED;
+    }
+    for (size_t i = 0; i < op->doc.key_count; i++)
+        if (op->doc.keys[i].unique && key_taken(m, op, &op->doc.keys[i]))
+            return mt_rules_refuse(b, op, MT_RES_DUPLICATE, "a unique value is taken");
+    if (d) {
+        touch(m, MEM_DOCUMENTS, d);
+    } else {
+        d = add(m, MEM_DOCUMENTS);
+        mt_copy(d->collection, sizeof d->collection, op->doc.collection);
+        mt_copy(d->document.id, sizeof d->document.id, op->doc.id);
+    }
+    d->document.body = keep(m, op->doc.body);
+    op->doc.version = ++d->document.version;
+    drop_keys(m, op->doc.collection, op->doc.id);
+    for (size_t i = 0; i < op->doc.key_count; i++) {
+        struct mt_mem_key *k = add(m, MEM_KEYS);
+        mt_copy(k->collection, sizeof k->collection, op->doc.collection);
+        mt_copy(k->id, sizeof k->id, op->doc.id);
+        mt_copy(k->field, sizeof k->field, op->doc.keys[i].field);
+        k->value = keep(m, op->doc.keys[i].value);
+    }
+    bump(m, op->doc.collection);
+    return MT_APPLIED;
+}
+
+static enum mt_applied collection_check(struct mt_memory *m, struct mt_batch *b, struct mt_op *op) {
+    struct mt_mem_collection *c = find_collection(m, op->collection_check.collection);
+    return (c ? c->counter : 0) == op->collection_check.counter ? MT_APPLIED : stale(b, op);
+}
+
+/* ---- deliveries, tasks, generations, meta ---- */
+
+static void note_delivery(struct mt_batch *b, const struct mt_delivery *d) {
+    if (strcmp(d->state, "pending") == 0) mt_rules_due(b, d->next_at);
+}
+
+static enum mt_applied delivery_put(struct mt_memory *m, struct mt_batch *b, struct mt_op *op) {
+    const struct mt_delivery *from = op->delivery;
+    if (find_delivery(m, from->id)) return mt_rules_refuse(b, op, MT_RES_DUPLICATE, "there is such a delivery");
+    struct mt_delivery *d = add(m, MEM_DELIVERIES);
+    *d = *from;
+    d->n = ++m->delivery;
+    d->url = keep(m, from->url);
+    d->headers = keep(m, from->headers);
+    d->body = keep_bytes(m, from->body, from->body_len);
+    d->body_len = from->body ? from->body_len : 0;
+    d->schedule = keep(m, from->schedule);
+    d->accept = keep(m, from->accept);
+    d->log = keep(m, from->log);
+    note_delivery(b, d);
+    return MT_APPLIED;
+}
+
+static enum mt_applied delivery_update(struct mt_memory *m, struct mt_batch *b, struct mt_op *op) {
+    const struct mt_delivery *from = op->delivery;
+    struct mt_delivery *d = find_delivery(m, from->id);
+    if (!d) return mt_rules_refuse(b, op, MT_RES_MISSING, "there is no such delivery");
+    touch(m, MEM_DELIVERIES, d);
+    mt_copy(d->state, sizeof d->state, from->state);
+    d->attempts = from->attempts;
+    d->next_at = from->next_at;
+    d->log = keep(m, from->log);
+    d->url = keep(m, from->url);
+    note_delivery(b, d);
+    return MT_APPLIED;
+}
+
+static enum mt_applied task_put(struct mt_memory *m, struct mt_batch *b, struct mt_op *op) {
+    struct mt_mem_task *t = add(m, MEM_TASKS);
+    op->task.n = t->task.n = ++m->task;
+    t->task.due_at = op->task.due_at;
+    mt_copy(t->task.name, sizeof t->task.name, op->task.name);
+    t->task.payload = keep(m, op->task.payload);
+    mt_rules_due(b, op->task.due_at);
+    return MT_APPLIED;
+}
+
+static enum mt_applied task_delete(struct mt_memory *m, struct mt_batch *b, struct mt_op *op) {
+    EACH(m, MEM_TASKS, struct mt_mem_task, t) {
+        if (t->gone || t->task.n != op->task.n) continue;
+        touch(m, MEM_TASKS, t);
+        t->gone = true;
+        return MT_APPLIED;
+    }
+    return mt_rules_refuse(b, op, MT_RES_MISSING, "there is no such task");
+}
+
+static void keep_blob(struct mt_memory *m, const char *sha, const char *text, size_t len) {
+    EACH(m, MEM_BLOBS, struct mt_mem_blob, x) if (strcmp(x->sha, sha) == 0) return;
+    struct mt_mem_blob *x = add(m, MEM_BLOBS);
+    x->sha = keep(m, sha);
+    x->text = keep_bytes(m, text, len);
+    x->len = len;
+}
+
+static enum mt_applied generation(struct mt_memory *m, struct mt_op *op) {
+    bool known = false;
+    EACH(m, MEM_GENERATIONS, struct mt_mem_generation, g) known |= strcmp(g->id, op->generation.id) == 0;
+    if (!known) {
+        struct mt_mem_generation *g = add(m, MEM_GENERATIONS);
+        mt_copy(g->id, sizeof g->id, op->generation.id);
+        g->manifest = keep(m, op->generation.manifest);
+        g->at = op->generation.at;
+    }
+    for (size_t i = 0; i < op->generation.count; i++)
+        keep_blob(m, op->generation.shas[i], op->generation.texts[i], op->generation.lens[i]);
+    return MT_APPLIED;
+}
+
+static enum mt_applied meta(struct mt_memory *m, struct mt_op *op) {
+    EACH(m, MEM_META, struct mt_mem_meta, x) {
+        if (strcmp(x->key, op->meta.key) != 0) continue;
+        touch(m, MEM_META, x);
+        x->value = keep(m, op->meta.value);
+        return MT_APPLIED;
+    }
+    struct mt_mem_meta *x = add(m, MEM_META);
+    x->key = keep(m, op->meta.key);
+    x->value = keep(m, op->meta.value);
+    return MT_APPLIED;
+}
+
+/* ---- batches ---- */
+
+static enum mt_applied apply_run_op(struct mt_memory *m, struct mt_batch *b, struct mt_op *op) {
+    struct mt_mem_run *r = b->run ? find_run(m, b->run) : NULL; /* found anew: rows move */
+    if (!r || r->run.owner != b->epoch) return mt_rules_refuse(b, op, MT_RES_NOT_OWNER, "the batch has no run");
+    switch (op->type) {
+    case MT_OP_ENTRY:
+        return insert_entry(m, b, op, r, *op->entry);
+    case MT_OP_ANSWER:
+        return answer_entry(m, b, op, r, *op->entry);
+    case MT_OP_RUN:
+        return change(m, op, r);
+    case MT_OP_SUSPEND:
+        return suspend(m, b, op, r);
+    case MT_OP_AWAIT:
+        return await(m, b, op, r);
+    default:
+        return go_on(m, b, op, r);
+    }
+}
+
+static enum mt_applied apply_op(struct mt_memory *m, struct mt_batch *b, struct mt_op *op) {
+    switch (op->type) {
+    case MT_OP_START:
+        return start(m, b, op);
+    case MT_OP_CLAIM:
+        return claim(m, b, op);
+    case MT_OP_ENTRY:
+    case MT_OP_ANSWER:
+    case MT_OP_RUN:
+    case MT_OP_SUSPEND:
+    case MT_OP_AWAIT:
+    case MT_OP_CONTINUE:
+        return apply_run_op(m, b, op);
+    case MT_OP_EVENT:
+        return event(m, b, op);
+    case MT_OP_CANCEL:
+        return cancel(m, b, op);
+    case MT_OP_RETRY:
+        return retry(m, b, op);
+    case MT_OP_RESOLVE:
+        return resolve(m, b, op);
+    case MT_OP_DOC_PUT:
+    case MT_OP_DOC_DELETE:
+    case MT_OP_DOC_CHECK:
+        return document(m, b, op);
+    case MT_OP_COLLECTION_CHECK:
+        return collection_check(m, b, op);
+    case MT_OP_DELIVERY_PUT:
+        return delivery_put(m, b, op);
+    case MT_OP_DELIVERY_UPDATE:
+        return delivery_update(m, b, op);
+    case MT_OP_TASK_PUT:
+        return task_put(m, b, op);
+    case MT_OP_TASK_DELETE:
+        return task_delete(m, b, op);
+    case MT_OP_GENERATION:
+        return generation(m, op);
+    case MT_OP_META:
+        return meta(m, op);
+    }
+    return MT_BROKEN;
+}
+
+static enum mt_applied find_owner(struct mt_memory *m, struct mt_batch *b) {
+    struct mt_op *first = b->count ? &b->ops[0] : NULL;
+    if (!b->run) return MT_APPLIED;
+    struct mt_mem_run *r = find_run(m, b->run);
+    if (!r) return mt_rules_refuse(b, first, MT_RES_MISSING, "there is no run %s", b->run);
+    if (r->run.owner && r->run.owner == b->epoch) return MT_APPLIED;
+    return mt_rules_refuse(b, first, MT_RES_NOT_OWNER, "the run belongs to epoch %" PRId64, r->run.owner);
+}
+
+static void apply_batch(struct mt_memory *m, struct mt_batch *b) {
+    int64_t event_n = m->event, delivery_n = m->delivery, task_n = m->task;
+    unsigned rotor = m->rotor;
+    enum mt_applied rc = MT_APPLIED;
+    mt_rules_begin(b);
+    for (size_t i = 0; i < b->count && !rc; i++) rc = mt_rules_check(b, &b->ops[i]);
+    if (rc || find_owner(m, b)) return;
+    for (size_t i = 0; i < b->count && !rc; i++) rc = apply_op(m, b, &b->ops[i]);
+    if (rc) {
+        roll_back(m);
+        m->event = event_n;
+        m->delivery = delivery_n;
+        m->task = task_n;
+        m->rotor = rotor;
+        mt_rules_undo(b, true);
+    }
+    forget_undo(m);
+    struct mt_mem_run *r = b->run ? find_run(m, b->run) : NULL;
+    if (!r) return;
+    b->cancel_requested = r->run.cancel_requested;
+    if (b->cancel_requested) r->cancel_seen = true;
+}
+
+static int commit(struct mt_store *self, struct mt_batch **batches, size_t count, struct mt_error *e) {
+    struct mt_memory *m = (struct mt_memory *)self;
+    (void)e;
+    pthread_rwlock_wrlock(&m->lock);
+    for (size_t i = 0; i < count; i++) apply_batch(m, batches[i]);
+    pthread_rwlock_unlock(&m->lock);
+    return 0;
+}
+
+/* ---- the whole ---- */
+
+static int wipe(struct mt_store *self, struct mt_error *e) {
+    struct mt_memory *m = (struct mt_memory *)self;
+    (void)e;
+    pthread_rwlock_wrlock(&m->lock);
+    for (int t = 0; t < MEM_TABLE_COUNT; t++)
+        if (t != MEM_META) m->tables[t].count = 0;
+    pthread_rwlock_unlock(&m->lock);
+    return 0;
+}
+
+static void close_store(struct mt_store *self) {
+    struct mt_memory *m = (struct mt_memory *)self;
+    for (int t = 0; t < MEM_TABLE_COUNT; t++) free(m->tables[t].rows);
+    for (size_t i = 0; i < m->string_count; i++) free(m->strings[i]);
+    free(m->strings);
+    free(m->undo);
+    pthread_rwlock_destroy(&m->lock);
+    free(m);
+}
+
+struct mt_store *mt_store_memory_open(void) {
+    static const size_t sizes[MEM_TABLE_COUNT] = {
+        [MEM_RUNS] = sizeof(struct mt_mem_run),
+        [MEM_ENTRIES] = sizeof(struct mt_mem_entry),
+        [MEM_EVENTS] = sizeof(struct mt_event),
+        [MEM_DOCUMENTS] = sizeof(struct mt_mem_document),
+        [MEM_KEYS] = sizeof(struct mt_mem_key),
+        [MEM_COLLECTIONS] = sizeof(struct mt_mem_collection),
+        [MEM_DELIVERIES] = sizeof(struct mt_delivery),
+        [MEM_TASKS] = sizeof(struct mt_mem_task),
+        [MEM_GENERATIONS] = sizeof(struct mt_mem_generation),
+        [MEM_BLOBS] = sizeof(struct mt_mem_blob),
+        [MEM_META] = sizeof(struct mt_mem_meta),
+    };
+    struct mt_memory *m = mt_calloc(1, sizeof *m);
+    for (int t = 0; t < MEM_TABLE_COUNT; t++) m->tables[t].row_size = sizes[t];
+    pthread_rwlock_init(&m->lock, NULL);
+    m->store.commit = commit;
+    m->store.wipe = wipe;
+    m->store.close = close_store;
+    m->store.epoch = 1;
+    mt_memory_set_reads(&m->store);
+    return &m->store;
+}

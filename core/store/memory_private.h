@@ -1,0 +1,96 @@
+/* What memory.c (writing) and memory_read.c (reading) share: the tables of the in-memory store.
+ * Rows live in arrays and are found by walking them; strings live until the store is wiped or closed. */
+#pragma once
+#include "store/rules.h"
+#include <pthread.h>
+
+struct mt_table {
+    void *rows;
+    size_t row_size, count, cap;
+};
+
+struct mt_mem_run {
+    struct mt_run run; /* its strings belong to the store; `owner` and the rest as in a row */
+    const char *digest;
+    enum mt_run_class cls;
+    const char *topic, *key; /* what would wake it */
+    bool cancel_seen;
+};
+struct mt_mem_entry {
+    char run[MT_ID_SIZE];
+    struct mt_entry entry;
+};
+struct mt_mem_document {
+    char collection[MT_NAME_MAX];
+    struct mt_document document;
+    bool gone;
+};
+struct mt_mem_key {
+    char collection[MT_NAME_MAX], id[MT_KEY_MAX], field[MT_NAME_MAX];
+    const char *value;
+    bool gone;
+};
+struct mt_mem_collection {
+    char name[MT_NAME_MAX];
+    int64_t counter;
+};
+struct mt_mem_task {
+    struct mt_task task;
+    bool gone;
+};
+struct mt_mem_generation {
+    char id[MT_GENERATION_MAX];
+    const char *manifest;
+    int64_t at;
+};
+struct mt_mem_blob {
+    const char *sha, *text;
+    size_t len;
+};
+struct mt_mem_meta {
+    const char *key, *value;
+};
+
+enum mt_mem_table {
+    MEM_RUNS,
+    MEM_ENTRIES,
+    MEM_EVENTS, /* struct mt_event */
+    MEM_DOCUMENTS,
+    MEM_KEYS,
+    MEM_COLLECTIONS,
+    MEM_DELIVERIES, /* struct mt_delivery */
+    MEM_TASKS,
+    MEM_GENERATIONS,
+    MEM_BLOBS,
+    MEM_META,
+    MEM_TABLE_COUNT
+};
+
+struct mt_mem_undo {
+    enum mt_mem_table table;
+    size_t row;
+    void *before; /* a copy of the row; NULL: the row was added */
+};
+
+struct mt_memory {
+    struct mt_store store; /* first: the vtable's self */
+    pthread_rwlock_t lock; /* held for writing by a commit as a whole, so readers see committed rows only */
+    struct mt_table tables[MEM_TABLE_COUNT];
+    int64_t event, delivery, task; /* the last number given */
+    unsigned rotor;
+    struct mt_mem_undo *undo;
+    size_t undo_count, undo_cap;
+    void **strings;
+    size_t string_count, string_cap;
+};
+
+/* Row i of a table, for reading. */
+void *mt_memory_row(const struct mt_memory *m, enum mt_mem_table table, size_t i);
+/* A copy that the caller owns. */
+void mt_memory_copy_run(const struct mt_mem_run *row, struct mt_run *out);
+void mt_memory_copy_event(const struct mt_event *row, struct mt_event *out);
+void mt_memory_set_reads(struct mt_store *store);
+
+#define MT_MEM_EACH(m, table, type, row)                                                                     \
+    for (size_t row##_i = 0; row##_i < (m)->tables[table].count; row##_i++)                                  \
+        for (type *row = mt_memory_row((m), (table), row##_i); row; row = NULL)
