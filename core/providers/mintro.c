@@ -5,171 +5,13 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "providers/private.h"
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-enum { BODY_MAX = 256 * 1024, ITEMS_MAX = 1000, QUANTITY_MAX = 1000000, ID_MAX = 100, DAY_S = 86400 };
-
-/* ---- checking ---- */
-
-/* An id or reference as it may stand in a path: "pi_96e6c1e3-...", a bare UUID, "ORDER-123456". */
-bool mintro_id_ok(const char *id) {
-    size_t n = 0;
-    for (; id[n] != '\0'; n++)
-        if (!isalnum((unsigned char)id[n]) && id[n] != '_' && id[n] != '-') return false;
-    return n > 0 && n <= ID_MAX;
-}
-
-static int check_id(const char *full_name, const json_t *params, const char *name, struct mt_error *e) {
-    const char *id = param_str(params, name);
-    if (id == NULL || mintro_id_ok(id)) return 0;
-    return mt_fail(e, MT_INVALID_REQUEST,
-                   "%s: field \"%s\" is \"%.100s\", wanted 1 to %d letters, digits, - and _ (%s)", full_name,
-                   name, id, ID_MAX, "as in pi_96e6c1e3-0c5e-4f0a-9a53-2f1f1c9c0a11, or the UUID alone");
-}
-
-/* Reads take the id as "intent_id" or, like every settled and release, as "id". */
-static int check_intent_id(const struct mt_operation *op, const char *full_name, const json_t *params,
-                           struct mt_error *e) {
-    (void)op;
-    const char *id = param_str(params, "id"), *intent_id = param_str(params, "intent_id");
-    if (id == NULL && intent_id == NULL)
-        return mt_fail(e, MT_INVALID_REQUEST, "%s: field \"intent_id\" is missing; wanted a string",
-                       full_name);
-    if (id != NULL && intent_id != NULL && strcmp(id, intent_id) != 0)
-        return mt_fail(e, MT_INVALID_REQUEST, "%s: fields \"id\" and \"intent_id\" name different intents",
-                       full_name);
-    return check_id(full_name, params, id != NULL ? "id" : "intent_id", e);
-}
-
-static int check_subscription_id(const struct mt_operation *op, const char *full_name, const json_t *params,
-                                 struct mt_error *e) {
-    (void)op;
-    return check_id(full_name, params, "subscription_id", e);
-}
-
-static int check_reference(const struct mt_operation *op, const char *full_name, const json_t *params,
-                           struct mt_error *e) {
-    (void)op;
-    const char *reference = param_str(params, "reference_id");
-    if (reference == NULL || mintro_id_ok(reference)) return 0;
-    return mt_fail(e, MT_INVALID_REQUEST,
-                   "%s: field \"reference_id\" is \"%.100s\", wanted 1 to %d letters, digits, - and _",
-                   full_name, reference, ID_MAX);
-}
-
-static int check_same_currency(const char *full_name, const char *field, const struct mt_money *m,
-                               const struct mt_money *amount, struct mt_error *e) {
-    if (strcmp(m->currency, amount->currency) == 0) return 0;
-    return mt_fail(e, MT_INVALID_REQUEST, "%s: field \"%s\" is in %s, wanted %s as in \"amount\"", full_name,
-                   field, m->currency, amount->currency);
-}
-
-static int check_part(const char *full_name, const json_t *params, const char *name,
-                      const struct mt_money *amount, struct mt_error *e) {
-    struct mt_money m;
-    if (!value_money(param(params, name), &m)) return 0;
-    if (m.minor < 0) return mt_fail(e, MT_INVALID_REQUEST, "%s: field \"%s\" is negative", full_name, name);
-    return check_same_currency(full_name, name, &m, amount, e);
-}
-
-static int check_item(const char *full_name, size_t i, const json_t *item, const struct mt_money *amount,
-                      struct mt_error *e) {
-    static const char *const names[] = {"name", "quantity", "price"};
-    const char *key;
-    json_t *v;
-    char field[48];
-    struct mt_money price;
-    mt_format(field, sizeof(field), "order_items[%zu]", i + 1);
-    if (strcmp(value_type_name(item), "an object") != 0)
-        return mt_fail(e, MT_INVALID_REQUEST,
-                       "%s: field \"%s\" is %s, wanted an object with name, quantity, price", full_name,
-                       field, value_type_name(item));
-    json_object_foreach((json_t *)(uintptr_t)item, key, v) {
-        if (strcmp(key, names[0]) == 0 || strcmp(key, names[1]) == 0 || strcmp(key, names[2]) == 0) continue;
-        const char *near = mt_nearest(key, names, 3);
-        return mt_fail(e, MT_INVALID_REQUEST, "%s: unknown field \"%s.%.60s\"%s%s%s", full_name, field, key,
-                       near != NULL ? " (did you mean \"" : "; it takes name, quantity, price",
-                       near != NULL ? near : "", near != NULL ? "\"?)" : "");
-    }
-    const json_t *name = json_object_get(item, "name"), *quantity = json_object_get(item, "quantity");
-    if (!json_is_string(name) || json_string_length(name) == 0 || json_string_length(name) > 255)
-        return mt_fail(e, MT_INVALID_REQUEST,
-                       "%s: field \"%s.name\" is %s, wanted a string of 1 to 255 bytes", full_name, field,
-                       value_type_name(name));
-    if (!json_is_integer(quantity))
-        return mt_fail(e, MT_INVALID_REQUEST, "%s: field \"%s.quantity\" is %s, wanted an integer", full_name,
-                       field, value_type_name(quantity));
-    if (json_integer_value(quantity) < 1 || json_integer_value(quantity) > QUANTITY_MAX)
-        return mt_fail(e, MT_INVALID_REQUEST, "%s: field \"%s.quantity\" is %lld, wanted 1 to %d", full_name,
-                       field, (long long)json_integer_value(quantity), QUANTITY_MAX);
-    if (!value_money(json_object_get(item, "price"), &price))
-        return mt_fail(e, MT_INVALID_REQUEST,
-                       "%s: field \"%s.price\" is %s, wanted money, as in money \"50.00 USD\"", full_name,
-                       field, value_type_name(json_object_get(item, "price")));
-    return check_same_currency(full_name, field, &price, amount, e);
-}
-
-static int check_url(const char *full_name, const json_t *params, const char *name, bool required,
-                     struct mt_error *e) {
-    const char *url = param_str(params, name);
-    char host[256];
-    if (url == NULL && !required) return 0;
-    if (url == NULL)
-        return mt_fail(e, MT_INVALID_REQUEST,
-                       "%s: field \"%s\" is missing; integration_type \"url\" needs it", full_name, name);
-    if (url_host(url, host, sizeof(host))) return 0;
-    return mt_fail(e, MT_INVALID_REQUEST,
-                   "%s: field \"%s\" is no URL; wanted http:// or https:// with a host", full_name, name);
-}
-
-static bool is_recurring(const json_t *params) {
-    const char *type = param_str(params, "intent_type");
-    return type != NULL && strcmp(type, "recurring") == 0;
-}
-
-static int check_create(const struct mt_operation *op, const char *full_name, const json_t *params,
-                        struct mt_error *e) {
-    struct mt_money amount;
-    const json_t *items = param(params, "order_items");
-    const char *currency = param_str(params, "currency"),
-               *integration = param_str(params, "integration_type");
-    bool by_url = integration != NULL && strcmp(integration, "url") == 0;
-    if (!value_money(param(params, "amount"), &amount) || amount.minor <= 0)
-        return mt_fail(e, MT_INVALID_REQUEST, "%s: field \"amount\": wanted money of more than zero",
-                       full_name);
-    if (currency != NULL && strcmp(currency, amount.currency) != 0)
-        return mt_fail(e, MT_INVALID_REQUEST,
-                       "%s: field \"currency\" is \"%.10s\" but \"amount\" is in %s; leave \"currency\" out",
-                       full_name, currency, amount.currency);
-    if (is_recurring(params) && param(params, "interval_days") == NULL)
-        return mt_fail(e, MT_INVALID_REQUEST,
-                       "%s: field \"interval_days\" is missing; intent_type \"recurring\" needs it",
-                       full_name);
-    if (!is_recurring(params) && param(params, "interval_days") != NULL)
-        return mt_fail(
-            e, MT_INVALID_REQUEST,
-            "%s: field \"interval_days\" is for intent_type \"recurring\", which is not what was asked for",
-            full_name);
-    if (check_reference(op, full_name, params, e) != 0 ||
-        check_part(full_name, params, "tax", &amount, e) != 0 ||
-        check_part(full_name, params, "discount", &amount, e) != 0 ||
-        check_url(full_name, params, "success_url", by_url, e) != 0 ||
-        check_url(full_name, params, "cancel_url", by_url, e) != 0)
-        return -1;
-    for (size_t i = 0; i < json_array_size(items); i++)
-        if (check_item(full_name, i, json_array_get(items, i), &amount, e) != 0) return -1;
-    return 0;
-}
+enum { BODY_MAX = 256 * 1024, ITEMS_MAX = 1000, ID_MAX = MINTRO_ID_MAX, DAY_S = 86400 };
 
 /* ---- building ---- */
-
-static const char *intent_id_of(const json_t *params) {
-    const char *id = param_str(params, "intent_id");
-    return id != NULL ? id : param_str(params, "id");
-}
 
 /* Method, URL (base, the row's path with its {parameter} filled in) and the headers every call has. */
 static int begin(const struct mt_operation *op, const struct mt_account *account, const char *id,
@@ -196,7 +38,7 @@ static int begin(const struct mt_operation *op, const struct mt_account *account
 static int build_plain(const struct mt_operation *op, const struct mt_account *account, const json_t *params,
                        const char *key, struct mt_http_request *req, struct mt_error *e) {
     (void)key;
-    return begin(op, account, intent_id_of(params), req, e);
+    return begin(op, account, mintro_intent_id(params), req, e);
 }
 
 static int build_by_reference(const struct mt_operation *op, const struct mt_account *account,
@@ -248,8 +90,8 @@ static int write_create(struct mt_buf *b, const json_t *params, struct mt_error 
     mt_buf_addc(b, '{');
     if (body_money(b, "amount", &amount, e) != 0) return -1;
     body_str(b, "currency", amount.currency);
-    body_str(b, "intent_type", is_recurring(params) ? "recurring" : "one_time");
-    if (is_recurring(params)) {
+    body_str(b, "intent_type", mintro_is_recurring(params) ? "recurring" : "one_time");
+    if (mintro_is_recurring(params)) {
         body_name(b, "interval_days");
         mt_buf_addf(b, "%lld", (long long)mt_json_int(params, "interval_days", 0));
     }
@@ -454,119 +296,6 @@ static int read_subscription(const struct mt_operation *op, const json_t *params
     return 0;
 }
 
-/* ---- after an unknown outcome ---- */
-
-static int reconcile_create(const struct mt_operation *op, const json_t *params, const char **read_operation,
-                            json_t **read_params) {
-    (void)op;
-    *read_operation = "intents.get_by_reference";
-    *read_params = json_pack("{s:s}", "reference_id", mt_json_str(params, "reference_id", ""));
-    return *read_params != NULL ? 0 : -1;
-}
-
-/* The members that the create's own answer has. */
-static json_t *as_created(const json_t *found) {
-    static const char *const members[] = {"intent_id", "status", "amount", "payment_url"};
-    json_t *o = json_object();
-    for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
-        json_t *v = json_object_get(found, members[i]);
-        if (v != NULL) json_object_set(o, members[i], v);
-    }
-    return o;
-}
-
-static enum mt_outcome conflict(const struct mt_operation *op, struct mt_error *e, const char *what,
-                                const char *id) {
-    mt_fail(e, MT_CONFLICT, "mintro.%s: %s %.100s", op->name, what, id);
-    e->outcome = MT_REJECTED;
-    mt_copy(e->provider, sizeof(e->provider), "mintro");
-    mt_copy(e->operation, sizeof(e->operation), op->name);
-    return MT_REJECTED;
-}
-
-static enum mt_outcome reconciled_create(const struct mt_operation *op, const json_t *params,
-                                         const json_t *found, const struct mt_error *read_error,
-                                         json_t **value, struct mt_error *e) {
-    struct mt_money asked, got;
-    const json_t *amount = json_object_get(found, "amount");
-    struct mt_error ignored;
-    if (found == NULL)
-        return read_error != NULL && read_error->kind == MT_NOT_FOUND ? MT_NOT_SENT : MT_UNKNOWN;
-    if (!value_money(param(params, "amount"), &asked)) return MT_UNKNOWN;
-    const char *reference = mt_json_str(found, "reference_id", NULL),
-               *type = mt_json_str(found, "type", NULL);
-    if (reference != NULL && strcmp(reference, mt_json_str(params, "reference_id", "")) != 0)
-        return MT_UNKNOWN;
-    if (!value_money(amount, &got) && mt_money_from_json_number(amount, asked.currency, &got, &ignored) != 0)
-        return MT_UNKNOWN;
-    if (!mt_money_equal(&asked, &got) ||
-        (type != NULL && (strcmp(type, "recurring") == 0) != is_recurring(params)))
-        return conflict(op, e, "reference_id belongs to another payment, intent",
-                        mt_json_str(found, "intent_id", ""));
-    *value = as_created(found);
-    json_object_set_new(*value, "amount", value_from_money(&got));
-    return MT_DONE;
-}
-
-static int reconcile_cancel(const struct mt_operation *op, const json_t *params, const char **read_operation,
-                            json_t **read_params) {
-    (void)op;
-    const char *id = intent_id_of(params);
-    *read_operation = "intents.get";
-    *read_params = id != NULL ? json_pack("{s:s}", "intent_id", id) : NULL;
-    return *read_params != NULL ? 0 : -1;
-}
-
-static enum mt_outcome reconciled_cancel(const struct mt_operation *op, const json_t *params,
-                                         const json_t *found, const struct mt_error *read_error,
-                                         json_t **value, struct mt_error *e) {
-    (void)params, (void)read_error;
-    const char *status = mt_json_str(found, "status", ""), *id = mt_json_str(found, "intent_id", "");
-    if (strcmp(status, "cancelled") == 0) {
-        *value = json_pack("{s:s, s:s}", "intent_id", id, "status", "cancelled");
-        return MT_DONE;
-    }
-    if (strcmp(status, "requires_payment") == 0) return MT_NOT_SENT;
-    if (strcmp(status, "succeeded") == 0)
-        return conflict(op, e, "paid, so it cannot be cancelled any more: intent", id);
-    if (strcmp(status, "expired") == 0)
-        return conflict(op, e, "expired, so there is nothing to cancel: intent", id);
-    return MT_UNKNOWN;
-}
-
-/* ---- settled, release ---- */
-
-static bool at_rest(const json_t *object) {
-    const char *status = mt_json_str(object, "status", "");
-    return strcmp(status, "succeeded") == 0 || strcmp(status, "cancelled") == 0 ||
-           strcmp(status, "expired") == 0;
-}
-
-static int decide(const struct mt_operation *op, const json_t *params, const json_t *object,
-                  const char **operation, json_t **operation_params, struct mt_error *e) {
-    const char *status = mt_json_str(object, "status", ""), *id = intent_id_of(params);
-    *operation = NULL;
-    if (id == NULL) id = mt_json_str(object, "intent_id", "");
-    if (strcmp(status, "cancelled") == 0 || strcmp(status, "expired") == 0) return 0;
-    if (strcmp(status, "requires_payment") == 0) {
-        *operation = "intents.cancel";
-        *operation_params = json_pack("{s:s}", "intent_id", id);
-        return 0;
-    }
-    if (strcmp(status, "succeeded") == 0)
-        mt_fail(e, MT_UNSUPPORTED,
-                "mintro.%s: intent %.100s is paid, and Mintro's API has no refund; refund it in Mintro's own "
-                "dashboard",
-                op->name, id);
-    else
-        mt_fail(e, MT_CONFLICT, "mintro.%s: intent %.100s is \"%.40s\", a status Mintro does not document",
-                op->name, id, status);
-    e->outcome = MT_REJECTED;
-    mt_copy(e->provider, sizeof(e->provider), "mintro");
-    mt_copy(e->operation, sizeof(e->operation), op->name);
-    return -1;
-}
-
 /* ---- the tables ---- */
 
 static const char *const intent_types[] = {"one_time", "recurring", NULL};
@@ -696,9 +425,9 @@ static const struct mt_operation operations[] = {
      .returns = "intent_id, status, amount, payment_url",
      .build = build_create,
      .read = read_created,
-     .reconcile = reconcile_create,
-     .reconciled = reconciled_create,
-     .check = check_create},
+     .reconcile = mintro_reconcile_create,
+     .reconciled = mintro_reconciled_create,
+     .check = mintro_check_create},
     {.name = "intents.get",
      .kind = MT_OPERATION_CALL,
      .method = "GET",
@@ -709,7 +438,7 @@ static const struct mt_operation operations[] = {
      .returns = intent_returns,
      .build = build_plain,
      .read = read_intent,
-     .check = check_intent_id},
+     .check = mintro_check_intent_id},
     {.name = "intents.get_by_reference",
      .kind = MT_OPERATION_CALL,
      .method = "GET",
@@ -720,7 +449,7 @@ static const struct mt_operation operations[] = {
      .returns = intent_returns,
      .build = build_by_reference,
      .read = read_intent,
-     .check = check_reference},
+     .check = mintro_check_reference},
     {.name = "intents.cancel",
      .kind = MT_OPERATION_CALL,
      .method = "POST",
@@ -732,9 +461,9 @@ static const struct mt_operation operations[] = {
      .returns = "intent_id, status",
      .build = build_plain,
      .read = read_intent,
-     .reconcile = reconcile_cancel,
-     .reconciled = reconciled_cancel,
-     .check = check_intent_id},
+     .reconcile = mintro_reconcile_cancel,
+     .reconciled = mintro_reconciled_cancel,
+     .check = mintro_check_intent_id},
     {.name = "subscriptions.cancel",
      .kind = MT_OPERATION_CALL,
      .method = "POST",
@@ -746,7 +475,7 @@ static const struct mt_operation operations[] = {
      .returns = "subscription_id, status",
      .build = build_subscription,
      .read = read_subscription,
-     .check = check_subscription_id},
+     .check = mintro_check_subscription_id},
     {.name = "intents.settled",
      .kind = MT_OPERATION_SETTLED,
      .method = "",
@@ -755,10 +484,10 @@ static const struct mt_operation operations[] = {
      .params = settled_params,
      .doc = "Waits until an intent is succeeded, cancelled or expired; events are hints, reading decides.",
      .returns = intent_returns,
-     .check = check_intent_id,
+     .check = mintro_check_intent_id,
      .read_operation = "intents.get",
      .topic = "mintro.intent",
-     .at_rest = at_rest},
+     .at_rest = mintro_at_rest},
     {.name = "intents.release",
      .kind = MT_OPERATION_RELEASE,
      .method = "",
@@ -769,9 +498,9 @@ static const struct mt_operation operations[] = {
      .doc = "Cancels an intent unless it is cancelled or expired; a paid one cannot be given back through "
             "Mintro's API.",
      .returns = "intent_id, status",
-     .check = check_intent_id,
+     .check = mintro_check_intent_id,
      .read_operation = "intents.get",
-     .decide = decide},
+     .decide = mintro_decide},
     {0},
 };
 

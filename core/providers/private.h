@@ -111,8 +111,35 @@ const char *status_words(int status);
 
 /* ---- Mintro ---- */
 
+enum { MINTRO_ID_MAX = 100 };
 /* "canceled" and "cancelled" are one word to us. */
 void mintro_normalise_status(json_t *object);
 bool mintro_id_ok(const char *id);
 int mintro_webhook(const struct mt_account *account, const struct mt_request *req, bool secret_url,
                    struct mt_hint *hints, size_t *count, struct mt_error *e);
+/* "intent_id", or its other name "id". Borrowed. */
+const char *mintro_intent_id(const json_t *params);
+bool mintro_is_recurring(const json_t *params);
+/* mintro_check.c: functions of the operations' rows. */
+int mintro_check_create(const struct mt_operation *op, const char *full_name, const json_t *params,
+                        struct mt_error *e);
+int mintro_check_intent_id(const struct mt_operation *op, const char *full_name, const json_t *params,
+                           struct mt_error *e);
+int mintro_check_subscription_id(const struct mt_operation *op, const char *full_name, const json_t *params,
+                                 struct mt_error *e);
+int mintro_check_reference(const struct mt_operation *op, const char *full_name, const json_t *params,
+                           struct mt_error *e);
+/* mintro_recover.c: the same. */
+int mintro_reconcile_create(const struct mt_operation *op, const json_t *params, const char **read_operation,
+                            json_t **read_params);
+enum mt_outcome mintro_reconciled_create(const struct mt_operation *op, const json_t *params,
+                                         const json_t *found, const struct mt_error *read_error,
+                                         json_t **value, struct mt_error *e);
+int mintro_reconcile_cancel(const struct mt_operation *op, const json_t *params, const char **read_operation,
+                            json_t **read_params);
+enum mt_outcome mintro_reconciled_cancel(const struct mt_operation *op, const json_t *params,
+                                         const json_t *found, const struct mt_error *read_error,
+                                         json_t **value, struct mt_error *e);
+bool mintro_at_rest(const json_t *object);
+int mintro_decide(const struct mt_operation *op, const json_t *params, const json_t *object,
+                  const char **operation, json_t **operation_params, struct mt_error *e);
