@@ -156,11 +156,12 @@ static void *watch(void *arg) {
 
 /* ---- one request ---- */
 
+/* The total last: who reads it first finds the parts counted already. */
 static void count(struct mt_server *s, int status, bool refused) {
-    atomic_fetch_add_explicit(&s->requests, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&s->by_class[status >= 100 && status < 600 ? status / 100 : 0], 1,
                               memory_order_relaxed);
     if (refused) atomic_fetch_add_explicit(&s->refused, 1, memory_order_relaxed);
+    atomic_fetch_add(&s->requests, 1);
 }
 
 static void not_found(const char *allowed, struct mt_response *resp) {
