@@ -1,0 +1,153 @@
+/* What the runtime knows besides runs: events, flows, generations, providers; and the stream of all that changes. */
+#include "api.h"
+#include "base/json.h"
+#include "base/text.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { LIST_DEFAULT = 100, LIST_MAX = 1000, ANSWER_MAX = 64 * 1024 * 1024 };
+
+/* ---- events ---- */
+
+/* Newest first; cursor goes back in time. ?after=N answers what came after event N, oldest first, for those who follow. */
+static void events(struct mt_runtime *rt, const struct mt_request *req, struct mt_response *resp) {
+    char *topic = NULL, *key = NULL;
+    int64_t limit, cursor, after;
+    bool unread;
+    struct mt_event *found = NULL;
+    size_t count = 0;
+    struct mt_error e;
+    if (!mt_api_int(req, resp, "limit", LIST_DEFAULT, 1, LIST_MAX, &limit) ||
+        !mt_api_int(req, resp, "cursor", 0, 1, INT64_MAX, &cursor) ||
+        !mt_api_int(req, resp, "after", -1, 0, INT64_MAX, &after) || !mt_api_flag(req, resp, "unread", &unread) ||
+        !mt_api_text(req, resp, "topic", MT_NAME_MAX, &topic) || !mt_api_text(req, resp, "key", MT_KEY_MAX, &key))
+        goto out;
+    bool newest = after < 0;
+    if (rt->store->list_events(rt->store, topic, key, newest ? cursor : after, newest, unread, (size_t)limit + 1, &found,
+                               &count, &e) != 0) {
+        mt_api_fail(resp, &e);
+        goto out;
+    }
+    bool more = count > (size_t)limit;
+    size_t shown = more ? (size_t)limit : count;
+    struct mt_buf b;
+    mt_buf_init(&b, ANSWER_MAX);
+    mt_buf_adds(&b, "{\"data\":[");
+    for (size_t i = 0; i < shown; i++) {
+        if (i) mt_buf_addc(&b, ',');
+        mt_event_to_json(&found[i], &b);
+    }
+    if (more)
+        mt_buf_addf(&b, "],\"next_cursor\":\"%lld\"}", (long long)found[shown - 1].n);
+    else
+        mt_buf_adds(&b, "],\"next_cursor\":null}");
+    mt_api_answer(resp, 200, &b);
+out:
+    for (size_t i = 0; i < count; i++) mt_event_clear(&found[i]);
+    free(found);
+    free(topic);
+    free(key);
+}
+
+/* ---- flows and generations ---- */
+
+static void answer_json(struct mt_response *resp, json_t *root) {
+    size_t len;
+    char *text = mt_json_dump(root, &len);
+    mt_respond_json(resp, 200, text, len);
+    free(text);
+    json_decref(root);
+}
+
+/* {"data":[flows],"next_cursor":null,"handlers":[everything else that was registered],...} */
+static void flows(struct mt_runtime *rt, const struct mt_request *req, struct mt_response *resp) {
+    (void)req;
+    struct mt_error e;
+    struct mt_generation *g = mt_scripts_current(rt->scripts);
+    json_t *entries = g ? mt_json_parse(mt_generation_registry(g), strlen(mt_generation_registry(g)), &e) : json_array();
+    json_t *data = json_array(), *handlers = json_array(), *entry;
+    size_t i;
+    json_array_foreach(entries, i, entry)
+        json_array_append(strcmp(mt_json_str(entry, "kind", ""), "flow") == 0 ? data : handlers, entry);
+    json_t *root = json_object();
+    json_object_set_new(root, "data", data);
+    json_object_set_new(root, "next_cursor", json_null());
+    json_object_set_new(root, "handlers", handlers);
+    json_object_set_new(root, "generation", g ? json_string(mt_generation_id(g)) : json_null());
+    json_object_set_new(root, "from", json_string(mt_generations_origin(rt->generations)));
+    json_decref(entries);
+    if (g) mt_generation_release(g);
+    answer_json(resp, root);
+}
+
+static json_t *problem_json(struct mt_runtime *rt) {
+    struct mt_flow_problem p;
+    char at[25];
+    if (!mt_generations_problem(rt->generations, &p)) return json_null();
+    mt_time_format(p.at, at);
+    return json_pack("{s:o, s:o, s:s, s:s}", "file", *p.file ? json_string(p.file) : json_null(), "line",
+                     p.line ? json_integer(p.line) : json_null(), "message", p.message, "at", at);
+}
+
+static json_t *state_json(struct mt_runtime *rt) {
+    struct mt_generation *g = mt_scripts_current(rt->scripts);
+    json_t *root = json_object();
+    json_object_set_new(root, "current", g ? json_string(mt_generation_id(g)) : json_null());
+    json_object_set_new(root, "problem", problem_json(rt));
+    if (g) mt_generation_release(g);
+    return root;
+}
+
+void mt_api_generation_json(struct mt_runtime *rt, struct mt_buf *out) {
+    size_t len;
+    json_t *root = state_json(rt);
+    char *text = mt_json_dump(root, &len);
+    mt_buf_add(out, text, len);
+    free(text);
+    json_decref(root);
+}
+
+static void generations(struct mt_runtime *rt, const struct mt_request *req, struct mt_response *resp) {
+    (void)req;
+    struct mt_error e;
+    char *text = NULL;
+    if (rt->store->list_generations(rt->store, &text, &e) != 0) {
+        mt_api_fail(resp, &e);
+        return;
+    }
+    json_t *root = state_json(rt), *data = mt_json_parse(text, strlen(text), &e), *row;
+    const char *current = mt_json_str(root, "current", "");
+    size_t i;
+    json_array_foreach(data, i, row)
+        json_object_set_new(row, "current", json_boolean(strcmp(mt_json_str(row, "id", ""), current) == 0));
+    json_object_set_new(root, "data", data ? data : json_array());
+    json_object_set_new(root, "next_cursor", json_null());
+    free(text);
+    answer_json(resp, root);
+}
+
+/* ---- providers ---- */
+
+static void providers(struct mt_runtime *rt, const struct mt_request *req, struct mt_response *resp) {
+    (void)req;
+    char *text = mt_providers_json(rt->providers);
+    struct mt_buf b;
+    mt_buf_init(&b, ANSWER_MAX);
+    mt_buf_addf(&b, "{\"data\":%s,\"next_cursor\":null}", text);
+    free(text);
+    mt_api_answer(resp, 200, &b);
+}
+
+static void stream(struct mt_runtime *rt, const struct mt_request *req, struct mt_response *resp) {
+    (void)req;
+    mt_sse_respond(rt->sse, atomic_load(&rt->server), resp);
+}
+
+const struct mt_route mt_api_list_routes[] = {
+    {"GET", "/v1/events", MT_ADMIN, events},
+    {"GET", "/v1/flows", MT_ADMIN, flows},
+    {"GET", "/v1/generations", MT_ADMIN, generations},
+    {"GET", "/v1/providers", MT_ADMIN, providers},
+    {"GET", "/v1/stream", MT_ADMIN, stream},
+    {NULL, NULL, MT_ADMIN, NULL},
+};

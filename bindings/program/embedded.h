@@ -1,0 +1,7 @@
+/* What the program carries inside it, made at build time from flows/ and bindings/lua (web/ is mt_assets, http/assets.h). Read only. */
+#pragma once
+#include "http/assets.h"
+
+extern const struct mt_asset mt_embedded_flows[];   /* flows/ without sandbox/ */
+extern const struct mt_asset mt_embedded_sandbox[]; /* flows/sandbox/ */
+extern const struct mt_asset mt_embedded_testing[]; /* the Lua half of mintage.testing */

@@ -1,0 +1,241 @@
+/* Telling a run's story. See story.h. A kind of entry is a row: its verb, and where its object comes from. */
+#include "story.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/text.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { WHAT_MAX = 400, SHORT_JSON = 100, COLUMN_MAX = 64 };
+
+static const struct {
+    const char *kind, *verb;
+} verbs[] = {
+    {"call", "calls"},
+    {"read", "reads"},
+    {"sleep", "sleeps"},
+    {"await", "waits for"},
+    {"start", "starts"},
+    {"signal", "signals"},
+    {"progress", "tells"},
+    {"undo", "is ready to undo with"},
+    {"compensate", "undoes with"},
+    {"collection", "keeps"},
+    {"all", "calls at once"},
+    {"settled", "waits until it settles:"},
+    {"log", "notes"},
+    {"continue", "goes on in a new segment"},
+    {"pure", "computes"},
+    {"cancel", "is cancelled"},
+};
+
+const char *mt_story_color(const struct mt_colors *c, const char *state) {
+    if (strcmp(state, "completed") == 0) return c->green;
+    if (strcmp(state, "failed") == 0 || strcmp(state, "needs_attention") == 0) return c->red;
+    if (strcmp(state, "cancelled") == 0 || strcmp(state, "compensating") == 0) return c->yellow;
+    return c->cyan;
+}
+
+/* A value's JSON, cut to `max` bytes with "...". */
+static void add_short(struct mt_buf *b, const json_t *value, size_t max) {
+    char cut[512];
+    char *text = mt_json_dump(value, NULL);
+    if (max >= sizeof cut) max = sizeof cut - 1;
+    bool whole = mt_copy(cut, max + 1, text);
+    mt_buf_adds(b, cut);
+    if (!whole) mt_buf_adds(b, "...");
+    free(text);
+}
+
+/* ---- one entry ---- */
+
+static void add_names(struct mt_buf *b, const json_t *object) {
+    const char *key, *separator = " ";
+    json_t *value;
+    json_object_foreach((json_t *)object, key, value) {
+        mt_buf_addf(b, "%s%s", separator, key);
+        separator = ", ";
+    }
+}
+
+/* "calls mintro.intents.create", "sleeps 30 days", "waits for order/1001". */
+static void add_what(struct mt_buf *b, const json_t *entry) {
+    const char *kind = mt_json_str(entry, "kind", ""), *name = mt_json_str(entry, "name", NULL), *verb = kind;
+    const json_t *params = json_object_get(entry, "params");
+    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
+        if (strcmp(verbs[i].kind, kind) == 0) verb = verbs[i].verb;
+    }
+    mt_buf_adds(b, verb);
+    if (strcmp(kind, "progress") == 0 && json_is_object(params)) {
+        add_names(b, params);
+        return;
+    }
+    if (strcmp(kind, "log") == 0) {
+        mt_buf_addf(b, " \"%s\"", mt_json_str(params, "message", name ? name : ""));
+        return;
+    }
+    if (name) mt_buf_addf(b, " %s", name);
+}
+
+/* "done", "not sent: the card was declined", "no answer yet". */
+static void add_outcome(struct mt_buf *b, const struct mt_colors *c, const json_t *entry) {
+    const char *outcome = mt_json_str(entry, "outcome", NULL);
+    const json_t *error = json_object_get(entry, "error");
+    if (!outcome) {
+        mt_buf_addf(b, "%sno answer yet%s", c->yellow, c->reset);
+    } else if (strcmp(outcome, "done") == 0) {
+        mt_buf_addf(b, "%sdone%s", c->green, c->reset);
+    } else {
+        mt_buf_addf(b, "%s%s%s", c->red, strcmp(outcome, "not_sent") == 0 ? "not sent" : outcome, c->reset);
+        if (json_is_object(error))
+            mt_buf_addf(b, ": %s, %s", mt_json_str(error, "kind", "error"), mt_json_str(error, "message", ""));
+    }
+}
+
+static int64_t time_of(const json_t *obj, const char *name) {
+    int64_t ms = 0;
+    const char *text = mt_json_str(obj, name, NULL);
+    return text && mt_time_parse(text, &ms) ? ms : 0;
+}
+
+/* "+0.120 s", "+3 days": since the run began. */
+static void add_since(char out[24], int64_t from, int64_t at) {
+    int64_t ms = at > from ? at - from : 0;
+    static const struct {
+        int64_t ms;
+        const char *unit;
+    } units[] = {{24LL * 3600 * 1000, "d"}, {3600LL * 1000, "h"}, {60LL * 1000, "min"}};
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        if (ms < units[i].ms) continue;
+        mt_format(out, 24, "+%lld.%lld %s", (long long)(ms / units[i].ms),
+                  (long long)(ms % units[i].ms * 10 / units[i].ms), units[i].unit);
+        return;
+    }
+    mt_format(out, 24, "+%lld.%03lld s", (long long)(ms / 1000), (long long)(ms % 1000));
+}
+
+static size_t what_width(const json_t *entries) {
+    size_t i, width = 10;
+    const json_t *entry;
+    json_array_foreach(entries, i, entry) {
+        struct mt_buf b;
+        mt_buf_init(&b, WHAT_MAX);
+        add_what(&b, entry);
+        size_t columns = mt_columns(b.data);
+        if (columns > width) width = columns;
+        mt_buf_clear(&b);
+    }
+    return width < COLUMN_MAX ? width : COLUMN_MAX;
+}
+
+static void print_entry(FILE *out, const struct mt_colors *c, const json_t *entry, int64_t began, size_t width) {
+    char since[24];
+    struct mt_buf what, outcome;
+    const char *line = mt_json_str(entry, "line", NULL);
+    mt_buf_init(&what, WHAT_MAX);
+    mt_buf_init(&outcome, 2048);
+    add_since(since, began, time_of(entry, "at"));
+    add_what(&what, entry);
+    add_outcome(&outcome, c, entry);
+    fprintf(out, "  %4lld  %s%-10s%s  ", (long long)mt_json_int(entry, "seq", 0), c->dim, since, c->reset);
+    mt_print_padded(out, what.data, width);
+    fprintf(out, "  %s", outcome.data);
+    if (line) fprintf(out, "  %s%s%s", c->dim, line, c->reset);
+    fputc('\n', out);
+    mt_buf_clear(&what);
+    mt_buf_clear(&outcome);
+}
+
+/* ---- around them ---- */
+
+static void print_value(FILE *out, const char *label, const json_t *value) {
+    struct mt_buf b;
+    if (!value || json_is_null(value) || (json_is_object(value) && json_object_size(value) == 0)) return;
+    mt_buf_init(&b, 4096);
+    add_short(&b, value, 400);
+    fprintf(out, "  %-9s %s\n", label, b.data);
+    mt_buf_clear(&b);
+}
+
+static void print_head(FILE *out, const struct mt_colors *c, const json_t *run, int64_t now) {
+    const char *state = mt_json_str(run, "state", ""), *key = mt_json_str(run, "key", NULL);
+    const char *shown = strcmp(state, "needs_attention") == 0 ? "needs attention" : state;
+    char ago[64];
+    int64_t began = time_of(run, "created_at");
+    mt_relative_time(began, now, ago, sizeof ago);
+    fprintf(out, "%s%s%s  %s%s%s  %s%s%s\n", c->bold, mt_json_str(run, "flow", ""), c->reset, mt_story_color(c, state), shown,
+            c->reset, c->dim, mt_json_str(run, "id", ""), c->reset);
+    if (key) fprintf(out, "  %-9s %s\n", "key", key);
+    fprintf(out, "  %-9s %s (%s)\n", "began", ago, mt_json_str(run, "created_at", ""));
+    fprintf(out, "  %-9s %.19s\n", "code", mt_json_str(run, "generation", ""));
+    print_value(out, "input", json_object_get(run, "input"));
+    print_value(out, "progress", json_object_get(run, "progress"));
+}
+
+/* The entry that has no answer, which is the one a person may have to settle. */
+static const json_t *open_entry(const json_t *entries) {
+    for (size_t i = json_array_size(entries); i-- > 0;) {
+        const json_t *entry = json_array_get(entries, i);
+        const char *outcome = mt_json_str(entry, "outcome", NULL);
+        if (!outcome || strcmp(outcome, "unknown") == 0) return entry;
+    }
+    return NULL;
+}
+
+static void print_advice(FILE *out, const struct mt_colors *c, const json_t *run, const json_t *entries) {
+    const char *id = mt_json_str(run, "id", "");
+    const json_t *open = open_entry(entries);
+    const char *kind = mt_json_str(json_object_get(run, "error"), "kind", "");
+    fprintf(out, "\n  %sWhat to do next%s\n", c->bold, c->reset);
+    if (open && strcmp(mt_json_str(open, "kind", ""), "log") != 0) {
+        long long seq = mt_json_int(open, "seq", 0);
+        fprintf(out, "    Look at the provider what became of %s (entry %lld), then one of\n", mt_json_str(open, "name", "it"),
+                seq);
+        fprintf(out, "      mintage runs resolve %s %lld --outcome done --value '{...}'   it happened; this is its answer\n", id,
+                seq);
+        fprintf(out, "      mintage runs resolve %s %lld --outcome not_sent               it did not; the run sends it again\n",
+                id, seq);
+    }
+    if (strcmp(kind, "script") == 0 || strcmp(kind, "mismatch") == 0)
+        fprintf(out, "    Mend the flow; this run keeps the code it began with.\n");
+    fprintf(out, "      mintage runs retry %s    carry on from where it stopped\n", id);
+    fprintf(out, "      mintage runs cancel %s   undo what it did, and end\n", id);
+}
+
+static void print_end(FILE *out, const struct mt_colors *c, const json_t *run, const json_t *entries, int64_t now) {
+    const char *state = mt_json_str(run, "state", "");
+    const json_t *error = json_object_get(run, "error"), *waiting = json_object_get(run, "waiting_for");
+    char when[64];
+    int64_t due = time_of(run, "due_at");
+    fputc('\n', out);
+    print_value(out, "output", json_object_get(run, "output"));
+    if (json_is_object(error)) {
+        fprintf(out, "  %-9s %s%s%s: %s\n", "error", c->red, mt_json_str(error, "kind", "error"), c->reset,
+                mt_json_str(error, "message", ""));
+        const char *at = mt_json_str(error, "site", mt_json_str(error, "line", NULL));
+        if (at) fprintf(out, "  %-9s %s\n", "at", at);
+    }
+    print_value(out, "waits for", waiting);
+    if (due) {
+        mt_relative_time(due, now, when, sizeof when);
+        fprintf(out, "  %-9s %s\n", "wakes", when);
+    }
+    if (strcmp(state, "needs_attention") == 0) print_advice(out, c, run, entries);
+}
+
+void mt_story_print(FILE *out, const struct mt_colors *c, const json_t *run, const json_t *journal, int64_t now_ms) {
+    const json_t *entries = json_object_get(journal, "data"), *entry;
+    int64_t began = time_of(run, "created_at"), segment = 0;
+    size_t i, width = what_width(entries);
+    print_head(out, c, run, now_ms);
+    fputc('\n', out);
+    json_array_foreach(entries, i, entry) {
+        if (mt_json_int(entry, "segment", 0) != segment) {
+            segment = mt_json_int(entry, "segment", 0);
+            fprintf(out, "  %ssegment %lld%s\n", c->dim, (long long)segment, c->reset);
+        }
+        print_entry(out, c, entry, began, width);
+    }
+    print_end(out, c, run, entries, now_ms);
+}

@@ -1,0 +1,12 @@
+/* mintage.testing: what specs of `mintage test` need from C. The Lua half is testing.lua. A plain Lua state, not the sandboxed
+ * one: specs are trusted. One thread calls it. */
+#pragma once
+#include <lua.h>
+
+/* The module mintage.testing.native: processes, HTTP, JSON, a receiver of requests, and the time. */
+int mt_open_testing(lua_State *L);
+
+/* Its parts, each adding functions to the table at the top of the stack. */
+void mt_testing_add_processes(lua_State *L); /* testing_process.c */
+void mt_testing_add_http(lua_State *L);      /* testing_http.c */
+void mt_testing_add_json(lua_State *L);      /* testing_json.c */
