@@ -29,5 +29,6 @@ bool mt_error_test(lua_State *L, int index); /* is it an error table? */
 void mt_error_make(lua_State *L, int index);
 /* json.null: a light userdata NULL. */
 #define mt_push_null(L) lua_pushlightuserdata((L), NULL)
-/* Marks the table at index as an array even when empty (metatable "mintage.array"). */
+/* Marks the table at index as an array even when empty (metatable "mintage.array"). Decoded arrays are marked too. */
 void mt_array_make(lua_State *L, int index);
+bool mt_array_test(lua_State *L, int index);

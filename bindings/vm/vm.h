@@ -41,6 +41,8 @@ void mt_vm_free(struct mt_vm *vm); /* every generation must have been released *
 
 /* ---- generations ---- */
 
+/* Files whose name has no ".lua" and begins with "mintage." are a library of the generation's own, in place of the options': that
+ * is how a stored generation, whose files include the library it was made with, comes back as it was. */
 /* Loads the files in a scratch arena: compiles each, runs the top-level ones, collects what they register. `settings` is the
  * part of the configuration that scripts can see (JSON object, or NULL) and part of the identity. Fails with MT_SCRIPT and a message
  * that names file and line (e.g. "checkout.lua:12: '}' expected near 'run'"). The generation has one reference. */
@@ -49,6 +51,7 @@ struct mt_generation *mt_generation_load(struct mt_vm *vm, const struct mt_sourc
 struct mt_generation *mt_generation_retain(struct mt_generation *g);
 void mt_generation_release(struct mt_generation *g);
 const char *mt_generation_id(const struct mt_generation *g);         /* "sha256:<64 hex>" */
+/* All that the id stands for: the library's modules ("mintage.flow"), then the scripts ("checkout.lua"), each by name. */
 const struct mt_source *mt_generation_files(const struct mt_generation *g, size_t *count);
 const char *mt_generation_settings(const struct mt_generation *g);   /* JSON; "{}" when none */
 /* What the scripts registered, in the order they did: JSON array of {"kind","name","file","line", ...description}. Borrowed. */
@@ -58,6 +61,8 @@ const char *mt_generation_registry(const struct mt_generation *g);
 
 /* Whether L is loading a generation (registrations are allowed, effects are not). */
 bool mt_vm_loading(lua_State *L);
+/* The generation L is loading or running (for its settings). Borrowed. */
+const struct mt_generation *mt_vm_generation(lua_State *L);
 /* Registers the function at `index` as the entry "kind:name" with a description (JSON object text, or NULL). Raises when
  * not loading, or when this entry exists (naming both files). */
 void mt_vm_register(lua_State *L, const char *kind, const char *name, int index, const char *description);
@@ -104,6 +109,9 @@ void mt_vm_effect_begin(lua_State *L);
 void mt_vm_effect_end(lua_State *L);
 /* "checkout.lua:31": the innermost script line that is running; "" when unknown. */
 void mt_vm_site(lua_State *L, char out[96]);
+/* A C buffer of the arena of L, emptied (i: 0 to 3), for modules that build text while Lua may raise or leave: nothing is lost
+ * by that. Valid until the next call with the same i, or the end of the execution; 0 is also used by mt_value_push. */
+struct mt_buf *mt_vm_scratch(lua_State *L, int i);
 /* Memory from the arena of L, for C code that must keep something for the length of the execution; never freed, leaves at
  * the memory limit. */
 void *mt_vm_alloc(lua_State *L, size_t size);
