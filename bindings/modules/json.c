@@ -168,7 +168,7 @@ const char *mt_cjson_tolstring(lua_State *L, int index, size_t *len) {
 /* ---- the module ---- */
 
 /* json.array{...}: the table, marked, so that it is an array even when it is empty. */
-static int json_array(lua_State *L) {
+static int json_as_array(lua_State *L) {
     if (lua_isnoneornil(L, 1)) {
         lua_settop(L, 0);
         lua_newtable(L);
@@ -220,7 +220,7 @@ int mt_open_json(lua_State *L) {
     lua_pop(L, 1);
     mt_push_null(L);
     lua_setfield(L, -2, "null");
-    lua_pushcfunction(L, json_array);
+    lua_pushcfunction(L, json_as_array);
     lua_setfield(L, -2, "array");
     return mt_module_seal(L, "mintage.json");
 }
