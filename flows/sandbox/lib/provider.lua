@@ -117,7 +117,7 @@ end
 -- Serves a path; handler(req, call) may set call.reference, by which the request is found in the journal.
 -- on_fault(code, req) answers "error=CODE" where the provider's own shape does not fit (pages).
 function Provider:route(method, path, operation, handler, on_fault)
-  web[method](path, { public = true }, function(req)
+  web.route(method == "any" and "*" or method:upper(), path, { public = true }, function(req)
     return serve(self, operation, req, handler, on_fault)
   end)
 end
