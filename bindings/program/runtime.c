@@ -201,21 +201,26 @@ static void reloaded(void *ctx, enum mt_load result, const struct mt_error *e) {
     if (result == MT_LOAD_BROKEN) say_broken(e, "what was loaded before goes on being used");
 }
 
-static void first_load(struct mt_runtime *rt) {
+/* Broken flows do not keep the runtime from starting: runs in flight have their own code and must go on. */
+static int first_load(struct mt_runtime *rt, struct mt_error *error) {
     struct mt_error broken, e;
     if (mt_generations_load(rt->generations, &broken) != MT_LOAD_BROKEN) {
         say_loaded(rt);
-        return;
+        return 0;
+    }
+    if (rt->o.sandbox) { /* its flows are part of the program: a bug of ours */
+        *error = broken;
+        return -1;
     }
     if (mt_generations_restore(rt->generations, &e) == 0)
         say_broken(&broken, "the last flows that worked are used");
     else
         say_broken(&broken, "no flow can be started until it is mended");
+    return 0;
 }
 
 int mt_runtime_start(struct mt_runtime *rt, struct mt_error *e) {
-    first_load(rt);
-    if (mt_engine_start(rt->engine, e) != 0) return -1;
+    if (first_load(rt, e) != 0 || mt_engine_start(rt->engine, e) != 0) return -1;
     if (rt->o.flows && mt_config_bool(rt->o.config, "reload")) {
         rt->reload = mt_reload_start(rt->generations, rt->o.flows, reloaded, rt, e);
         if (!rt->reload) return -1;
