@@ -40,7 +40,9 @@ static struct mt_entry intent(int seq) {
 
 static void one_flow(struct bench *b) {
     char id[MT_ID_SIZE];
-    mt_id_new("run_", 1700000000000, mt_random_system(), id);
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    mt_id_new("run_", (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000, mt_random_system(), id);
     struct mt_op start = {.type = MT_OP_START,
                           .start = {.id = id,
                                     .flow = "checkout",
