@@ -173,7 +173,8 @@
     if (button && button.name) body.set(button.name, button.value);
     var typed = kept();
     setBusy(form, true);
-    fetch(form.action, { method: 'POST', body: body, credentials: 'omit', headers: { Accept: 'text/html' } })
+    // form.action would be the button of that name
+    fetch(form.getAttribute('action'), { method: 'POST', body: body, credentials: 'omit', headers: { Accept: 'text/html' } })
       .then(function (answer) { return answer.text(); })
       .then(function (text) {
         var next = new DOMParser().parseFromString(text, 'text/html').getElementById('main');

@@ -1,0 +1,17 @@
+// node run.mjs [part of a test's name]: runs the browser tests and counts. See README.md.
+import { api, launch, runAll, startMerchant, startProgram } from './harness.mjs';
+import './shop.test.mjs';
+import './pay.test.mjs';
+
+const program = await startProgram();
+const merchant = await startMerchant();
+const browser = await launch();
+let failed = 1;
+try {
+  failed = await runAll({ ...program, merchant, browser, mintro: api(program.sandbox) }, process.argv[2]);
+} finally {
+  await browser.close();
+  merchant.stop();
+  await program.stop();
+}
+process.exit(failed ? 1 : 0);

@@ -1,0 +1,83 @@
+// The demo shop and the checkout page of a run, through runtime, sandbox and webhooks.
+import { join } from 'node:path';
+import { cards, equal, ok, out, payButton, test, type, until } from './harness.mjs';
+
+async function order(page, runtime, integration) {
+  await page.goto(`${runtime}/shop`);
+  await page.fill('[name=beans]', '2');
+  await page.fill('[name=name]', 'John Doe');
+  await page.fill('[name=email]', 'customer@example.com');
+  await page.check(`[name=integration][value=${integration}]`);
+}
+
+test('shop: pay on the provider\'s page and come back to a finished order', async ({ runtime, open }) => {
+  const page = await open();
+  await order(page, runtime, 'url');
+  await page.screenshot({ path: join(out, 'shop.png') });
+  await page.locator('button').click();
+  await payButton(page).waitFor();
+  equal(await payButton(page).innerText(), 'Pay $25.00', 'the button');
+  await type(page, cards.good);
+  await payButton(page).click();
+  await page.waitForURL(/\/checkout\//);
+  await until(page, 'succeeded');
+  await page.screenshot({ path: join(out, 'checkout-succeeded.png') });
+  equal(page.complaints, [], 'complaints');
+});
+
+test('shop: pay in a frame inside the checkout page', async ({ runtime, open }) => {
+  const page = await open();
+  await order(page, runtime, 'iframe');
+  await page.locator('button').click();
+  await until(page, 'frame');
+  const frame = page.frameLocator('#frame iframe');
+  await frame.locator('button[value=pay]').waitFor();
+  await page.screenshot({ path: join(out, 'checkout-frame.png') });
+  await type(frame, cards.declined);
+  await frame.locator('button[value=pay]').click();
+  await frame.locator('#errors h2').waitFor();
+  await type(frame, cards.good);
+  await frame.locator('button[value=pay]').click();
+  await until(page, 'succeeded');
+});
+
+test('shop: a cancelled payment ends the order', async ({ runtime, mintro, open }) => {
+  const page = await open();
+  await order(page, runtime, 'url');
+  await page.locator('button').click();
+  await page.locator('button[value=cancel]').click();
+  await page.waitForURL(/\/checkout\//);
+  await mintro.advance('2m'); // no webhook tells of it: the runtime looks by itself after a while
+  await until(page, 'cancelled');
+});
+
+test('shop: sending the form twice is one order', async ({ runtime, open }) => {
+  const page = await open();
+  await order(page, runtime, 'url');
+  const form = await page.evaluate(() => new URLSearchParams(new FormData(document.querySelector('form'))).toString());
+  const send = () => fetch(`${runtime}/shop/orders`, {
+    method: 'POST', body: form, redirect: 'manual', headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
+  });
+  const answers = await Promise.all([send(), send()]);
+  equal(answers.map((a) => a.status), [303, 303], 'statuses');
+  equal(answers[0].headers.get('location'), answers[1].headers.get('location'), 'where they lead');
+});
+
+test('shop: what is missing is said', async ({ runtime, open }) => {
+  const page = await open();
+  await page.goto(`${runtime}/shop`);
+  await page.fill('[name=beans]', '0');
+  await page.fill('[name=name]', 'John <b>Doe');
+  await page.fill('[name=email]', 'customer@example.com');
+  await page.locator('button').click();
+  ok((await page.locator('[role=alert]').innerText()).includes('choose'), 'the complaint');
+  equal(await page.inputValue('[name=name]'), 'John <b>Doe', 'what was typed');
+});
+
+test('checkout: an unknown one is a page, and the way without script leads to the payment', async ({ runtime, open }) => {
+  const page = await open({ javaScriptEnabled: false });
+  await order(page, runtime, 'url');
+  await page.locator('button').click();
+  await payButton(page).waitFor();
+  equal((await (await open()).goto(`${runtime}/checkout/nothing`)).status(), 404, 'unknown');
+});
