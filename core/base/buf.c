@@ -9,6 +9,8 @@
 
 enum { FIRST_SIZE = 128 };
 
+static char nothing[1]; /* what a buffer with cap 0 points to; never written */
+
 void mt_buf_init(struct mt_buf *b, size_t max) {
     if (max > SIZE_MAX / 4) max = SIZE_MAX / 4;
     *b = (struct mt_buf){.max = max, .cap = max < FIRST_SIZE ? max + 1 : FIRST_SIZE};
@@ -17,14 +19,14 @@ void mt_buf_init(struct mt_buf *b, size_t max) {
 }
 
 void mt_buf_clear(struct mt_buf *b) {
-    free(b->data);
+    if (b->cap > 0) free(b->data);
     *b = (struct mt_buf){0};
 }
 
 void mt_buf_reset(struct mt_buf *b) {
     b->len = 0;
     b->failed = false;
-    if (b->data != NULL) b->data[0] = '\0';
+    if (b->cap > 0) b->data[0] = '\0';
 }
 
 /* Makes room for `more` bytes and the NUL. */
@@ -38,7 +40,7 @@ static bool reserve(struct mt_buf *b, size_t more) {
     if (need <= b->cap) return true;
     size_t cap = b->cap * 2 > need ? b->cap * 2 : need;
     if (cap > b->max + 1) cap = b->max + 1;
-    char *data = realloc(b->data, cap);
+    char *data = realloc(b->cap > 0 ? b->data : NULL, cap);
     if (data == NULL) {
         b->failed = true;
         return false;
@@ -155,6 +157,6 @@ char *mt_buf_take(struct mt_buf *b, size_t *len) {
     if (b->failed) return NULL;
     char *data = b->data;
     if (len != NULL) *len = b->len;
-    mt_buf_init(b, b->max);
+    *b = (struct mt_buf){.data = nothing, .max = b->max}; /* owns nothing, so it need not be cleared */
     return data;
 }
