@@ -350,7 +350,7 @@ static void run_route(struct mt_scripts *s, struct loaded *l, const struct route
     struct serving serving = {.req = req};
     struct mt_vm_call call = {.entry = route->entry, .push = push_request, .take = take_reply, .arg = &serving};
     mt_buf_init(&serving.reply.body, BODY_MAX);
-    if (scripts_transact(s, l, route->entry, &call, reply_reset, &e) == 0) {
+    if (scripts_transact(s, l, route->entry, 0, &call, reply_reset, &e) == 0) {
         deliver(req, &serving.reply, resp);
     } else if (e.kind == MT_SCRIPT || e.kind == MT_INTERNAL || (e.kind == MT_LIMIT && e.operation[0] == '\0')) {
         mt_respond_problem(resp, 500, "internal", "the handler of this route failed; the log says why");

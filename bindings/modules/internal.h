@@ -41,6 +41,6 @@ struct loaded *scripts_acquire(struct mt_scripts *s, const char *id, struct mt_e
 void scripts_release(struct mt_scripts *s, struct loaded *l);
 
 /* Executes an entry in handler transactions until one commits. 0; -1 with e. `before` is called before each attempt, to
- * forget what an earlier one left in call->arg. */
-int scripts_transact(struct mt_scripts *s, struct loaded *l, const char *name, struct mt_vm_call *call,
+ * forget what an earlier one left in call->arg. task: the dated work it carries out, 0 for none. */
+int scripts_transact(struct mt_scripts *s, struct loaded *l, const char *name, int64_t task, struct mt_vm_call *call,
                      void (*before)(void *arg), struct mt_error *e);

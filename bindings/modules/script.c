@@ -360,13 +360,14 @@ static int failed(const struct mt_vm_result *r, const char *name, struct mt_erro
     return mt_fail(e, r->exit == MT_EXIT_LIMIT ? MT_LIMIT : MT_SCRIPT, "%s", r->message);
 }
 
-int scripts_transact(struct mt_scripts *s, struct loaded *l, const char *name, struct mt_vm_call *call,
+int scripts_transact(struct mt_scripts *s, struct loaded *l, const char *name, int64_t task, struct mt_vm_call *call,
                      void (*before)(void *arg), struct mt_error *e) {
     if (s->engine == NULL) return mt_fail(e, MT_UNAVAILABLE, "the engine has not been started");
     for (int attempt = 0; attempt < HANDLER_ATTEMPTS; attempt++) {
         struct mt_vm_result r;
         int rc = 1;
         struct mt_exec *x = mt_handler_begin(s->engine, name);
+        if (task != 0) mt_handler_task(x, task);
         if (before != NULL) before(call->arg);
         call->context = x;
         mt_vm_execute(s->o.vm, l->g, call, &r);
@@ -382,7 +383,7 @@ int scripts_transact(struct mt_scripts *s, struct loaded *l, const char *name, s
     return mt_fail(e, MT_CONFLICT, "others changed what the handler reads %d times in a row", (int)HANDLER_ATTEMPTS);
 }
 
-static int task(struct mt_script *self, const char *name, const char *payload, struct mt_error *e) {
+static int carry_out_task(struct mt_script *self, int64_t n, const char *name, const char *payload, struct mt_error *e) {
     struct mt_scripts *s = (struct mt_scripts *)self;
     struct loaded *l = scripts_current(s);
     if (l == NULL) return mt_fail(e, MT_UNAVAILABLE, "no scripts are loaded");
@@ -390,7 +391,7 @@ static int task(struct mt_script *self, const char *name, const char *payload, s
     struct flow_call c = {.input = payload};
     mt_format(entry, sizeof(entry), "task:%s", name);
     struct mt_vm_call call = {.entry = entry, .push = push_input, .arg = &c};
-    int rc = scripts_transact(s, l, entry, &call, NULL, e);
+    int rc = scripts_transact(s, l, entry, n, &call, NULL, e);
     scripts_release(s, l);
     return rc;
 }
@@ -399,7 +400,7 @@ static int task(struct mt_script *self, const char *name, const char *payload, s
 
 struct mt_scripts *mt_scripts_new(const struct mt_scripts_options *o) {
     struct mt_scripts *s = mt_calloc(1, sizeof(*s));
-    s->vtable = (struct mt_script){.execute = execute, .current = current, .check_input = check_input, .task = task};
+    s->vtable = (struct mt_script){.execute = execute, .current = current, .check_input = check_input, .task = carry_out_task};
     s->o = *o;
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->ready, NULL);

@@ -126,11 +126,14 @@ int mt_engine_redeliver(struct mt_engine *g, const char *delivery_id, struct mt_
 
 /* ---- tasks ---- */
 
+/* Its handler takes the task out of the store with what it writes. One that fails by its own fault goes too: it would fail
+ * again, and what comes after it must not wait. */
 static void run_task(struct mt_engine *g, const struct mt_task *t)
 {
-    struct mt_error e;
-    int rc = g->o.script->task(g->o.script, t->name, t->payload ? t->payload : "null", &e);
-    if (rc != 0) mt_err("dated work failed", "task", t->name, "error", e.message);
+    struct mt_error e = {0};
+    int rc = g->o.script->task(g->o.script, t->n, t->name, t->payload ? t->payload : "null", &e);
+    if (rc == 0) return;
+    mt_err("dated work failed", "task", t->name, "error", e.message);
     struct mt_op op = {.type = MT_OP_TASK_DELETE, .task = {.n = t->n}};
     struct mt_batch batch = {.ops = &op, .count = 1};
     mt_writer_submit(g->writer, &batch);

@@ -90,6 +90,8 @@ void mt_engine_webhook(struct mt_engine *g, const char *provider, bool secret_ur
  * it read: begin anew and run it again (at most 16 times, then MT_CONFLICT); -1 failed. End always. */
 struct mt_exec *mt_handler_begin(struct mt_engine *g, const char *name);
 int mt_handler_commit(struct mt_exec *x, struct mt_error *e);
+/* The handler carries out dated work number `n`: its commit takes the task out of the store, or fails when it is gone. */
+void mt_handler_task(struct mt_exec *x, int64_t n);
 void mt_handler_end(struct mt_exec *x);
 
 /* Deliveries and dated work due by `until_ms`, in order of their time, on this thread, moving the clock along with each

@@ -409,11 +409,14 @@ static void doc_op(struct mt_exec *x, const struct handler_doc *doc, struct mt_o
     op->doc.keys = *keys;
 }
 
+void mt_handler_task(struct mt_exec *x, int64_t n) { x->task = n; }
+
 int mt_handler_commit(struct mt_exec *x, struct mt_error *e)
 {
-    bool writes = x->op_count > 0;
+    bool writes = x->op_count > 0 || x->task != 0;
     for (size_t i = 0; i < x->doc_count; i++) writes = writes || x->docs[i].written;
     if (!writes) return 0;
+    if (x->task) exec_op(x, MT_OP_TASK_DELETE)->task.n = x->task;
     size_t n = x->doc_count + x->op_count;
     struct mt_op *ops = mt_calloc(n, sizeof *ops);
     struct mt_doc_key **keys = mt_calloc(x->doc_count ? x->doc_count : 1, sizeof *keys);
@@ -424,7 +427,9 @@ int mt_handler_commit(struct mt_exec *x, struct mt_error *e)
     if (rc != 0) {
         enum mt_op_result why = batch.failed < n ? ops[batch.failed].result : MT_RES_OK;
         *e = batch.error;
-        if (why == MT_RES_STALE || why == MT_RES_DUPLICATE || why == MT_RES_EXISTS || why == MT_RES_MISSING) {
+        bool task_gone = batch.failed < n && ops[batch.failed].type == MT_OP_TASK_DELETE;
+        if (why == MT_RES_STALE || why == MT_RES_DUPLICATE || why == MT_RES_EXISTS ||
+            (why == MT_RES_MISSING && !task_gone)) {
             rc = 1;
             atomic_fetch_add_explicit(&x->g->handler_conflicts, 1, memory_order_relaxed);
         }

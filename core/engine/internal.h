@@ -105,6 +105,7 @@ struct mt_exec {
     size_t doc_count;
     struct mt_delivery *deliveries;
     size_t delivery_count;
+    int64_t task; /* the dated work it carries out; 0: none */
 };
 
 /* ---- exec.c: the steps every effect takes ---- */

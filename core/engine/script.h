@@ -2,6 +2,7 @@
 #pragma once
 #include "base/buf.h"
 #include "base/error.h"
+#include <stdint.h>
 
 struct mt_exec; /* effect.h */
 
@@ -32,6 +33,7 @@ struct mt_script {
      * tagged, defaults not filled). -1: MT_NOT_FOUND (no such flow, with a suggestion), MT_INVALID_REQUEST naming the field. */
     int (*check_input)(struct mt_script *self, const char *generation, const char *flow, const char *input,
                        struct mt_buf *normal, struct mt_error *e);
-    /* Carries out dated work of handlers: entry "task:<name>" with its payload, in a handler's transaction. */
-    int (*task)(struct mt_script *self, const char *name, const char *payload, struct mt_error *e);
+    /* Carries out dated work of handlers: entry "task:<name>" with its payload, in a handler's transaction that has been told
+     * which task it is (mt_handler_task), so that what it writes and the task's end are one batch. */
+    int (*task)(struct mt_script *self, int64_t n, const char *name, const char *payload, struct mt_error *e);
 };
