@@ -4,12 +4,14 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "bindings/modules/modules.h"
 #include "bindings/modules/script.h"
 #include "bindings/vm/vm.h"
 #include "engine/effect.h"
 #include "http/assets.h"
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -192,6 +194,11 @@ int mt_handler_commit(struct mt_exec *x, struct mt_error *e) {
     (void)x;
     int rc = engine.commit < 8 ? engine.commits[engine.commit++] : 0;
     return rc < 0 ? mt_fail(e, MT_UNAVAILABLE, "the store is away") : rc;
+}
+
+void mt_handler_task(struct mt_exec *x, int64_t n) {
+    (void)x;
+    mt_buf_addf(&engine.log, "task %lld\n", (long long)n);
 }
 
 void mt_handler_end(struct mt_exec *x) {
