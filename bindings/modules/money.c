@@ -68,6 +68,7 @@ static int money_zero(lua_State *L) {
 /* money.sum(list [, currency]): the currency is what an empty list is zero of. */
 static int money_sum(lua_State *L) {
     luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 2);
     lua_Integer n = luaL_len(L, 1);
     struct mt_money sum;
     struct mt_error e;

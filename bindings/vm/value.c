@@ -58,6 +58,7 @@ __attribute__((format(printf, 2, 3))) static int refuse(struct writer *w, const 
     size_t used = 0;
     for (int i = 0; i < w->depth && used < sizeof(path) - 1; i++) {
         const struct step *s = &w->steps[i];
+        if (s->name == NULL && s->number == 0) continue; /* the table itself is refused */
         int n = s->name != NULL ? snprintf(path + used, sizeof(path) - used, "%s%s", used > 0 ? "." : "", s->name)
                                 : snprintf(path + used, sizeof(path) - used, "[%zu]", s->number);
         used += n > 0 ? (size_t)n : 0;
