@@ -116,8 +116,9 @@ static enum mt_applied start(struct mt_memory *m, struct mt_batch *b, struct mt_
     if (existing) {
         op->result = MT_RES_EXISTS;
         mt_memory_copy_run(existing, &op->start.existing);
-        if (strcmp(existing->digest, op->start.input_digest) == 0) return MT_APPLIED;
-        return mt_rules_refuse(b, op, MT_RES_KEY_REUSED, "the key was used with another input");
+        if (strcmp(existing->digest, op->start.input_digest) != 0)
+            return mt_rules_refuse(b, op, MT_RES_KEY_REUSED, "the key was used with another input");
+        return op->start.fresh ? mt_rules_refuse(b, op, MT_RES_EXISTS, "the run exists already") : MT_APPLIED;
     }
     struct mt_mem_run *r = add(m, MEM_RUNS);
     mt_copy(r->run.id, sizeof r->run.id, op->start.id);
@@ -286,7 +287,7 @@ static enum mt_applied await(struct mt_memory *m, struct mt_batch *b, struct mt_
                op->await.waiting_for, op->await.cursor, op->await.at);
         return MT_APPLIED;
     }
-    char *result = event ? mt_rules_await_result(event->n, event->payload) : mt_strdup("null");
+    char *result = event ? mt_rules_await_result(event->n, event->at, event->payload) : mt_strdup("null");
     entry.result = result;
     if (event) mt_memory_copy_event(event, &op->await.event);
     enum mt_applied rc = op->await.inserted ? answer_entry(m, b, op, r, entry) : insert_entry(m, b, op, r, entry);

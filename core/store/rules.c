@@ -306,9 +306,9 @@ int mt_rules_next_class(unsigned *rotor, const bool has[MT_CLASS_COUNT]) {
     return -1;
 }
 
-char *mt_rules_await_result(int64_t n, const char *payload) {
-    size_t size = strlen(payload) + 64;
+char *mt_rules_await_result(int64_t n, int64_t at, const char *payload) {
+    size_t size = strlen(payload) + 96;
     char *text = mt_calloc(1, size);
-    snprintf(text, size, "{\"event\":%" PRId64 ",\"payload\":%s}", n, payload);
+    snprintf(text, size, "{\"at\":%" PRId64 ",\"event\":%" PRId64 ",\"payload\":%s}", at, n, payload);
     return text;
 }

@@ -33,5 +33,5 @@ bool mt_rules_on_run(enum mt_op_type type);
 
 /* The class to take the next due run from, among those that have one: 4:2:1, none starved. -1 when none has. */
 int mt_rules_next_class(unsigned *rotor, const bool has[MT_CLASS_COUNT]);
-/* The result an await's entry gets: {"event":n,"payload":...}. Caller frees. */
-char *mt_rules_await_result(int64_t n, const char *payload);
+/* The result an await's entry gets: {"at":ms,"event":n,"payload":...}. Caller frees. */
+char *mt_rules_await_result(int64_t n, int64_t at, const char *payload);

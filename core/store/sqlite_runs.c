@@ -162,7 +162,11 @@ static enum mt_applied answer_existing(struct mt_apply *a, struct mt_op *op, int
     mt_sqlite_read_digest(st, 0, digest, sizeof digest);
     sqlite3_reset(st);
     op->result = MT_RES_EXISTS;
-    if (strcmp(digest, op->start.input_digest) == 0) return MT_APPLIED;
+    if (strcmp(digest, op->start.input_digest) == 0) {
+        if (!op->start.fresh) return MT_APPLIED;
+        return mt_rules_refuse(a->b, op, MT_RES_EXISTS, "run %s of flow %s was started with this key already",
+                               op->start.existing.id, op->start.flow);
+    }
     return mt_rules_refuse(a->b, op, MT_RES_KEY_REUSED,
                            "run %s of flow %s was started with this key and another input: use another key, or the "
                            "same input",

@@ -118,7 +118,7 @@ static enum mt_applied answer_wait(struct mt_apply *a, struct mt_op *op, const c
 
 static enum mt_applied answer_with_event(struct mt_apply *a, struct mt_op *op) {
     struct mt_event *event = &op->await.event;
-    char *result = mt_rules_await_result(event->n, event->payload);
+    char *result = mt_rules_await_result(event->n, event->at, event->payload);
     enum mt_applied applied = answer_wait(a, op, result);
     free(result);
     if (applied != MT_APPLIED) return applied;

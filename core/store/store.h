@@ -204,7 +204,7 @@ struct mt_op {
         } suspend;
         struct {
             struct mt_entry *entry;  /* kind await: segment, seq, name, digest, params, site, at. Written when answered, with
-                                        result {"event":n,"payload":...} or null, outcome done */
+                                        result {"at":ms,"event":n,"payload":...} or null, outcome done */
             bool inserted;           /* the entry is already there as an intent: update it */
             const char *topic, *key;
             int64_t cursor, deadline; /* deadline MT_NEVER: none. Timed out only when deadline <= at and no event */

@@ -193,6 +193,14 @@ static void test_start_same_key(void **state) {
     assert_int_equal(one(s, NULL, &same_id).status, 0);
     assert_int_equal(same_id.result, MT_RES_EXISTS);
     mt_run_clear(&same_id.start.existing);
+    struct mt_op fresh[] = {{.type = MT_OP_META, .meta = {"b", "1"}}, start_op("run_5", "k", false, 300)};
+    fresh[1].start.fresh = true;
+    assert_refused(run_batch(s, NULL, 0, fresh, 2), fresh, 1, MT_RES_EXISTS);
+    assert_string_equal(fresh[1].start.existing.id, "run_1");
+    mt_run_clear(&fresh[1].start.existing);
+    char *meta = NULL;
+    struct mt_error e;
+    assert_int_equal(s->get_meta(s, "b", &meta, &e), -1); /* nothing of the batch was applied */
     struct mt_op other_flow = start_op("run_4", "k", false, 300);
     other_flow.start.flow = "refund";
     other_flow.start.input_digest = DIGEST_B;
@@ -557,7 +565,7 @@ static void test_await_found(void **state) {
     assert_int_equal(op.await.event.readers, 1);
     mt_event_clear(&op.await.event);
     char *result = result_of(s, "run_1", 1);
-    assert_string_equal(result, "{\"event\":3,\"payload\":{\"a\":3}}");
+    assert_string_equal(result, "{\"at\":500,\"event\":3,\"payload\":{\"a\":3}}");
     free(result);
     assert_int_equal(state_of(s, "run_1"), MT_RUN_RUNNING);
     struct mt_event *events;
