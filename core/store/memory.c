@@ -396,7 +396,7 @@ static enum mt_applied resolve(struct mt_memory *m, struct mt_batch *b, struct m
     touch(m, MEM_ENTRIES, x);
     x->entry.outcome = op->resolve.outcome;
     x->entry.result = keep(m, op->resolve.result);
-    x->entry.sealed = false;
+    x->entry.sealed = op->resolve.sealed;
     x->entry.done_at = op->resolve.at;
     return take_up_again(m, b, r, op->resolve.at);
 }
@@ -661,7 +661,7 @@ static void apply_batch(struct mt_memory *m, struct mt_batch *b) {
     struct mt_mem_run *r = b->run ? find_run(m, b->run) : NULL;
     if (!r) return;
     b->cancel_requested = r->run.cancel_requested;
-    if (b->cancel_requested) r->cancel_seen = true;
+    if (b->cancel_requested && r->run.owner == b->epoch) r->cancel_seen = true;
 }
 
 static int commit(struct mt_store *self, struct mt_batch **batches, size_t count, struct mt_error *e) {

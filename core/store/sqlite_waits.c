@@ -245,6 +245,7 @@ enum mt_applied mt_sqlite_cancel(struct mt_apply *a, struct mt_op *op) {
     mt_sqlite_text(st, 2, op->cancel.reason);
     sqlite3_bind_int64(st, 3, op->cancel.at);
     if (mt_sqlite_run(&s->writer, st, NULL, a->e)) return MT_BROKEN;
+    if (a->b->run && strcmp(a->b->run, op->cancel.run) == 0) a->b->cancel_requested = true;
     struct mt_owned *o = mt_owned_find(s, op->cancel.run);
     if (o) {
         mt_owned_touch(s, o);
@@ -301,7 +302,7 @@ enum mt_applied mt_sqlite_resolve(struct mt_apply *a, struct mt_op *op) {
     sqlite3_bind_int64(st, 1, k);
     sqlite3_bind_int(st, 2, (int)op->resolve.outcome);
     mt_sqlite_text(st, 3, op->resolve.result);
-    sqlite3_bind_int(st, 4, 0);
+    sqlite3_bind_int(st, 4, op->resolve.sealed);
     sqlite3_bind_null(st, 5);
     sqlite3_bind_int64(st, 6, op->resolve.at);
     if (mt_sqlite_run(&s->writer, st, NULL, a->e)) return MT_BROKEN;

@@ -238,6 +238,7 @@ struct mt_op {
             int segment, seq;
             enum mt_outcome outcome;
             const char *result; /* JSON value or error */
+            bool sealed;        /* result holds base64 of a sealed value */
             int64_t at;
         } resolve; /* settles an unanswered entry of a run in needs_attention and queues the run */
         struct {
