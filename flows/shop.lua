@@ -36,7 +36,7 @@ local function page(form, complaint)
       <input id="$id" name="$id" type="number" min="0" max="99" value="$quantity"></div>]]):gsub("$(%w+)", {
       id = product.id,
       name = product.name,
-      price = product.price:display("en"),
+      price = product.price:format("en"),
       quantity = escape(form[product.id] or (i == 1 and "1" or "0")),
     })
   end
@@ -54,7 +54,7 @@ local function page(form, complaint)
       <input id="email" name="email" type="email" autocomplete="email" required maxlength="200" value="$email"></div>
     </fieldset>
     <fieldset><legend>Payment page</legend>
-      <label class="choice"><input type="radio" name="integration" value="url" checked> its own page</label>
+      <label class="choice"><input type="radio" name="integration" value="url" checked> full page</label>
       <label class="choice"><input type="radio" name="integration" value="iframe"> inside this site</label>
     </fieldset>
     <button>Order and pay</button></form></main></body></html>]]

@@ -105,7 +105,9 @@ export async function startProgram() {
   const data = mkdtempSync(join(tmpdir(), 'mintage-browser-'));
   const [port, sandboxPort] = [await freePort(), await freePort()];
   const args = ['dev', '--port', port, '--sandbox-port', sandboxPort, '--data', data, '--flows', join(root, 'flows')];
-  const child = spawn(program, args.map(String), { stdio: ['ignore', 'pipe', 'pipe'], cwd: data });
+  const env = { ...process.env };
+  delete env.MINTAGE_BIN; // ours; the program refuses settings that it does not know
+  const child = spawn(program, args.map(String), { stdio: ['ignore', 'pipe', 'pipe'], cwd: data, env });
   let log = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => { log = (log + text).slice(-20000); });
   let ended = null;
@@ -179,7 +181,7 @@ export function api(sandbox) {
     arm: async (match, fault) => equal((await send('POST', '/_sandbox/faults', { match, fault })).status, 201, 'arming'),
     advance: async (by) => equal((await send('POST', '/_sandbox/clock', { advance: by })).status, 200, 'clock'),
     webhooks: async (intent) => (await send('GET', '/_sandbox/webhooks?provider=mintro')).body.data
-      .filter((event) => String(event.body).includes(intent.intent_id)).map((event) => event.event),
+      .filter((event) => JSON.stringify(event.body).includes(intent.intent_id)).map((event) => event.event),
   };
 }
 

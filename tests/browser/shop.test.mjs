@@ -74,10 +74,17 @@ test('shop: what is missing is said', async ({ runtime, open }) => {
   equal(await page.inputValue('[name=name]'), 'John <b>Doe', 'what was typed');
 });
 
-test('checkout: an unknown one is a page, and the way without script leads to the payment', async ({ runtime, open }) => {
+test('checkout: without script the way leads to the payment and back to the outcome', async ({ runtime, open }) => {
   const page = await open({ javaScriptEnabled: false });
   await order(page, runtime, 'url');
   await page.locator('button').click();
   await payButton(page).waitFor();
+  await type(page, cards.good);
+  await payButton(page).click();
+  await page.locator('main[data-state=completed]').waitFor();
+  ok(page.url().startsWith(`${runtime}/checkout/`), 'it is the run\'s own page');
+});
+
+test('checkout: an unknown one is not found', async ({ runtime, open }) => {
   equal((await (await open()).goto(`${runtime}/checkout/nothing`)).status(), 404, 'unknown');
 });

@@ -17,7 +17,7 @@ local escape, fill = html.escape, html.fill
 function page.amount(hundredths, currency, language)
   for _, text in ipairs { decimal.text(hundredths), tostring(hundredths // 100) } do
     local ok, value = pcall(money, text .. " " .. currency)
-    if ok and (hundredths % 100 == 0 or text:find(".", 1, true)) then return value:display(language) end
+    if ok and (hundredths % 100 == 0 or text:find(".", 1, true)) then return value:format(language) end
   end
   return decimal.text(hundredths) .. " " .. currency
 end

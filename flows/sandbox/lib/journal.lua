@@ -6,6 +6,7 @@ local cards = require "lib.cards"
 local clock = require "lib.clock"
 local collection = require "mintage.collection"
 local crypto = require "mintage.crypto"
+local json = require "mintage.json"
 
 local journal = {}
 
@@ -47,7 +48,8 @@ end
 function journal.mask(text)
   text = text:gsub("%d[%d %-+]*%d", mask_digits)
   for _, field in ipairs { "cvc", "cvv", "card_cvc", "pin_code", "secret" } do
-    text = text:gsub('("' .. field .. '"%s*:%s*"?)[^",}]*', "%1***")
+    text = text:gsub('("' .. field .. '"%s*:%s*)"[^"]*"', '%1"***"')
+    text = text:gsub('("' .. field .. '"%s*:%s*)[%d.]+', '%1"***"')
     text = text:gsub("(%f[%w_]" .. field .. "=)[^&]*", "%1***")
   end
   return text
@@ -107,8 +109,16 @@ local function select(from, filters, limit)
   return found
 end
 
--- Entries in the order they happened; a path filter is a prefix.
-function journal.requests(filters, limit) return select(requests, filters, limit) end
+-- Entries in the order they happened; a path filter is a prefix. A body that is JSON is shown as such.
+function journal.requests(filters, limit)
+  local found = select(requests, filters, limit)
+  for _, entry in ipairs(found) do
+    local ok, body = pcall(json.decode, entry.body)
+    if ok and type(body) == "table" then entry.body = body end
+  end
+  return found
+end
+
 function journal.ledger(filters, limit) return select(ledger, filters, limit) end
 
 return journal
