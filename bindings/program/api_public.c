@@ -41,25 +41,42 @@ static bool origin_of(const char *url, char *out, size_t size) {
 }
 
 /* The provider's own page may be shown in a frame of ours, nothing else may. */
-static void frame_source(const struct mt_run *run, char *out, size_t size) {
-    struct mt_error e;
+static void frame_source(const json_t *progress, char *out, size_t size) {
     char origin[300];
-    json_t *progress = run->progress ? mt_json_parse(run->progress, strlen(run->progress), &e) : NULL;
     if (!origin_of(mt_json_str(progress, "payment_url", NULL), origin, sizeof origin) ||
         !mt_format(out, size, "frame-src %s", origin))
         *out = '\0';
-    json_decref(progress);
+}
+
+/* Browsers without script cannot follow the run: with ?continue they are led to the payment as long as it can be paid, and
+ * to a page that says the outcome afterwards. NULL: neither is known yet. */
+static const char *plain_page(const struct mt_run *run, const json_t *progress, struct mt_response *resp) {
+    char origin[300];
+    const char *url = mt_json_str(progress, "payment_url", NULL);
+    if (run->state == MT_RUN_COMPLETED) return "checkout/completed.html";
+    if (mt_run_ended(run->state)) return "checkout/failed.html";
+    if (run->state == MT_RUN_COMPENSATING || run->state == MT_RUN_NEEDS_ATTENTION) return "checkout/checking.html";
+    if (!origin_of(url, origin, sizeof origin)) return NULL;
+    mt_headers_set(&resp->headers, "Location", url);
+    return "";
 }
 
 static void checkout_page(struct mt_runtime *rt, const struct mt_request *req, struct mt_response *resp) {
     struct mt_run run;
+    struct mt_error e;
     char frames[340];
     const char *origins = mt_config_str(rt->o.config, "embed-origins");
     if (run_of_token(rt, req, resp, &run) != 0) return;
-    frame_source(&run, frames, sizeof frames);
+    json_t *progress = run.progress ? mt_json_parse(run.progress, strlen(run.progress), &e) : NULL;
+    const char *plain = strcmp(req->query, "continue") == 0 ? plain_page(&run, progress, resp) : NULL;
+    frame_source(progress, frames, sizeof frames);
+    json_decref(progress);
     mt_run_clear(&run);
     mt_page_headers(resp, origins ? origins : "'none'", *frames ? frames : NULL);
-    mt_asset_respond(req, resp, "checkout/index.html");
+    if (plain && !*plain)
+        resp->status = 303;
+    else
+        mt_asset_respond(req, resp, plain ? plain : "checkout/index.html");
 }
 
 static void checkout_status(struct mt_runtime *rt, const struct mt_request *req, struct mt_response *resp) {
@@ -80,6 +97,8 @@ static void checkout_status(struct mt_runtime *rt, const struct mt_request *req,
         const json_t *value = json_object_get(json, redacted[i]);
         json_object_set_new(out, redacted[i], value ? mt_json_redact(value) : json_null());
     }
+    const char *integration = mt_json_str(json_object_get(json, "input"), "integration", NULL);
+    json_object_set_new(out, "integration", integration ? json_string(integration) : json_null());
     const char *kind = mt_json_str(json_object_get(json, "error"), "kind", NULL);
     json_object_set_new(out, "error", kind ? json_pack("{s:s}", "kind", kind) : json_null());
     size_t len;
