@@ -1,0 +1,81 @@
+---@meta mintage.crypto
+-- Digests, MACs and encodings. Digests are lower-case hex unless "raw" is asked for.
+
+local crypto = {}
+
+---@param message string
+---@param form? "hex"|"raw"
+---@return string
+---@nodiscard
+function crypto.md5(message, form) end
+
+---@param message string
+---@param form? "hex"|"raw"
+---@return string
+---@nodiscard
+function crypto.sha256(message, form) end
+
+---@param message string
+---@param form? "hex"|"raw"
+---@return string
+---@nodiscard
+function crypto.sha512(message, form) end
+
+---@param key string
+---@param message string
+---@param form? "hex"|"raw"
+---@return string
+---@nodiscard
+function crypto.hmac_sha256(key, message, form) end
+
+---@param key string
+---@param message string
+---@param form? "hex"|"raw"
+---@return string
+---@nodiscard
+function crypto.hmac_sha512(key, message, form) end
+
+---Equality in time that depends on the lengths alone, for signatures and tokens.
+---@param a any
+---@param b any
+---@return boolean
+---@nodiscard
+function crypto.equal(a, b) end
+
+---@param bytes string
+---@return string
+---@nodiscard
+function crypto.hex(bytes) end
+
+---@param hex string
+---@return string? bytes nil when malformed
+---@nodiscard
+function crypto.unhex(hex) end
+
+---@param bytes string
+---@return string
+---@nodiscard
+function crypto.base64(bytes) end
+
+---@param text string
+---@return string? bytes nil when malformed
+---@nodiscard
+function crypto.unbase64(text) end
+
+---@param bytes string
+---@return string text without padding
+---@nodiscard
+function crypto.base64url(bytes) end
+
+---@param text string
+---@return string? bytes nil when malformed
+---@nodiscard
+function crypto.unbase64url(text) end
+
+---Unguessable bytes as hex: derived in a run, random in a handler.
+---@param bytes? integer 16; 8 to 64
+---@return string
+---@nodiscard
+function crypto.token(bytes) end
+
+return crypto
