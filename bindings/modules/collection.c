@@ -1,8 +1,9 @@
-/* mintage.collection: small documents with unique keys and conditional updates. A document in Lua is one table: its own
- * fields, and `id` and `version` beside them; here the two are taken apart and put together. */
+/* mintage.collection: small documents with unique keys and conditional updates. A document in Lua is one
+ * table: its own fields, and `id` and `version` beside them; here the two are taken apart and put together.
+ */
+#include "base/text.h"
 #include "bindings/modules/module.h"
 #include "bindings/modules/modules.h"
-#include "base/text.h"
 #include <string.h>
 
 #define METATABLE "mintage.collection"
@@ -35,7 +36,8 @@ static int collection_effect(lua_State *L, const char *action) {
     mt_module_begin(L, &f, what);
     const struct mt_buf *params = mt_module_json(L, -1, what);
     mt_vm_effect_begin(L);
-    mt_effect_collection(f.x, part(L, "name"), part(L, "unique"), part(L, "index"), action, params->data, f.site, &f.a);
+    mt_effect_collection(f.x, part(L, "name"), part(L, "unique"), part(L, "index"), action, params->data,
+                         f.site, &f.a);
     return mt_module_end(L, &f);
 }
 
@@ -94,8 +96,8 @@ static int write_document(lua_State *L, const char *action, bool conditional) {
     check_self(L, action);
     lua_settop(L, 2);
     if (!lua_istable(L, 2))
-        return luaL_error(L, "%s:%s wants a document such as { id = \"...\", ... }, not %s", part(L, "name"), action,
-                          luaL_typename(L, 2));
+        return luaL_error(L, "%s:%s wants a document such as { id = \"...\", ... }, not %s", part(L, "name"),
+                          action, luaL_typename(L, 2));
     lua_createtable(L, 0, 3); /* 3: params */
     if (lua_getfield(L, 2, "id") == LUA_TNIL) {
         lua_pop(L, 1);
@@ -121,8 +123,12 @@ static int write_document(lua_State *L, const char *action, bool conditional) {
     return 1;
 }
 
-static int insert(lua_State *L) { return write_document(L, "insert", false); }
-static int put(lua_State *L) { return write_document(L, "put", true); }
+static int insert(lua_State *L) {
+    return write_document(L, "insert", false);
+}
+static int put(lua_State *L) {
+    return write_document(L, "put", true);
+}
 
 /* Puts the id at 2 and the options' version into the parameters at the top. */
 static void id_and_version(lua_State *L, int options, const char *what) {
@@ -153,7 +159,7 @@ static int update(lua_State *L) {
     return collection_effect(L, "update");
 }
 
-static int delete(lua_State *L) {
+static int delete (lua_State *L) {
     check_self(L, "delete");
     lua_settop(L, 3);
     lua_createtable(L, 0, 2);
@@ -174,8 +180,8 @@ static int by(lua_State *L) {
     check_self(L, "by");
     lua_settop(L, 3);
     mt_module_string(L, 2, "by", "the field", NAME_BYTES);
-    if (lua_isnil(L, 3)) return luaL_error(L, "%s:by wants the value of \"%s\", not nil", part(L, "name"),
-                                           lua_tostring(L, 2));
+    if (lua_isnil(L, 3))
+        return luaL_error(L, "%s:by wants the value of \"%s\", not nil", part(L, "name"), lua_tostring(L, 2));
     lua_createtable(L, 0, 2);
     lua_pushvalue(L, 2);
     lua_setfield(L, 4, "field");
@@ -196,7 +202,8 @@ static int list(lua_State *L) {
     mt_module_fields(L, 2, "list", names);
     if (lua_getfield(L, 2, "limit") != LUA_TNIL &&
         (!lua_isinteger(L, -1) || lua_tointeger(L, -1) < 1 || lua_tointeger(L, -1) > LIST_MAX))
-        return luaL_error(L, "%s:list: limit must be an integer from 1 to %d", part(L, "name"), (int)LIST_MAX);
+        return luaL_error(L, "%s:list: limit must be an integer from 1 to %d", part(L, "name"),
+                          (int)LIST_MAX);
     lua_settop(L, 2);
     collection_effect(L, "list");
     int documents = lua_gettop(L);
@@ -221,8 +228,8 @@ static void push_field_names(lua_State *L, const char *collection, const char *o
     }
     lua_Integer n = lua_istable(L, -1) ? (lua_Integer)lua_rawlen(L, -1) : 0;
     if (n == 0 || n > FIELDS_MAX)
-        luaL_error(L, "collection.define \"%s\": %s must be a list of 1 to %d field names", collection, option,
-                   (int)FIELDS_MAX);
+        luaL_error(L, "collection.define \"%s\": %s must be a list of 1 to %d field names", collection,
+                   option, (int)FIELDS_MAX);
     for (lua_Integer i = 1; i <= n; i++) {
         lua_rawgeti(L, -1, i);
         mt_module_string(L, -1, "collection.define", option, NAME_BYTES);

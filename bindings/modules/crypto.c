@@ -1,5 +1,5 @@
-/* mintage.crypto: digests, MACs and encodings over core/crypto. Pure but for token, which is derived from the run (and random in
- * a handler). Nothing is kept. */
+/* mintage.crypto: digests, MACs and encodings over core/crypto. Pure but for token, which is derived from the
+ * run (and random in a handler). Nothing is kept. */
 #include "crypto/crypto.h"
 #include "bindings/modules/module.h"
 #include "bindings/modules/modules.h"
@@ -72,7 +72,8 @@ static int hmac_sha512(lua_State *L) {
 static int equal(lua_State *L) {
     size_t a_len = 0, b_len = 0;
     bool strings = lua_type(L, 1) == LUA_TSTRING && lua_type(L, 2) == LUA_TSTRING;
-    const char *a = strings ? lua_tolstring(L, 1, &a_len) : NULL, *b = strings ? lua_tolstring(L, 2, &b_len) : NULL;
+    const char *a = strings ? lua_tolstring(L, 1, &a_len) : NULL,
+               *b = strings ? lua_tolstring(L, 2, &b_len) : NULL;
     lua_pushboolean(L, strings && mt_equal(a, a_len, b, b_len));
     return 1;
 }

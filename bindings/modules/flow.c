@@ -1,5 +1,5 @@
-/* mintage.flow: what a flow is made of. Registration happens while a file loads; everything else is an effect of the execution
- * it is called in. No state: what is kept is kept by the engine. */
+/* mintage.flow: what a flow is made of. Registration happens while a file loads; everything else is an effect
+ * of the execution it is called in. No state: what is kept is kept by the engine. */
 #include "base/id.h"
 #include "base/json.h"
 #include "base/text.h"
@@ -28,7 +28,8 @@ static const char *describe(lua_State *L, const char *name, const char *late) {
             continue;
         }
         if (i < 2 && lua_type(L, -1) != LUA_TSTRING)
-            luaL_error(L, "flow.define \"%s\": %s must be a string, not %s", name, copied[i], luaL_typename(L, -1));
+            luaL_error(L, "flow.define \"%s\": %s must be a string, not %s", name, copied[i],
+                       luaL_typename(L, -1));
         lua_setfield(L, -2, copied[i]);
     }
     if (late != NULL) {
@@ -58,24 +59,29 @@ static int define(lua_State *L) {
     lua_getfield(L, 1, "name");
     const char *name = mt_module_string(L, -1, "flow.define", "name", NAME_MAX_BYTES - 5);
     if (!plain_name(name))
-        return luaL_error(L, "flow.define: the name \"%s\" may hold letters, digits, \"-\" and \"_\" only", name);
+        return luaL_error(L, "flow.define: the name \"%s\" may hold letters, digits, \"-\" and \"_\" only",
+                          name);
     if (lua_getfield(L, 1, "input") != LUA_TNIL && !lua_istable(L, -1))
-        return luaL_error(L, "flow.define \"%s\": input must be a table such as { amount = \"money\" }, not %s", name,
-                          luaL_typename(L, -1));
+        return luaL_error(L,
+                          "flow.define \"%s\": input must be a table such as { amount = \"money\" }, not %s",
+                          name, luaL_typename(L, -1));
     lua_pop(L, 1);
     if (lua_getfield(L, 1, "run") != LUA_TFUNCTION)
-        return luaL_error(L, "flow.define \"%s\": run must be a function, not %s", name, luaL_typename(L, -1));
+        return luaL_error(L, "flow.define \"%s\": run must be a function, not %s", name,
+                          luaL_typename(L, -1));
     int run = lua_gettop(L);
     char late_name[NAME_MAX_BYTES + 1] = "";
     if (lua_getfield(L, 1, "late") != LUA_TNIL) {
         if (!lua_isfunction(L, -1))
-            return luaL_error(L, "flow.define \"%s\": late must be a function, not %s", name, luaL_typename(L, -1));
+            return luaL_error(L, "flow.define \"%s\": late must be a function, not %s", name,
+                              luaL_typename(L, -1));
         mt_format(late_name, sizeof(late_name), "%s.late", name);
     }
     int late = lua_gettop(L);
 
     mt_vm_register(L, "flow", name, run, describe(L, name, late_name[0] != '\0' ? late_name : NULL));
-    /* An event that comes after the end starts a run of its own, so that what is done about it is durable too. */
+    /* An event that comes after the end starts a run of its own, so that what is done about it is durable
+     * too. */
     if (late_name[0] != '\0') mt_vm_register(L, "flow", late_name, late, "{\"late\":true}");
 
     lua_createtable(L, 0, 1);
@@ -143,7 +149,8 @@ static int progress(lua_State *L) {
     mt_module_begin(L, &f, "flow.progress");
     luaL_checktype(L, 1, LUA_TTABLE);
     const struct mt_buf *object = mt_module_json(L, 1, "flow.progress");
-    if (object->data[0] != '{') return luaL_error(L, "flow.progress wants a table with named fields, not a list");
+    if (object->data[0] != '{')
+        return luaL_error(L, "flow.progress wants a table with named fields, not a list");
     mt_vm_effect_begin(L);
     mt_effect_progress(f.x, object->data, f.site, &f.a);
     mt_module_end(L, &f);
@@ -162,8 +169,12 @@ static int log_at(lua_State *L, const char *what, const char *level) {
     return 0;
 }
 
-static int log_info(lua_State *L) { return log_at(L, "flow.log", "info"); }
-static int log_warn(lua_State *L) { return log_at(L, "flow.warn", "warn"); }
+static int log_info(lua_State *L) {
+    return log_at(L, "flow.log", "info");
+}
+static int log_warn(lua_State *L) {
+    return log_at(L, "flow.warn", "warn");
+}
 
 /* ---- waiting ---- */
 
@@ -187,7 +198,8 @@ static int sleep_until(lua_State *L) {
     return 0;
 }
 
-/* [event or nil] -> payload, {event, at}; a nil payload is json.null, so that it does not look like a timeout. */
+/* [event or nil] -> payload, {event, at}; a nil payload is json.null, so that it does not look like a
+ * timeout. */
 static int split_event(lua_State *L) {
     if (!lua_istable(L, -1)) return 1;
     int event = lua_gettop(L);
@@ -235,8 +247,8 @@ static int next_event(lua_State *L) {
         if (within < 0) within = 0; /* what has come until now is still to be read */
     }
     mt_vm_effect_begin(L);
-    mt_effect_await(f.x, lua_tostring(L, lua_upvalueindex(1)), lua_tostring(L, lua_upvalueindex(2)), within, f.site,
-                    &f.a);
+    mt_effect_await(f.x, lua_tostring(L, lua_upvalueindex(1)), lua_tostring(L, lua_upvalueindex(2)), within,
+                    f.site, &f.a);
     mt_module_end(L, &f);
     return split_event(L);
 }
@@ -422,12 +434,17 @@ static int push_word(lua_State *L, const char *s) {
     return 1;
 }
 
-static int id(lua_State *L) { return push_word(L, mt_exec_run_id(mt_module_exec(L, "flow.id"))); }
-static int key(lua_State *L) { return push_word(L, mt_exec_run_key(mt_module_exec(L, "flow.key"))); }
+static int id(lua_State *L) {
+    return push_word(L, mt_exec_run_id(mt_module_exec(L, "flow.id")));
+}
+static int key(lua_State *L) {
+    return push_word(L, mt_exec_run_key(mt_module_exec(L, "flow.key")));
+}
 
 static void run_url(lua_State *L, const char *what, char *out, size_t size) {
     struct mt_exec *x = mt_module_exec(L, what);
-    const char *run = lua_isnoneornil(L, 1) ? mt_exec_run_id(x) : mt_module_string(L, 1, what, "the run's id", MT_ID_SIZE);
+    const char *run =
+        lua_isnoneornil(L, 1) ? mt_exec_run_id(x) : mt_module_string(L, 1, what, "the run's id", MT_ID_SIZE);
     if (run[0] == '\0') luaL_error(L, "%s: a handler is no run: name one, %s(run.id)", what, what);
     mt_exec_checkout_url(x, run, out, size);
 }
@@ -464,7 +481,8 @@ static int random_(lua_State *L) {
     luaL_argcheck(L, from <= to, lua_isnoneornil(L, 2) ? 1 : 2, "the interval is empty");
     uint64_t span = (uint64_t)to - (uint64_t)from;
     if (span != UINT64_MAX) {
-        uint64_t limit = UINT64_MAX - (UINT64_MAX % (span + 1) + 1) % (span + 1); /* beyond it, the low ones would weigh more */
+        uint64_t limit = UINT64_MAX - (UINT64_MAX % (span + 1) + 1) %
+                                          (span + 1); /* beyond it, the low ones would weigh more */
         while (bits > limit) mt_exec_random(x, &bits, sizeof(bits));
         bits %= span + 1;
     }
@@ -478,37 +496,25 @@ static int uuid(lua_State *L) {
     mt_exec_random(mt_module_exec(L, "flow.uuid"), b, sizeof(b));
     b[6] = (uint8_t)((b[6] & 0x0f) | 0x40); /* version 4 */
     b[8] = (uint8_t)((b[8] & 0x3f) | 0x80); /* RFC 9562 */
-    snprintf(text, sizeof(text), "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1],
-             b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
+    snprintf(text, sizeof(text), "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0],
+             b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
     lua_pushstring(L, text);
     return 1;
 }
 
 static const luaL_Reg functions[] = {
-    {"define", define},
-    {"start", start},
-    {"signal", signal_},
-    {"progress", progress},
-    {"log", log_info},
-    {"warn", log_warn},
-    {"sleep", sleep_},
-    {"sleep_until", sleep_until},
-    {"await", await},
-    {"events", events},
-    {"undo", undo},
-    {"try", try},
-    {"all", all},
-    {"continue", continue_},
-    {"fail", fail},
-    {"now", now},
-    {"later", later},
-    {"date", mt_time_date},
-    {"id", id},
-    {"key", key},
-    {"token", token},
-    {"checkout_url", checkout_url},
-    {"random", random_},
-    {"uuid", uuid},
+    {"define", define},  {"start", start},
+    {"signal", signal_}, {"progress", progress},
+    {"log", log_info},   {"warn", log_warn},
+    {"sleep", sleep_},   {"sleep_until", sleep_until},
+    {"await", await},    {"events", events},
+    {"undo", undo},      {"try", try},
+    {"all", all},        {"continue", continue_},
+    {"fail", fail},      {"now", now},
+    {"later", later},    {"date", mt_time_date},
+    {"id", id},          {"key", key},
+    {"token", token},    {"checkout_url", checkout_url},
+    {"random", random_}, {"uuid", uuid},
     {NULL, NULL},
 };
 

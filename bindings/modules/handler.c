@@ -1,5 +1,6 @@
-/* An HTTP request through a route of the current generation: the request as a Lua table, the handler in a transaction, its
- * answer as a response. Nothing of the response leaves before the commit. On the server's worker thread. */
+/* An HTTP request through a route of the current generation: the request as a Lua table, the handler in a
+ * transaction, its answer as a response. Nothing of the response leaves before the commit. On the server's
+ * worker thread. */
 #include "base/json.h"
 #include "base/text.h"
 #include "bindings/modules/internal.h"
@@ -11,7 +12,13 @@
 
 #define METATABLE "mintage.request"
 
-enum { FORM_FIELDS_MAX = 256, HEADERS_MAX = 64, BODY_MAX = 8 * 1024 * 1024, DELAY_MAX_MS = 600000, URL_BYTES = 4096 };
+enum {
+    FORM_FIELDS_MAX = 256,
+    HEADERS_MAX = 64,
+    BODY_MAX = 8 * 1024 * 1024,
+    DELAY_MAX_MS = 600000,
+    URL_BYTES = 4096
+};
 
 /* ---- the request ---- */
 
@@ -37,7 +44,9 @@ static void push_decoded(lua_State *L, const char *s, size_t len) {
     luaL_Buffer b;
     char *out = luaL_buffinitsize(L, &b, len + 1);
     long n = mt_url_decode(s, len, out, true);
-    if (n < 0) bad_request(L, "malformed_form", "a percent sign in the query or form is not followed by two hex digits");
+    if (n < 0)
+        bad_request(L, "malformed_form",
+                    "a percent sign in the query or form is not followed by two hex digits");
     luaL_pushresultsize(&b, (size_t)n);
 }
 
@@ -70,7 +79,8 @@ static int request_json(lua_State *L) {
     const struct mt_request *req = request(L);
     struct mt_error e;
     struct mt_buf *b = mt_module_scratch(L);
-    if (mt_plain_to_value(req->body, req->body_len, b, &e) != 0) return bad_request(L, "malformed_json", e.message);
+    if (mt_plain_to_value(req->body, req->body_len, b, &e) != 0)
+        return bad_request(L, "malformed_json", e.message);
     mt_value_push(L, b->data, b->len);
     return 1;
 }
@@ -97,8 +107,8 @@ static void push_headers(lua_State *L, const struct mt_request *req) {
 
 /* What costs something is made when it is asked for, and kept. */
 static int request_index(lua_State *L) {
-    static const char *const names[] = {"method", "path", "raw_path", "params", "query", "headers",
-                                        "body",   "remote", "host",   "id",     "json",  "form"};
+    static const char *const names[] = {"method", "path",   "raw_path", "params", "query", "headers",
+                                        "body",   "remote", "host",     "id",     "json",  "form"};
     const struct mt_request *req = request(L);
     const char *key = luaL_checkstring(L, 2);
     if (strcmp(key, "query") == 0) {
@@ -178,7 +188,8 @@ static int push_request(lua_State *L, void *arg) {
 
 static bool header_ok(const char *name, const char *value) {
     size_t n = strlen(name);
-    if (n == 0 || n > 100 || name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")] != '\0')
+    if (n == 0 || n > 100 ||
+        name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")] != '\0')
         return false;
     for (const char *p = value; *p != '\0'; p++)
         if ((unsigned char)*p < ' ' && *p != '\t') return false; /* a line break would begin another header */
@@ -285,15 +296,25 @@ static void take_table(lua_State *L, struct reply *r) {
         if (given != NULL) luaL_error(L, "response: %s and %s contradict each other", given, bodies[i]);
         given = bodies[i];
         switch (given[0]) {
-        case 'b': set_body(L, r, given, "application/octet-stream"); break;
-        case 't': set_body(L, r, given, "text/plain; charset=utf-8"); break;
-        case 'j': take_json(L, r); break;
-        case 'r': take_redirect(L, r); break;
+        case 'b':
+            set_body(L, r, given, "application/octet-stream");
+            break;
+        case 't':
+            set_body(L, r, given, "text/plain; charset=utf-8");
+            break;
+        case 'j':
+            take_json(L, r);
+            break;
+        case 'r':
+            take_redirect(L, r);
+            break;
         case 'h':
             set_body(L, r, given, "text/html; charset=utf-8");
             r->page = true;
             break;
-        default: small_text(L, "asset", r->asset, sizeof(r->asset)); r->page = true;
+        default:
+            small_text(L, "asset", r->asset, sizeof(r->asset));
+            r->page = true;
         }
     }
     lua_settop(L, 1);
@@ -316,8 +337,10 @@ static int take_reply(lua_State *L, void *arg) {
         take_table(L, r);
         break;
     default:
-        luaL_error(L, "a handler returns nothing, a string or a table such as { status = 200, json = {...} }, not %s",
-                   luaL_typename(L, 1));
+        luaL_error(
+            L,
+            "a handler returns nothing, a string or a table such as { status = 200, json = {...} }, not %s",
+            luaL_typename(L, 1));
     }
     return 0;
 }
@@ -344,15 +367,17 @@ static void deliver(const struct mt_request *req, struct reply *r, struct mt_res
     resp->fault = r->fault;
 }
 
-static void run_route(struct mt_scripts *s, struct loaded *l, const struct route *route, const struct mt_request *req,
-                      struct mt_response *resp) {
+static void run_route(struct mt_scripts *s, struct loaded *l, const struct route *route,
+                      const struct mt_request *req, struct mt_response *resp) {
     struct mt_error e;
     struct serving serving = {.req = req};
-    struct mt_vm_call call = {.entry = route->entry, .push = push_request, .take = take_reply, .arg = &serving};
+    struct mt_vm_call call = {
+        .entry = route->entry, .push = push_request, .take = take_reply, .arg = &serving};
     mt_buf_init(&serving.reply.body, BODY_MAX);
     if (scripts_transact(s, l, route->entry, 0, &call, reply_reset, &e) == 0) {
         deliver(req, &serving.reply, resp);
-    } else if (e.kind == MT_SCRIPT || e.kind == MT_INTERNAL || (e.kind == MT_LIMIT && e.operation[0] == '\0')) {
+    } else if (e.kind == MT_SCRIPT || e.kind == MT_INTERNAL ||
+               (e.kind == MT_LIMIT && e.operation[0] == '\0')) {
         mt_respond_problem(resp, 500, "internal", "the handler of this route failed; the log says why");
     } else {
         bool malformed = strncmp(e.code, "malformed_", 10) == 0;
@@ -376,10 +401,12 @@ bool mt_scripts_try(struct mt_scripts *s, const struct mt_request *req, struct m
     }
     const struct route *route = found;
     if (route == NULL) {
-        mt_respond_problem(resp, 405, "invalid_request", "%s is not for %s; allowed: %s", req->path, req->method, allowed);
+        mt_respond_problem(resp, 405, "invalid_request", "%s is not for %s; allowed: %s", req->path,
+                           req->method, allowed);
         mt_headers_set(&resp->headers, "Allow", allowed);
     } else if (!route->public && s->o.authorised != NULL && !s->o.authorised(s->o.ctx, req)) {
-        mt_respond_problem(resp, 401, "authentication", "this route wants the admin token: Authorization: Bearer TOKEN");
+        mt_respond_problem(resp, 401, "authentication",
+                           "this route wants the admin token: Authorization: Bearer TOKEN");
         mt_headers_set(&resp->headers, "WWW-Authenticate", "Bearer");
     } else {
         run_route(s, l, route, &own, resp);

@@ -1,5 +1,5 @@
-/* What script.c and handler.c share: a generation that is ready to be executed, with its registry parsed and its routes in a
- * router. Immutable once built; counted under the lock of its mt_scripts. */
+/* What script.c and handler.c share: a generation that is ready to be executed, with its registry parsed and
+ * its routes in a router. Immutable once built; counted under the lock of its mt_scripts. */
 #pragma once
 #include "bindings/modules/script.h"
 #include <pthread.h>
@@ -36,11 +36,13 @@ struct mt_scripts {
 
 /* The current generation, or NULL; give it back. */
 struct loaded *scripts_current(struct mt_scripts *s);
-/* The generation of this id ("" or NULL: the current one), from memory or the store; give it back. NULL: e says why. */
+/* The generation of this id ("" or NULL: the current one), from memory or the store; give it back. NULL: e
+ * says why. */
 struct loaded *scripts_acquire(struct mt_scripts *s, const char *id, struct mt_error *e);
 void scripts_release(struct mt_scripts *s, struct loaded *l);
 
-/* Executes an entry in handler transactions until one commits. 0; -1 with e. `before` is called before each attempt, to
- * forget what an earlier one left in call->arg. task: the dated work it carries out, 0 for none. */
-int scripts_transact(struct mt_scripts *s, struct loaded *l, const char *name, int64_t task, struct mt_vm_call *call,
-                     void (*before)(void *arg), struct mt_error *e);
+/* Executes an entry in handler transactions until one commits. 0; -1 with e. `before` is called before each
+ * attempt, to forget what an earlier one left in call->arg. task: the dated work it carries out, 0 for none.
+ */
+int scripts_transact(struct mt_scripts *s, struct loaded *l, const char *name, int64_t task,
+                     struct mt_vm_call *call, void (*before)(void *arg), struct mt_error *e);

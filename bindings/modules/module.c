@@ -1,5 +1,5 @@
-/* What the modules share. Invariant: no C memory is held across anything that can raise, except the arena's own scratch.
- * Each function runs on the thread of its execution. */
+/* What the modules share. Invariant: no C memory is held across anything that can raise, except the arena's
+ * own scratch. Each function runs on the thread of its execution. */
 #include "bindings/modules/module.h"
 #include "base/clock.h"
 #include "base/json.h"
@@ -17,14 +17,17 @@ enum {
 
 /* ---- scratch ---- */
 
-struct mt_buf *mt_module_scratch(lua_State *L) { return mt_vm_scratch(L, SCRATCH); }
+struct mt_buf *mt_module_scratch(lua_State *L) {
+    return mt_vm_scratch(L, SCRATCH);
+}
 
 /* ---- effects ---- */
 
 struct mt_exec *mt_module_exec(lua_State *L, const char *what) {
     struct mt_exec *x = mt_vm_context(L);
     if (x == NULL)
-        luaL_error(L, "%s cannot be used while a file is loading: call it inside a flow's run or a handler", what);
+        luaL_error(L, "%s cannot be used while a file is loading: call it inside a flow's run or a handler",
+                   what);
     return x;
 }
 
@@ -101,8 +104,8 @@ int64_t mt_module_duration(lua_State *L, int index, const char *what, const char
                    lua_tostring(L, index));
         break;
     default:
-        luaL_error(L, "%s: %s must be a duration (\"30d\", \"1h30m\") or a number of seconds, not %s", what, name,
-                   luaL_typename(L, index));
+        luaL_error(L, "%s: %s must be a duration (\"30d\", \"1h30m\") or a number of seconds, not %s", what,
+                   name, luaL_typename(L, index));
     }
     return 0;
 }
@@ -132,7 +135,8 @@ void mt_module_fields(lua_State *L, int index, const char *what, const char *con
     while (lua_next(L, index) != 0) {
         lua_pop(L, 1);
         if (lua_type(L, -1) != LUA_TSTRING)
-            luaL_error(L, "%s wants a table with named fields; one of its keys is a %s", what, luaL_typename(L, -1));
+            luaL_error(L, "%s wants a table with named fields; one of its keys is a %s", what,
+                       luaL_typename(L, -1));
         const char *key = lua_tostring(L, -1);
         size_t i = 0;
         while (i < n && strcmp(names[i], key) != 0) i++;
@@ -164,7 +168,8 @@ static int compare_names(const void *a, const void *b) {
 /* __index of module tables: (table, key) with the module's name as upvalue. */
 static int missing_name(lua_State *L) {
     const char *module = lua_tostring(L, lua_upvalueindex(1));
-    if (lua_type(L, 2) != LUA_TSTRING) return luaL_error(L, "%s has names only, not a %s", module, luaL_typename(L, 2));
+    if (lua_type(L, 2) != LUA_TSTRING)
+        return luaL_error(L, "%s has names only, not a %s", module, luaL_typename(L, 2));
     const char *names[NAMES_MAX];
     size_t n = 0;
     lua_pushnil(L);
@@ -174,7 +179,8 @@ static int missing_name(lua_State *L) {
     }
     qsort(names, n, sizeof(names[0]), compare_names);
     const char *near = mt_nearest(lua_tostring(L, 2), names, n);
-    if (near != NULL) return luaL_error(L, "%s has no \"%s\"; did you mean \"%s\"?", module, lua_tostring(L, 2), near);
+    if (near != NULL)
+        return luaL_error(L, "%s has no \"%s\"; did you mean \"%s\"?", module, lua_tostring(L, 2), near);
     return luaL_error(L, "%s has no \"%s\"", module, lua_tostring(L, 2));
 }
 

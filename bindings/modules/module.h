@@ -1,6 +1,6 @@
-/* What the modules share: how an effect begins and ends, how values become JSON, durations and instants, and the refusal of
- * names that do not exist. Functions raise like Lua's own; each runs on the thread of its execution. Not for other folders,
- * but for a program's own modules. */
+/* What the modules share: how an effect begins and ends, how values become JSON, durations and instants, and
+ * the refusal of names that do not exist. Functions raise like Lua's own; each runs on the thread of its
+ * execution. Not for other folders, but for a program's own modules. */
 #pragma once
 #include "bindings/vm/value.h"
 #include "bindings/vm/vm.h"
@@ -27,8 +27,8 @@ bool mt_module_end_try(lua_State *L, struct mt_effect *f);
 
 /* ---- values ---- */
 
-/* The modules' buffer of the arena, emptied. It may be held while Lua raises or leaves, because nothing is lost by that; it stays
- * valid until the next call. */
+/* The modules' buffer of the arena, emptied. It may be held while Lua raises or leaves, because nothing is
+ * lost by that; it stays valid until the next call. */
 struct mt_buf *mt_module_scratch(lua_State *L);
 /* Appends the JSON of the value; raises, saying whose argument it is, when it cannot cross the journal. */
 void mt_module_encode(lua_State *L, int index, const char *what, struct mt_buf *out);
@@ -71,7 +71,8 @@ extern const char *const mt_web_response_fields[];
 
 /* The full name of the operation at index; raises for anything else. */
 const char *mt_module_operation(lua_State *L, int index, const char *what);
-/* Replaces what stands from `index` to the top (a string first, a table) by the one table of parameters of that operation. */
+/* Replaces what stands from `index` to the top (a string first, a table) by the one table of parameters of
+ * that operation. */
 void mt_module_params(lua_State *L, const char *operation, int index, int last);
 /* Puts mintage.<provider> on the stack. */
 int mt_module_provider(lua_State *L, const char *name);

@@ -3,12 +3,23 @@
 #include "bindings/modules/module.h"
 #include <string.h>
 
-/* One open function a provider, because a row has no argument; the names come from the providers' own tables. */
-static int open_mintro(lua_State *L) { return mt_module_provider(L, "mintro"); }
-static int open_paymint(lua_State *L) { return mt_module_provider(L, "paymint"); }
-static int open_mint(lua_State *L) { return mt_module_provider(L, "mint"); }
-static int open_paymnt(lua_State *L) { return mt_module_provider(L, "paymnt"); }
-static int open_http(lua_State *L) { return mt_module_provider(L, "http"); }
+/* One open function a provider, because a row has no argument; the names come from the providers' own tables.
+ */
+static int open_mintro(lua_State *L) {
+    return mt_module_provider(L, "mintro");
+}
+static int open_paymint(lua_State *L) {
+    return mt_module_provider(L, "paymint");
+}
+static int open_mint(lua_State *L) {
+    return mt_module_provider(L, "mint");
+}
+static int open_paymnt(lua_State *L) {
+    return mt_module_provider(L, "paymnt");
+}
+static int open_http(lua_State *L) {
+    return mt_module_provider(L, "http");
+}
 
 const struct mt_vm_module mt_modules[] = {
     {"mintage.collection", mt_open_collection},

@@ -1,5 +1,5 @@
-/* What scripts can require: one row per mintage.* module. The table is read only. A program that has a module of its own
- * (the sandbox's clock) puts both into one array with mt_modules_with(). */
+/* What scripts can require: one row per mintage.* module. The table is read only. A program that has a module
+ * of its own (the sandbox's clock) puts both into one array with mt_modules_with(). */
 #pragma once
 #include "bindings/vm/vm.h"
 #include <stddef.h>
@@ -7,8 +7,9 @@
 /* Ends with a NULL name. */
 extern const struct mt_vm_module mt_modules[];
 
-/* Copies mt_modules and then `extra` (ends with a NULL name; a row of the same name replaces ours) into out, which has room
- * for `size` rows with the last one. Returns how many rows there are, or 0 when they do not fit. */
+/* Copies mt_modules and then `extra` (ends with a NULL name; a row of the same name replaces ours) into out,
+ * which has room for `size` rows with the last one. Returns how many rows there are, or 0 when they do not
+ * fit. */
 size_t mt_modules_with(const struct mt_vm_module *extra, struct mt_vm_module *out, size_t size);
 
 /* What the open functions share: the modules' own files define them. */

@@ -1,8 +1,9 @@
-/* Operations of providers as values: `mintro.intents.create` is a userdata that can be called and that flow.try, flow.undo and
- * flow.all take. The modules are built from the providers' tables, so there is nothing here about any one of them.
- * A userdata holds a pointer to a row that lives as long as the program. */
-#include "bindings/modules/module.h"
+/* Operations of providers as values: `mintro.intents.create` is a userdata that can be called and that
+ * flow.try, flow.undo and flow.all take. The modules are built from the providers' tables, so there is
+ * nothing here about any one of them. A userdata holds a pointer to a row that lives as long as the program.
+ */
 #include "base/text.h"
+#include "bindings/modules/module.h"
 #include "providers/provider.h"
 #include <string.h>
 
@@ -16,8 +17,8 @@ struct operation {
 const char *mt_module_operation(lua_State *L, int index, const char *what) {
     struct operation *o = luaL_testudata(L, index, METATABLE);
     if (o == NULL)
-        luaL_error(L, "%s takes an operation, such as mintro.intents.create (without calling it), not %s", what,
-                   luaL_typename(L, index));
+        luaL_error(L, "%s takes an operation, such as mintro.intents.create (without calling it), not %s",
+                   what, luaL_typename(L, index));
     return o->name;
 }
 
@@ -33,8 +34,8 @@ static const struct mt_operation *find_row(const char *name) {
     return NULL;
 }
 
-/* The parameter that a string in first place stands for: the first required one that is a string; where nothing is required
- * (an id that has two names), the first. */
+/* The parameter that a string in first place stands for: the first required one that is a string; where
+ * nothing is required (an id that has two names), the first. */
 static const char *first_param(const struct mt_operation *row) {
     const char *first = NULL;
     bool required = false;
@@ -85,7 +86,8 @@ void mt_module_params(lua_State *L, const char *operation, int index, int last) 
             lua_pushvalue(L, index + 1);
             lua_setfield(L, to, "within");
         } else if (count == 2 && !lua_isnil(L, index + 1)) {
-            luaL_error(L, "%s: after %s comes a table, not %s", operation, first, luaL_typename(L, index + 1));
+            luaL_error(L, "%s: after %s comes a table, not %s", operation, first,
+                       luaL_typename(L, index + 1));
         }
         lua_pushvalue(L, index);
         lua_setfield(L, to, first);
@@ -133,7 +135,8 @@ static int operation_index(lua_State *L) {
     else if (strcmp(key, "repeats") == 0)
         lua_pushstring(L, mt_repeat_name(o->row->repeat));
     else
-        return luaL_error(L, "%s is an operation: it has no \"%s\", only name, doc, returns and repeats", o->name, key);
+        return luaL_error(L, "%s is an operation: it has no \"%s\", only name, doc, returns and repeats",
+                          o->name, key);
     return 1;
 }
 
@@ -162,7 +165,8 @@ static void add_operation(lua_State *L, const struct mt_provider *provider, cons
             lua_pop(L, 1);
             lua_newtable(L);
             char name[160];
-            mt_format(name, sizeof(name), "mintage.%s.%.*s", provider->name, (int)(dot - row->name), row->name);
+            mt_format(name, sizeof(name), "mintage.%s.%.*s", provider->name, (int)(dot - row->name),
+                      row->name);
             mt_module_seal(L, name);
             lua_pushlstring(L, part, (size_t)(dot - part));
             lua_pushvalue(L, -2);

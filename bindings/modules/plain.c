@@ -1,4 +1,5 @@
-/* Tagged JSON to plain and back. Texts without a "$" are copied, which is nearly all of them. Pure; any thread. */
+/* Tagged JSON to plain and back. Texts without a "$" are copied, which is nearly all of them. Pure; any
+ * thread. */
 #include "bindings/modules/plain.h"
 #include "base/json.h"
 #include "bindings/modules/module.h"
@@ -57,7 +58,8 @@ static json_t *convert(const json_t *value, enum conversion how) {
     return out;
 }
 
-static int convert_text(const char *json, size_t len, enum conversion how, struct mt_buf *out, struct mt_error *e) {
+static int convert_text(const char *json, size_t len, enum conversion how, struct mt_buf *out,
+                        struct mt_error *e) {
     json_t *value = mt_json_parse(json, len, e);
     if (value == NULL) return -1;
     json_t *converted = convert(value, how);

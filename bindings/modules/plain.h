@@ -6,7 +6,8 @@
 
 /* Appends the plain form: money and bytes as strings, errors as objects, nan and inf as null. */
 int mt_plain_from_value(const char *json, size_t len, struct mt_buf *out, struct mt_error *e);
-/* Appends the value's form of JSON that came from outside: keys that begin with "$" are what they are, no tags. */
+/* Appends the value's form of JSON that came from outside: keys that begin with "$" are what they are, no
+ * tags. */
 int mt_plain_to_value(const char *json, size_t len, struct mt_buf *out, struct mt_error *e);
 /* Pushes the plain JSON text of the value at index, as mintage.json would write it; raises naming `what`. */
 void mt_plain_push(lua_State *L, int index, const char *what);

@@ -1,5 +1,6 @@
-/* Input schemas: checking a schema when its flow is defined, and an input against it when a run starts. Invariant: a schema
- * that mt_schema_valid accepted makes mt_schema_check fail for the input's sake only. Pure; any thread. */
+/* Input schemas: checking a schema when its flow is defined, and an input against it when a run starts.
+ * Invariant: a schema that mt_schema_valid accepted makes mt_schema_check fail for the input's sake only.
+ * Pure; any thread. */
 #include "bindings/modules/schema.h"
 #include "base/buf.h"
 #include "base/clock.h"
@@ -46,10 +47,19 @@ static const char *const type_names[] = {"string", "integer", "number", "boolean
 _Static_assert(sizeof(type_names) / sizeof(type_names[0]) == T_WORDS, "a name for each type");
 
 /* What is wanted, in the words of an error. */
-static const char *const wanted[] = {
-    "a string", "an integer", "a number", "true or false", "money such as \"80.00 USD\"", "an e-mail address",
-    "an http or https URL", "a date such as \"2027-01-31\"", "an instant such as \"2027-01-31T09:00:00Z\"",
-    "an object", "a list", "any value", "one of"};
+static const char *const wanted[] = {"a string",
+                                     "an integer",
+                                     "a number",
+                                     "true or false",
+                                     "money such as \"80.00 USD\"",
+                                     "an e-mail address",
+                                     "an http or https URL",
+                                     "a date such as \"2027-01-31\"",
+                                     "an instant such as \"2027-01-31T09:00:00Z\"",
+                                     "an object",
+                                     "a list",
+                                     "any value",
+                                     "one of"};
 _Static_assert(sizeof(wanted) / sizeof(wanted[0]) == T_COUNT, "words for each type");
 
 /* One place of a schema, read. Pointers are into the schema. */
@@ -97,16 +107,20 @@ static int read_word(const char *text, struct rule *r, const char *path, struct 
     mt_format(name, sizeof(name), "%.*s", (int)len, text);
     const char *near = mt_nearest(name, type_names, T_WORDS);
     if (near != NULL)
-        return mt_fail(e, MT_INVALID_REQUEST, "schema of %s: unknown type \"%s\"; did you mean \"%s\"?", path, name, near);
+        return mt_fail(e, MT_INVALID_REQUEST, "schema of %s: unknown type \"%s\"; did you mean \"%s\"?", path,
+                       name, near);
     return mt_fail(e, MT_INVALID_REQUEST,
-                   "schema of %s: unknown type \"%s\"; there are string, integer, number, boolean, money, email, url, date, "
+                   "schema of %s: unknown type \"%s\"; there are string, integer, number, boolean, money, "
+                   "email, url, date, "
                    "time, object, array, any, and words such as \"url|iframe\"",
                    path, name);
 }
 
-/* A table is a type with limits when its `type` is a string and everything else in it is a limit; otherwise the fields of
- * an object. (A field of that name is written { type = "object", fields = { type = "string" } }.) */
-static const char *const limit_names[] = {"type", "min", "max", "pattern", "values", "items", "fields", "optional", "doc"};
+/* A table is a type with limits when its `type` is a string and everything else in it is a limit; otherwise
+ * the fields of an object. (A field of that name is written { type = "object", fields = { type = "string" }
+ * }.) */
+static const char *const limit_names[] = {"type",  "min",    "max",      "pattern", "values",
+                                          "items", "fields", "optional", "doc"};
 enum { LIMIT_NAMES = sizeof(limit_names) / sizeof(limit_names[0]) };
 
 static bool is_limited(const json_t *schema) {
@@ -131,7 +145,8 @@ static int read_limited(const json_t *schema, struct rule *r, const char *path, 
     r->values = json_object_get(schema, "values");
     if (json_is_true(json_object_get(schema, "optional"))) r->optional = true;
     if (r->values != NULL) {
-        if (r->type != T_STRING) return mt_fail(e, MT_INVALID_REQUEST, "schema of %s: values are for strings", path);
+        if (r->type != T_STRING)
+            return mt_fail(e, MT_INVALID_REQUEST, "schema of %s: values are for strings", path);
         r->type = T_WORDS;
     }
     return 0;
@@ -145,7 +160,8 @@ static int read_rule(const json_t *schema, struct rule *r, const char *path, str
     case JSON_ARRAY:
         r->type = T_ARRAY;
         if (json_array_size(schema) > 1)
-            return mt_fail(e, MT_INVALID_REQUEST, "schema of %s: a list has one schema for all its items", path);
+            return mt_fail(e, MT_INVALID_REQUEST, "schema of %s: a list has one schema for all its items",
+                           path);
         r->items = json_array_get(schema, 0);
         return 0;
     case JSON_OBJECT:
@@ -154,7 +170,8 @@ static int read_rule(const json_t *schema, struct rule *r, const char *path, str
         r->fields = schema;
         return 0;
     default:
-        return mt_fail(e, MT_INVALID_REQUEST, "schema of %s: wanted a type such as \"string\", or a table", path);
+        return mt_fail(e, MT_INVALID_REQUEST, "schema of %s: wanted a type such as \"string\", or a table",
+                       path);
     }
 }
 
@@ -165,7 +182,9 @@ static void join_path(char out[160], const char *path, const char *name) {
         mt_format(out, 160, "%s.%s", path, name);
 }
 
-static const char *shown(const char *path) { return path[0] != '\0' ? path : "the input"; }
+static const char *shown(const char *path) {
+    return path[0] != '\0' ? path : "the input";
+}
 
 static int check_limits(const struct rule *r, const char *path, struct mt_error *e) {
     const json_t *bounds[] = {r->min, r->max};
@@ -179,16 +198,18 @@ static int check_limits(const struct rule *r, const char *path, struct mt_error 
             return mt_fail(e, MT_INVALID_REQUEST, "schema of %s: pattern is for strings", shown(path));
         regex_t compiled;
         if (strlen(r->pattern) > PATTERN_MAX || regcomp(&compiled, r->pattern, REG_EXTENDED | REG_NOSUB) != 0)
-            return mt_fail(e, MT_INVALID_REQUEST,
-                           "schema of %s: \"%s\" is not an extended regular expression (POSIX) of at most %d bytes",
-                           shown(path), r->pattern, (int)PATTERN_MAX);
+            return mt_fail(
+                e, MT_INVALID_REQUEST,
+                "schema of %s: \"%s\" is not an extended regular expression (POSIX) of at most %d bytes",
+                shown(path), r->pattern, (int)PATTERN_MAX);
         regfree(&compiled);
     }
     if (r->values == NULL) return 0;
     size_t n = json_array_size(r->values);
     for (size_t i = 0; i < n; i++)
         if (!json_is_string(json_array_get(r->values, i))) n = 0;
-    if (n == 0) return mt_fail(e, MT_INVALID_REQUEST, "schema of %s: values must be a list of strings", shown(path));
+    if (n == 0)
+        return mt_fail(e, MT_INVALID_REQUEST, "schema of %s: values must be a list of strings", shown(path));
     return 0;
 }
 
@@ -274,9 +295,12 @@ static const char *found(const json_t *value, char out[64]) {
     }
 }
 
-static json_t *check_at(const struct rule *r, const json_t *value, const char *path, int depth, struct check *c);
+static json_t *check_at(const struct rule *r, const json_t *value, const char *path, int depth,
+                        struct check *c);
 
-static json_t *copy(const json_t *value) { return json_incref((json_t *)(uintptr_t)value); }
+static json_t *copy(const json_t *value) {
+    return json_incref((json_t *)(uintptr_t)value);
+}
 
 static json_t *mismatch(const struct rule *r, const json_t *value, const char *path, struct check *c) {
     char text[64];
@@ -296,9 +320,11 @@ static bool email_ok(const char *s, size_t len) {
 
 static bool url_ok(const char *s, size_t len) {
     size_t scheme = strncmp(s, "https://", 8) == 0 ? 8 : strncmp(s, "http://", 7) == 0 ? 7 : 0;
-    if (scheme == 0 || len > URL_MAX || s[scheme] == '\0' || s[scheme] == '/' || s[scheme] == ':') return false;
+    if (scheme == 0 || len > URL_MAX || s[scheme] == '\0' || s[scheme] == '/' || s[scheme] == ':')
+        return false;
     for (size_t i = 0; i < len; i++)
-        if ((unsigned char)s[i] <= ' ' || s[i] == 0x7f || s[i] == '"' || s[i] == '<' || s[i] == '>' || s[i] == '\\')
+        if ((unsigned char)s[i] <= ' ' || s[i] == 0x7f || s[i] == '"' || s[i] == '<' || s[i] == '>' ||
+            s[i] == '\\')
             return false;
     return memchr(s + scheme, '@', strcspn(s + scheme, "/?#")) == NULL; /* no credentials in URLs */
 }
@@ -316,11 +342,13 @@ static bool date_ok(const char *s) {
 
 static bool bounds_ok(const struct rule *r, int64_t n, const char *unit, const char *path, struct check *c) {
     if (r->min != NULL && n < json_integer_value(r->min)) {
-        problem(c, path, "has %" PRId64 "%s; at least %" JSON_INTEGER_FORMAT, n, unit, json_integer_value(r->min));
+        problem(c, path, "has %" PRId64 "%s; at least %" JSON_INTEGER_FORMAT, n, unit,
+                json_integer_value(r->min));
         return false;
     }
     if (r->max != NULL && n > json_integer_value(r->max)) {
-        problem(c, path, "has %" PRId64 "%s; at most %" JSON_INTEGER_FORMAT, n, unit, json_integer_value(r->max));
+        problem(c, path, "has %" PRId64 "%s; at most %" JSON_INTEGER_FORMAT, n, unit,
+                json_integer_value(r->max));
         return false;
     }
     return true;
@@ -421,7 +449,8 @@ static json_t *check_number(const struct rule *r, const json_t *value, const cha
     double d = json_number_value(value);
     bool low = r->min != NULL && d < json_number_value(r->min);
     if (!low && !(r->max != NULL && d > json_number_value(r->max))) return copy(value);
-    problem(c, path, "is %g; %s %g", d, low ? "at least" : "at most", json_number_value(low ? r->min : r->max));
+    problem(c, path, "is %g; %s %g", d, low ? "at least" : "at most",
+            json_number_value(low ? r->min : r->max));
     return NULL;
 }
 
@@ -451,8 +480,8 @@ static json_t *check_money(const struct rule *r, const json_t *value, const char
     return json_pack("{s:s}", "$money", text);
 }
 
-/* Values without a schema may come from scripts, tagged, or from outside, with any key. A key that begins with one "$" and is no
- * tag can only have come from outside: it is written as values write it. */
+/* Values without a schema may come from scripts, tagged, or from outside, with any key. A key that begins
+ * with one "$" and is no tag can only have come from outside: it is written as values write it. */
 static json_t *check_any(const json_t *value, const char *path, struct check *c) {
     if (json_is_array(value)) {
         json_t *out = json_array();
@@ -465,8 +494,9 @@ static json_t *check_any(const json_t *value, const char *path, struct check *c)
     const char *key;
     json_t *member;
     json_object_foreach((json_t *)(uintptr_t)value, key, member) {
-        bool tag = json_object_size(value) == 1 && (strcmp(key, "$money") == 0 || strcmp(key, "$error") == 0 ||
-                                                    strcmp(key, "$bytes") == 0 || strcmp(key, "$float") == 0);
+        bool tag =
+            json_object_size(value) == 1 && (strcmp(key, "$money") == 0 || strcmp(key, "$error") == 0 ||
+                                             strcmp(key, "$bytes") == 0 || strcmp(key, "$float") == 0);
         struct mt_money m;
         struct mt_error e;
         if (tag && key[1] == 'm' && mt_money_from_json(member, &m, &e) != 0)
@@ -486,7 +516,8 @@ static json_t *check_any(const json_t *value, const char *path, struct check *c)
     return out;
 }
 
-static json_t *check_array(const struct rule *r, const json_t *value, const char *path, int depth, struct check *c) {
+static json_t *check_array(const struct rule *r, const json_t *value, const char *path, int depth,
+                           struct check *c) {
     bool empty_object = json_is_object(value) && json_object_size(value) == 0; /* Lua's {} */
     if (!json_is_array(value) && !empty_object) return mismatch(r, value, path, c);
     size_t n = json_array_size(value);
@@ -528,13 +559,15 @@ static void unknown_fields(const json_t *fields, const json_t *value, const char
     }
 }
 
-static json_t *check_object(const struct rule *r, const json_t *value, const char *path, int depth, struct check *c) {
+static json_t *check_object(const struct rule *r, const json_t *value, const char *path, int depth,
+                            struct check *c) {
     bool empty_array = json_is_array(value) && json_array_size(value) == 0; /* a client's empty table */
     if (!json_is_object(value) && !empty_array) return mismatch(r, value, path, c);
     if (r->fields == NULL) return empty_array ? json_object() : check_any(value, path, c);
     json_t *out = json_object();
     const char *key;
     json_t *schema;
+    unknown_fields(r->fields, value, path, c); /* first: a slip in a name is why another is missing */
     json_object_foreach((json_t *)(uintptr_t)r->fields, key, schema) {
         struct rule field;
         struct mt_error e;
@@ -546,17 +579,19 @@ static json_t *check_object(const struct rule *r, const json_t *value, const cha
         }
         const json_t *member = json_object_get(value, key);
         if (member == NULL || json_is_null(member)) { /* null is how other languages leave something out */
-            if (!field.optional) problem(c, inner, "is missing; wanted %s", field.type == T_WORDS ? "a word" : wanted[field.type]);
+            if (!field.optional)
+                problem(c, inner, "is missing; wanted %s",
+                        field.type == T_WORDS ? "a word" : wanted[field.type]);
             continue;
         }
         json_t *checked = check_at(&field, member, inner, depth + 1, c);
         if (checked != NULL) json_object_set_new(out, key, checked);
     }
-    unknown_fields(r->fields, value, path, c);
     return out;
 }
 
-static json_t *check_at(const struct rule *r, const json_t *value, const char *path, int depth, struct check *c) {
+static json_t *check_at(const struct rule *r, const json_t *value, const char *path, int depth,
+                        struct check *c) {
     if (depth > DEPTH_MAX + 1) {
         problem(c, path, "nested more than %d deep", (int)DEPTH_MAX);
         return NULL;

@@ -1,5 +1,6 @@
-/* Generations and their execution for the engine. Invariant: a generation in the list is never changed, and freed only when
- * nobody uses it and it is not current. The lock guards the list and the counts; it is not held while Lua runs. */
+/* Generations and their execution for the engine. Invariant: a generation in the list is never changed, and
+ * freed only when nobody uses it and it is not current. The lock guards the list and the counts; it is not
+ * held while Lua runs. */
 #include "bindings/modules/script.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -46,7 +47,8 @@ static int loaded_fill(struct loaded *l, struct mt_generation *g, struct mt_erro
         struct route *r = &l->routes[i];
         r->public = mt_json_bool(row, "public", false);
         mt_format(r->entry, sizeof(r->entry), "route:%s", name);
-        if (mt_router_add(l->router, mt_json_str(row, "method", ""), mt_json_str(row, "pattern", ""), never, r, e) != 0)
+        if (mt_router_add(l->router, mt_json_str(row, "method", ""), mt_json_str(row, "pattern", ""), never,
+                          r, e) != 0)
             return mt_error_wrap(e, "%s:%d", mt_json_str(row, "file", ""), (int)mt_json_int(row, "line", 0));
     }
     return 0;
@@ -68,7 +70,8 @@ static void unlink_loaded(struct mt_scripts *s, struct loaded *gone) {
     }
 }
 
-/* Takes the ones that have not been used for longest out of the list until there are few enough; gives them as a chain. */
+/* Takes the ones that have not been used for longest out of the list until there are few enough; gives them
+ * as a chain. */
 static struct loaded *evict(struct mt_scripts *s) {
     struct loaded *gone = NULL;
     for (;;) {
@@ -137,9 +140,10 @@ static int fetch(struct mt_scripts *s, struct loaded *l, struct mt_error *e) {
     mt_sources_free(files, count);
     free(settings);
     if (g == NULL) return mt_error_wrap(e, "generation %s", l->id);
-    if (strcmp(mt_generation_id(g), l->id) != 0) /* a newer program has a newer library; a replay shows whether it matters */
-        mt_warn("a stored generation has another id in this version of the program", "generation", l->id, "now",
-                mt_generation_id(g));
+    if (strcmp(mt_generation_id(g), l->id) !=
+        0) /* a newer program has a newer library; a replay shows whether it matters */
+        mt_warn("a stored generation has another id in this version of the program", "generation", l->id,
+                "now", mt_generation_id(g));
     int rc = loaded_fill(l, g, e);
     mt_generation_release(g);
     return rc;
@@ -152,7 +156,8 @@ struct loaded *scripts_acquire(struct mt_scripts *s, const char *id, struct mt_e
         return l != NULL ? l : mt_fail_null(e, MT_UNAVAILABLE, "no scripts are loaded");
     }
     pthread_mutex_lock(&s->lock);
-    while ((l = find(s, id)) != NULL && l->g == NULL) pthread_cond_wait(&s->ready, &s->lock); /* another loads it */
+    while ((l = find(s, id)) != NULL && l->g == NULL)
+        pthread_cond_wait(&s->ready, &s->lock); /* another loads it */
     if (l != NULL) {
         use(s, l);
         pthread_mutex_unlock(&s->lock);
@@ -267,7 +272,8 @@ static void execute(struct mt_script *self, struct mt_exec *x, const char *gener
     struct mt_vm_result r;
     struct flow_call c = {.input = input, .value = &out->value};
     mt_format(entry, sizeof(entry), "flow:%s", flow);
-    struct mt_vm_call call = {.entry = entry, .push = push_input, .take = take_output, .arg = &c, .context = x};
+    struct mt_vm_call call = {
+        .entry = entry, .push = push_input, .take = take_output, .arg = &c, .context = x};
     mt_vm_execute(s->o.vm, l->g, &call, &r);
     mt_copy(out->site, sizeof(out->site), r.site);
     switch (r.exit) {
@@ -311,7 +317,8 @@ static int no_such_flow(const struct loaded *l, const char *flow, struct mt_erro
     json_t *row;
     json_object_foreach(l->flows, key, row) if (n < NAMES_MAX) names[n++] = key;
     const char *near = mt_nearest(flow, names, n);
-    if (near != NULL) return mt_fail(e, MT_NOT_FOUND, "there is no flow \"%s\"; did you mean \"%s\"?", flow, near);
+    if (near != NULL)
+        return mt_fail(e, MT_NOT_FOUND, "there is no flow \"%s\"; did you mean \"%s\"?", flow, near);
     return mt_fail(e, MT_NOT_FOUND, "there is no flow \"%s\"", flow);
 }
 
@@ -337,7 +344,9 @@ static int check_input(struct mt_script *self, const char *generation, const cha
     char *text = mt_json_dump(checked, &len);
     mt_buf_add(normal, text, len);
     free(text);
-    rc = mt_buf_ok(normal) ? 0 : mt_fail(e, MT_LIMIT, "input of flow \"%s\": more than %zu bytes", flow, normal->max);
+    rc = mt_buf_ok(normal)
+             ? 0
+             : mt_fail(e, MT_LIMIT, "input of flow \"%s\": more than %zu bytes", flow, normal->max);
 done:
     json_decref(checked);
     json_decref(value);
@@ -356,12 +365,13 @@ static int failed(const struct mt_vm_result *r, const char *name, struct mt_erro
         json_decref(error);
         return -1;
     }
-    mt_err("a handler failed", "handler", name, "error", r->message, "line", r->site, "traceback", r->traceback);
+    mt_err("a handler failed", "handler", name, "error", r->message, "line", r->site, "traceback",
+           r->traceback);
     return mt_fail(e, r->exit == MT_EXIT_LIMIT ? MT_LIMIT : MT_SCRIPT, "%s", r->message);
 }
 
-int scripts_transact(struct mt_scripts *s, struct loaded *l, const char *name, int64_t task, struct mt_vm_call *call,
-                     void (*before)(void *arg), struct mt_error *e) {
+int scripts_transact(struct mt_scripts *s, struct loaded *l, const char *name, int64_t task,
+                     struct mt_vm_call *call, void (*before)(void *arg), struct mt_error *e) {
     if (s->engine == NULL) return mt_fail(e, MT_UNAVAILABLE, "the engine has not been started");
     for (int attempt = 0; attempt < HANDLER_ATTEMPTS; attempt++) {
         struct mt_vm_result r;
@@ -372,18 +382,22 @@ int scripts_transact(struct mt_scripts *s, struct loaded *l, const char *name, i
         call->context = x;
         mt_vm_execute(s->o.vm, l->g, call, &r);
         if (r.exit == MT_EXIT_RETURNED || r.exit == MT_EXIT_LEFT)
-            rc = mt_handler_commit(x, e); /* a handler that was left failed in the store, which the commit tells */
+            rc = mt_handler_commit(
+                x, e); /* a handler that was left failed in the store, which the commit tells */
         else
             rc = failed(&r, name, e);
-        if (r.exit == MT_EXIT_LEFT && rc == 0) rc = mt_fail(e, MT_UNAVAILABLE, "the handler could not be carried out");
+        if (r.exit == MT_EXIT_LEFT && rc == 0)
+            rc = mt_fail(e, MT_UNAVAILABLE, "the handler could not be carried out");
         mt_vm_result_clear(&r);
         mt_handler_end(x);
         if (rc <= 0) return rc;
     }
-    return mt_fail(e, MT_CONFLICT, "others changed what the handler reads %d times in a row", (int)HANDLER_ATTEMPTS);
+    return mt_fail(e, MT_CONFLICT, "others changed what the handler reads %d times in a row",
+                   (int)HANDLER_ATTEMPTS);
 }
 
-static int carry_out_task(struct mt_script *self, int64_t n, const char *name, const char *payload, struct mt_error *e) {
+static int carry_out_task(struct mt_script *self, int64_t n, const char *name, const char *payload,
+                          struct mt_error *e) {
     struct mt_scripts *s = (struct mt_scripts *)self;
     struct loaded *l = scripts_current(s);
     if (l == NULL) return mt_fail(e, MT_UNAVAILABLE, "no scripts are loaded");
@@ -400,7 +414,8 @@ static int carry_out_task(struct mt_script *self, int64_t n, const char *name, c
 
 struct mt_scripts *mt_scripts_new(const struct mt_scripts_options *o) {
     struct mt_scripts *s = mt_calloc(1, sizeof(*s));
-    s->vtable = (struct mt_script){.execute = execute, .current = current, .check_input = check_input, .task = carry_out_task};
+    s->vtable = (struct mt_script){
+        .execute = execute, .current = current, .check_input = check_input, .task = carry_out_task};
     s->o = *o;
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->ready, NULL);
@@ -415,6 +430,10 @@ void mt_scripts_free(struct mt_scripts *s) {
     free(s);
 }
 
-void mt_scripts_bind(struct mt_scripts *s, struct mt_engine *engine) { s->engine = engine; }
+void mt_scripts_bind(struct mt_scripts *s, struct mt_engine *engine) {
+    s->engine = engine;
+}
 
-struct mt_script *mt_scripts_vtable(struct mt_scripts *s) { return &s->vtable; }
+struct mt_script *mt_scripts_vtable(struct mt_scripts *s) {
+    return &s->vtable;
+}

@@ -1,4 +1,5 @@
-/* mintage.task and mintage.deliver: dated work and outgoing webhooks, both enqueued in a handler's transaction. */
+/* mintage.task and mintage.deliver: dated work and outgoing webhooks, both enqueued in a handler's
+ * transaction. */
 #include "bindings/modules/module.h"
 #include "bindings/modules/modules.h"
 #include "bindings/modules/plain.h"
@@ -14,7 +15,8 @@ static int define(lua_State *L) {
     if (!lua_isfunction(L, 2))
         return luaL_error(L, "task.define \"%s\" wants a function, not %s", name, luaL_typename(L, 2));
     if (!mt_vm_loading(L))
-        return luaL_error(L, "task.define \"%s\": tasks are defined when their file loads, not while one runs", name);
+        return luaL_error(
+            L, "task.define \"%s\": tasks are defined when their file loads, not while one runs", name);
     mt_vm_register(L, "task", name, 2, NULL);
     return 0;
 }
@@ -62,9 +64,8 @@ static void to_delays(lua_State *L) {
 }
 
 static int deliver(lua_State *L) {
-    static const char *const fields[] = {"group", "event",       "url",      "headers", "body",
-                                         "json",  "schedule_ms", "schedule", "accept",  "delay_ms",
-                                         "delay", NULL};
+    static const char *const fields[] = {"group",       "event",    "url",    "headers",  "body",  "json",
+                                         "schedule_ms", "schedule", "accept", "delay_ms", "delay", NULL};
     struct mt_effect f;
     mt_module_begin(L, &f, "deliver");
     lua_settop(L, 1);
@@ -92,7 +93,8 @@ static int deliver(lua_State *L) {
         }
     }
     if (lua_getfield(L, 2, "event") != LUA_TSTRING) return luaL_error(L, "deliver: event is missing");
-    if (lua_getfield(L, 2, "body") != LUA_TSTRING) return luaL_error(L, "deliver: body (a string) or json is missing");
+    if (lua_getfield(L, 2, "body") != LUA_TSTRING)
+        return luaL_error(L, "deliver: body (a string) or json is missing");
     const struct mt_buf *delivery = mt_module_json(L, 2, "deliver");
     mt_vm_effect_begin(L);
     mt_effect_deliver(f.x, delivery->data, f.site, &f.a);

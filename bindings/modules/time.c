@@ -1,6 +1,7 @@
-/* Times as values, and mintage.time. A time is a table { ms, zone, offset } with a metatable: plain fields, so it crosses
- * the journal. What the zone tables say is an effect's answer (they change under sleeping runs); UTC needs no tables.
- * `day_wanted` is the day of the month that a date began with, kept where a month was too short for it. */
+/* Times as values, and mintage.time. A time is a table { ms, zone, offset } with a metatable: plain fields,
+ * so it crosses the journal. What the zone tables say is an effect's answer (they change under sleeping
+ * runs); UTC needs no tables. `day_wanted` is the day of the month that a date began with, kept where a month
+ * was too short for it. */
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/text.h"
@@ -90,16 +91,18 @@ static void civil(const struct time *t, struct mt_civil *c) {
     mt_civil_from(seconds + t->offset, c);
 }
 
-/* "2027-01-31T09:00:00.000+09:00": always with milliseconds, so that texts of one zone sort as their instants. */
+/* "2027-01-31T09:00:00.000+09:00": always with milliseconds, so that texts of one zone sort as their
+ * instants. */
 static void format(const struct time *t, char out[48]) {
     struct mt_civil c;
     civil(t, &c);
     char zone[16] = "Z";
     int ms = (int)(((t->ms % 1000) + 1000) % 1000), offset = abs(t->offset);
     if (strcmp(t->zone, "UTC") != 0 || t->offset != 0)
-        snprintf(zone, sizeof(zone), "%c%02d:%02d", t->offset < 0 ? '-' : '+', offset / 3600 % 100, offset / 60 % 60);
-    snprintf(out, 48, "%04d-%02d-%02dT%02d:%02d:%02d.%03d%s", (int)c.year, c.month, c.day, c.hour, c.minute, c.second,
-             ms, zone);
+        snprintf(zone, sizeof(zone), "%c%02d:%02d", t->offset < 0 ? '-' : '+', offset / 3600 % 100,
+                 offset / 60 % 60);
+    snprintf(out, 48, "%04d-%02d-%02dT%02d:%02d:%02d.%03d%s", (int)c.year, c.month, c.day, c.hour, c.minute,
+             c.second, ms, zone);
 }
 
 /* ---- dates: what is asked, and the answer ---- */
@@ -174,13 +177,14 @@ static int ask(lua_State *L, struct question *q, const char *what) {
     mt_module_begin(L, &f, what);
     struct mt_buf *params = mt_module_scratch(L);
     struct mt_civil c = q->local;
-    mt_buf_addf(params, "{\"zone\":\"%s\",\"day\":%d,\"months\":%" PRId64 ",\"days\":%" PRId64 ",\"ms\":%" PRId64,
+    mt_buf_addf(params,
+                "{\"zone\":\"%s\",\"day\":%d,\"months\":%" PRId64 ",\"days\":%" PRId64 ",\"ms\":%" PRId64,
                 q->zone, q->day, q->months, q->days, q->add_ms);
     if (q->has_instant)
         mt_buf_addf(params, ",\"at\":%" PRId64 "}", q->ms);
     else
-        mt_buf_addf(params, ",\"local\":\"%04" PRId64 "-%02d-%02dT%02d:%02d:%02d\"}", c.year, c.month, c.day, c.hour,
-                    c.minute, c.second);
+        mt_buf_addf(params, ",\"local\":\"%04" PRId64 "-%02d-%02dT%02d:%02d:%02d\"}", c.year, c.month, c.day,
+                    c.hour, c.minute, c.second);
     mt_vm_effect_begin(L);
     mt_effect_pure(f.x, "date/1", params->data, compute, q, f.site, &f.a);
     mt_module_end(L, &f);
@@ -213,10 +217,12 @@ static bool parse_local(const char *s, struct mt_civil *c) {
     return true;
 }
 
-static bool local_field(lua_State *L, int index, const char *name, int least, int most, int fallback, int *out) {
+static bool local_field(lua_State *L, int index, const char *name, int least, int most, int fallback,
+                        int *out) {
     int type = mt_module_option(L, index, name);
-    bool ok = type == LUA_TNIL ? fallback >= 0
-                               : lua_isinteger(L, -1) && lua_tointeger(L, -1) >= least && lua_tointeger(L, -1) <= most;
+    bool ok = type == LUA_TNIL
+                  ? fallback >= 0
+                  : lua_isinteger(L, -1) && lua_tointeger(L, -1) >= least && lua_tointeger(L, -1) <= most;
     *out = type == LUA_TNIL ? fallback : (int)lua_tointeger(L, -1);
     lua_pop(L, 1);
     return ok;
@@ -226,7 +232,8 @@ static bool table_local(lua_State *L, int index, struct mt_civil *c) {
     int year;
     bool ok = local_field(L, index, "year", 1, 9999, -1, &year) &&
               local_field(L, index, "month", 1, 12, -1, &c->month) &&
-              local_field(L, index, "day", 1, 31, -1, &c->day) && local_field(L, index, "hour", 0, 23, 0, &c->hour) &&
+              local_field(L, index, "day", 1, 31, -1, &c->day) &&
+              local_field(L, index, "hour", 0, 23, 0, &c->hour) &&
               local_field(L, index, "minute", 0, 59, 0, &c->minute) &&
               local_field(L, index, "second", 0, 59, 0, &c->second);
     c->year = year;
@@ -253,7 +260,8 @@ int mt_time_date(lua_State *L) {
     } else if (lua_istable(L, 1)) {
         mt_module_fields(L, 1, "flow.date", fields);
         if (!table_local(L, 1, &q.local))
-            return luaL_error(L, "flow.date: wanted { year = 2027, month = 1, day = 31 [, hour, minute, second] }");
+            return luaL_error(
+                L, "flow.date: wanted { year = 2027, month = 1, day = 31 [, hour, minute, second] }");
     } else if (lua_type(L, 1) == LUA_TSTRING && parse_local(lua_tostring(L, 1), &q.local)) {
         q.has_instant = false;
     } else {
@@ -268,8 +276,8 @@ static bool parse_calendar(const char *s, int64_t *months, int64_t *days) {
     static const struct {
         const char *name;
         int months, days;
-    } units[] = {{"day", 0, 1},   {"days", 0, 1},    {"d", 0, 1},  {"week", 0, 7}, {"weeks", 0, 7},
-                 {"w", 0, 7},     {"month", 1, 0},   {"months", 1, 0}, {"mo", 1, 0},   {"quarter", 3, 0},
+    } units[] = {{"day", 0, 1},      {"days", 0, 1},  {"d", 0, 1},      {"week", 0, 7}, {"weeks", 0, 7},
+                 {"w", 0, 7},        {"month", 1, 0}, {"months", 1, 0}, {"mo", 1, 0},   {"quarter", 3, 0},
                  {"quarters", 3, 0}, {"year", 12, 0}, {"years", 12, 0}, {"y", 12, 0}};
     int64_t n = 1;
     size_t digits = strspn(s, "0123456789");
@@ -310,14 +318,20 @@ static int move(lua_State *L, int sign, const char *what) {
     return ask(L, &q, what);
 }
 
-static int plus(lua_State *L) { return move(L, 1, "plus"); }
-static int minus(lua_State *L) { return move(L, -1, "minus"); }
+static int plus(lua_State *L) {
+    return move(L, 1, "plus");
+}
+static int minus(lua_State *L) {
+    return move(L, -1, "minus");
+}
 
 /* ---- methods ---- */
 
-static const char *const day_names[] = {"Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday"};
-static const char *const month_names[] = {"January", "February", "March",     "April",   "May",      "June",
-                                          "July",    "August",   "September", "October", "November", "December"};
+static const char *const day_names[] = {"Thursday", "Friday",  "Saturday", "Sunday",
+                                        "Monday",   "Tuesday", "Wednesday"};
+static const char *const month_names[] = {"January",   "February", "March",    "April",
+                                          "May",       "June",     "July",     "August",
+                                          "September", "October",  "November", "December"};
 
 static int weekday(const struct time *t) { /* days from Thursday */
     int64_t seconds = t->ms / 1000 - (t->ms % 1000 < 0 ? 1 : 0) + t->offset;
@@ -330,20 +344,48 @@ static bool format_letter(luaL_Buffer *b, char letter, const struct time *t, con
     char text[32];
     int offset = abs(t->offset);
     switch (letter) {
-    case 'Y': snprintf(text, sizeof(text), "%04d", (int)c->year); break;
-    case 'm': snprintf(text, sizeof(text), "%02d", c->month); break;
-    case 'd': snprintf(text, sizeof(text), "%02d", c->day); break;
-    case 'e': snprintf(text, sizeof(text), "%d", c->day); break;
-    case 'H': snprintf(text, sizeof(text), "%02d", c->hour); break;
-    case 'M': snprintf(text, sizeof(text), "%02d", c->minute); break;
-    case 'S': snprintf(text, sizeof(text), "%02d", c->second); break;
-    case 'a': snprintf(text, sizeof(text), "%.3s", day_names[weekday(t)]); break;
-    case 'A': snprintf(text, sizeof(text), "%s", day_names[weekday(t)]); break;
-    case 'b': snprintf(text, sizeof(text), "%.3s", month_names[c->month - 1]); break;
-    case 'B': snprintf(text, sizeof(text), "%s", month_names[c->month - 1]); break;
-    case 'z': snprintf(text, sizeof(text), "%c%02d%02d", t->offset < 0 ? '-' : '+', offset / 3600, offset / 60 % 60); break;
-    case '%': snprintf(text, sizeof(text), "%%"); break;
-    default: return false;
+    case 'Y':
+        snprintf(text, sizeof(text), "%04d", (int)c->year);
+        break;
+    case 'm':
+        snprintf(text, sizeof(text), "%02d", c->month);
+        break;
+    case 'd':
+        snprintf(text, sizeof(text), "%02d", c->day);
+        break;
+    case 'e':
+        snprintf(text, sizeof(text), "%d", c->day);
+        break;
+    case 'H':
+        snprintf(text, sizeof(text), "%02d", c->hour);
+        break;
+    case 'M':
+        snprintf(text, sizeof(text), "%02d", c->minute);
+        break;
+    case 'S':
+        snprintf(text, sizeof(text), "%02d", c->second);
+        break;
+    case 'a':
+        snprintf(text, sizeof(text), "%.3s", day_names[weekday(t)]);
+        break;
+    case 'A':
+        snprintf(text, sizeof(text), "%s", day_names[weekday(t)]);
+        break;
+    case 'b':
+        snprintf(text, sizeof(text), "%.3s", month_names[c->month - 1]);
+        break;
+    case 'B':
+        snprintf(text, sizeof(text), "%s", month_names[c->month - 1]);
+        break;
+    case 'z':
+        snprintf(text, sizeof(text), "%c%02d%02d", t->offset < 0 ? '-' : '+', offset / 3600,
+                 offset / 60 % 60);
+        break;
+    case '%':
+        snprintf(text, sizeof(text), "%%");
+        break;
+    default:
+        return false;
     }
     luaL_addstring(b, text);
     return true;
@@ -383,8 +425,9 @@ static const luaL_Reg methods[] = {
 
 /* Methods (upvalue 1), and the fields of the local time. */
 static int time_index(lua_State *L) {
-    static const char *const names[] = {"ms",   "zone",   "offset", "year",    "month", "day", "hour", "minute",
-                                        "second", "weekday", "date",   "plus", "minus", "format", "in_zone"};
+    static const char *const names[] = {"ms",   "zone", "offset", "year",   "month",
+                                        "day",  "hour", "minute", "second", "weekday",
+                                        "date", "plus", "minus",  "format", "in_zone"};
     const char *key = luaL_checkstring(L, 2);
     lua_pushvalue(L, 2);
     if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL) return 1;
@@ -398,8 +441,12 @@ static int time_index(lua_State *L) {
     const struct {
         const char *name;
         int64_t value;
-    } fields[] = {{"year", c.year},     {"month", c.month},   {"day", c.day},
-                  {"hour", c.hour},     {"minute", c.minute}, {"second", c.second},
+    } fields[] = {{"year", c.year},
+                  {"month", c.month},
+                  {"day", c.day},
+                  {"hour", c.hour},
+                  {"minute", c.minute},
+                  {"second", c.second},
                   {"weekday", (weekday(&t) + 3) % 7 + 1}}; /* Monday 1 ... Sunday 7 */
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
         if (strcmp(fields[i].name, key) != 0) continue;
@@ -429,17 +476,20 @@ static int time_eq(lua_State *L) {
 }
 
 static int time_lt(lua_State *L) {
-    lua_pushboolean(L, mt_module_instant(L, 1, "<", "the left side") < mt_module_instant(L, 2, "<", "the right side"));
+    lua_pushboolean(L, mt_module_instant(L, 1, "<", "the left side") <
+                           mt_module_instant(L, 2, "<", "the right side"));
     return 1;
 }
 
 static int time_le(lua_State *L) {
-    lua_pushboolean(L, mt_module_instant(L, 1, "<=", "the left side") <= mt_module_instant(L, 2, "<=", "the right side"));
+    lua_pushboolean(L, mt_module_instant(L, 1, "<=", "the left side") <=
+                           mt_module_instant(L, 2, "<=", "the right side"));
     return 1;
 }
 
 static int time_sub(lua_State *L) { /* seconds between */
-    int64_t ms = mt_module_instant(L, 1, "-", "the left side") - mt_module_instant(L, 2, "-", "the right side");
+    int64_t ms =
+        mt_module_instant(L, 1, "-", "the left side") - mt_module_instant(L, 2, "-", "the right side");
     if (ms % 1000 == 0)
         lua_pushinteger(L, ms / 1000);
     else
@@ -486,10 +536,15 @@ static int words(lua_State *L) {
     return 1;
 }
 
-static const luaL_Reg meta[] = {{"__tostring", time_tostring}, {"__eq", time_eq},   {"__lt", time_lt},
-                                {"__le", time_le},             {"__sub", time_sub}, {NULL, NULL}};
-static const luaL_Reg functions[] = {{"now", now},           {"parse", parse}, {"format", module_format},
-                                     {"duration", duration}, {"words", words}, {"date", mt_time_date},
+static const luaL_Reg meta[] = {
+    {"__tostring", time_tostring}, {"__eq", time_eq}, {"__lt", time_lt}, {"__le", time_le},
+    {"__sub", time_sub},           {NULL, NULL}};
+static const luaL_Reg functions[] = {{"now", now},
+                                     {"parse", parse},
+                                     {"format", module_format},
+                                     {"duration", duration},
+                                     {"words", words},
+                                     {"date", mt_time_date},
                                      {NULL, NULL}};
 
 /* Times are made by several modules: whichever comes first makes the metatable. */

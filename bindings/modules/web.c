@@ -1,16 +1,17 @@
-/* mintage.web: registering HTTP routes while a file loads, and checking pages. How a request becomes a call and its answer a
- * response is handler.c. */
+/* mintage.web: registering HTTP routes while a file loads, and checking pages. How a request becomes a call
+ * and its answer a response is handler.c. */
+#include "base/text.h"
 #include "bindings/modules/module.h"
 #include "bindings/modules/modules.h"
-#include "base/text.h"
 #include "http/server.h"
 #include <ctype.h>
 #include <string.h>
 
 enum { METHOD_BYTES = 15, PATTERN_BYTES = 200 };
 
-const char *const mt_web_response_fields[] = {"status", "headers",  "body",            "text", "json",     "html",  "redirect",
-                                              "asset",  "frame_ancestors", "csp", "delay_ms", "fault", NULL};
+const char *const mt_web_response_fields[] = {
+    "status", "headers",         "body", "text",     "json",  "html", "redirect",
+    "asset",  "frame_ancestors", "csp",  "delay_ms", "fault", NULL};
 
 static void never(void *ctx, const struct mt_request *req, struct mt_response *resp) {
     (void)ctx, (void)req, (void)resp;
@@ -31,7 +32,8 @@ static bool is_public(lua_State *L, const char *what) {
     mt_module_fields(L, 3, what, options);
     bool public = false;
     if (mt_module_option(L, 3, "public") != LUA_TNIL) {
-        if (!lua_isboolean(L, -1)) luaL_error(L, "%s: public must be true or false, not %s", what, luaL_typename(L, -1));
+        if (!lua_isboolean(L, -1))
+            luaL_error(L, "%s: public must be true or false, not %s", what, luaL_typename(L, -1));
         public = lua_toboolean(L, -1);
     }
     if (mt_module_option(L, 3, "auth") != LUA_TNIL) {
@@ -66,8 +68,8 @@ static int add(lua_State *L) {
         return luaL_error(L, "%s: routes are registered when their file loads, not while one runs", what);
     bool public = is_public(L, what);
     mt_format(name, sizeof(name), "%s %s", method, pattern);
-    mt_format(description, sizeof(description), "{\"method\":\"%s\",\"pattern\":\"%s\",\"public\":%s}", method, pattern,
-              public ? "true" : "false");
+    mt_format(description, sizeof(description), "{\"method\":\"%s\",\"pattern\":\"%s\",\"public\":%s}",
+              method, pattern, public ? "true" : "false");
     mt_vm_register(L, "route", name, handler, description);
     return 0;
 }
@@ -89,25 +91,35 @@ static int with_method(lua_State *L, const char *method) {
     return add(L);
 }
 
-static int get(lua_State *L) { return with_method(L, "GET"); }
-static int post(lua_State *L) { return with_method(L, "POST"); }
-static int put(lua_State *L) { return with_method(L, "PUT"); }
-static int patch(lua_State *L) { return with_method(L, "PATCH"); }
-static int delete(lua_State *L) { return with_method(L, "DELETE"); }
+static int get(lua_State *L) {
+    return with_method(L, "GET");
+}
+static int post(lua_State *L) {
+    return with_method(L, "POST");
+}
+static int put(lua_State *L) {
+    return with_method(L, "PUT");
+}
+static int patch(lua_State *L) {
+    return with_method(L, "PATCH");
+}
+static int delete (lua_State *L) {
+    return with_method(L, "DELETE");
+}
 
 /* page{asset or html, frame_ancestors, csp, ...}: the same table, checked where it is written. */
 static int page(lua_State *L) {
     lua_settop(L, 1);
     mt_module_fields(L, 1, "web.page", mt_web_response_fields);
     bool asset = lua_getfield(L, 1, "asset") == LUA_TSTRING, html = lua_getfield(L, 1, "html") == LUA_TSTRING;
-    if (asset == html) return luaL_error(L, "web.page wants either asset = \"shop/index.html\" or html = \"...\"");
+    if (asset == html)
+        return luaL_error(L, "web.page wants either asset = \"shop/index.html\" or html = \"...\"");
     lua_settop(L, 1);
     return 1;
 }
 
-static const luaL_Reg functions[] = {{"get", get},     {"post", post},     {"put", put},
-                                     {"patch", patch}, {"delete", delete}, {"route", route},
-                                     {"page", page},   {NULL, NULL}};
+static const luaL_Reg functions[] = {{"get", get},       {"post", post},   {"put", put},   {"patch", patch},
+                                     {"delete", delete}, {"route", route}, {"page", page}, {NULL, NULL}};
 
 int mt_open_web(lua_State *L) {
     luaL_newlib(L, functions);

@@ -1,4 +1,5 @@
-/* Reads TZif files of /usr/share/zoneinfo: the transitions that the file lists, and after them the rule in its footer
+/* Reads TZif files of /usr/share/zoneinfo: the transitions that the file lists, and after them the rule in
+ * its footer
  * ("EST5EDT,M3.2.0,M11.1.0"). Nothing is shared; each opening reads the file. */
 #include "bindings/modules/zone.h"
 #include "base/text.h"
@@ -196,7 +197,8 @@ static bool read_head(const uint8_t *p, size_t len, struct counts *c) {
 }
 
 static size_t block_size(const struct counts *c, size_t time_size) {
-    return c->times * (time_size + 1) + c->types * 6 + c->chars + c->leap * (time_size + 4) + c->isstd + c->isut;
+    return c->times * (time_size + 1) + c->types * 6 + c->chars + c->leap * (time_size + 4) + c->isstd +
+           c->isut;
 }
 
 static bool read_block(struct mt_zone *z, const uint8_t *p, const struct counts *c, size_t time_size) {
@@ -230,7 +232,8 @@ static bool read_zone(struct mt_zone *z, const uint8_t *p, size_t len) {
     const uint8_t *end = len > 1 ? memchr(p + 1, '\n', len - 1) : NULL;
     if (end == NULL || p[0] != '\n') return false;
     char rule[128];
-    return mt_format(rule, sizeof(rule), "%.*s", (int)(end - p - 1), (const char *)p + 1) && read_rule(z, rule);
+    return mt_format(rule, sizeof(rule), "%.*s", (int)(end - p - 1), (const char *)p + 1) &&
+           read_rule(z, rule);
 }
 
 static bool name_ok(const char *name) {
@@ -247,7 +250,8 @@ struct mt_zone *mt_zone_open(const char *name, struct mt_error *e) {
     int fd = -1;
 
     if (!name_ok(name))
-        return mt_fail_null(e, MT_INVALID_REQUEST, "\"%.60s\" is not a time zone such as \"Asia/Seoul\"", name);
+        return mt_fail_null(e, MT_INVALID_REQUEST, "\"%.60s\" is not a time zone such as \"Asia/Seoul\"",
+                            name);
     z = mt_calloc(1, sizeof(*z));
     if (strcmp(name, "UTC") == 0) { /* needs no database */
         z->has_rule = true;
@@ -257,13 +261,16 @@ struct mt_zone *mt_zone_open(const char *name, struct mt_error *e) {
     fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
         if (access(DATABASE, R_OK) != 0)
-            mt_fail(e, MT_UNAVAILABLE, "this machine has no time zone database at %s (package tzdata)", DATABASE);
+            mt_fail(e, MT_UNAVAILABLE, "this machine has no time zone database at %s (package tzdata)",
+                    DATABASE);
         else
-            mt_fail(e, MT_INVALID_REQUEST, "there is no time zone \"%s\"; zones are named like \"Asia/Seoul\"", name);
+            mt_fail(e, MT_INVALID_REQUEST,
+                    "there is no time zone \"%s\"; zones are named like \"Asia/Seoul\"", name);
         goto fail;
     }
     data = mt_calloc(1, FILE_MAX);
-    for (ssize_t n = 1; n > 0 && len < FILE_MAX; len += n > 0 ? (size_t)n : 0) n = read(fd, data + len, FILE_MAX - len);
+    for (ssize_t n = 1; n > 0 && len<FILE_MAX; len += n> 0 ? (size_t)n : 0)
+        n = read(fd, data + len, FILE_MAX - len);
     if (!read_zone(z, data, len)) {
         mt_fail(e, MT_INVALID_REQUEST, "\"%s\" is not a time zone (%s is not a TZif file)", name, path);
         goto fail;

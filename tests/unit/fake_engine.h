@@ -1,5 +1,6 @@
-/* An engine in a test's hands: every function of effect.h and engine.h that bindings/ calls, writing down what it was asked and
- * answering what the test has laid out. Included by one file of a test program. Not thread-safe. */
+/* An engine in a test's hands: every function of effect.h and engine.h that bindings/ calls, writing down
+ * what it was asked and answering what the test has laid out. Included by one file of a test program. Not
+ * thread-safe. */
 #pragma once
 #include "base/buf.h"
 #include "base/clock.h"
@@ -52,7 +53,8 @@ static inline void engine_answers(enum mt_step step, const char *json) {
     engine.answers[engine.count++] = (struct canned){step, json};
 }
 
-static void asked(const char *site, struct mt_answer *a, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static void asked(const char *site, struct mt_answer *a, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 static void asked(const char *site, struct mt_answer *a, const char *format, ...) {
     va_list args;
@@ -68,11 +70,21 @@ static void asked(const char *site, struct mt_answer *a, const char *format, ...
     if (c.step == MT_STEP_BUG) mt_fail(&a->error, MT_SCRIPT, "%s", c.json);
 }
 
-bool mt_exec_is_handler(const struct mt_exec *x) { return x->handler; }
-int64_t mt_exec_now(struct mt_exec *x) { return (void)x, engine.now; }
-const char *mt_exec_run_id(const struct mt_exec *x) { return x->handler ? "" : "run_0"; }
-const char *mt_exec_run_key(const struct mt_exec *x) { return (void)x, "order-1"; }
-const char *mt_exec_flow(const struct mt_exec *x) { return (void)x, "t"; }
+bool mt_exec_is_handler(const struct mt_exec *x) {
+    return x->handler;
+}
+int64_t mt_exec_now(struct mt_exec *x) {
+    return (void)x, engine.now;
+}
+const char *mt_exec_run_id(const struct mt_exec *x) {
+    return x->handler ? "" : "run_0";
+}
+const char *mt_exec_run_key(const struct mt_exec *x) {
+    return (void)x, "order-1";
+}
+const char *mt_exec_flow(const struct mt_exec *x) {
+    return (void)x, "t";
+}
 
 void mt_exec_random(struct mt_exec *x, void *out, size_t len) {
     (void)x;
@@ -87,8 +99,8 @@ void mt_exec_checkout_url(struct mt_exec *x, const char *run_id, char *out, size
     mt_format(out, size, "http://127.0.0.1:8080/checkout/token-of-%s", run_id);
 }
 
-void mt_effect_call(struct mt_exec *x, const char *operation, const char *params, size_t len, const char *site,
-                    struct mt_answer *a) {
+void mt_effect_call(struct mt_exec *x, const char *operation, const char *params, size_t len,
+                    const char *site, struct mt_answer *a) {
     (void)x;
     asked(site, a, "call %s %.*s", operation, (int)len, params);
 }
@@ -100,8 +112,8 @@ void mt_effect_all(struct mt_exec *x, size_t n, const char *const *operations, c
     asked(site, a, "all %zu", n);
 }
 
-void mt_effect_undo(struct mt_exec *x, const char *operation, const char *params, size_t len, const char *site,
-                    struct mt_answer *a) {
+void mt_effect_undo(struct mt_exec *x, const char *operation, const char *params, size_t len,
+                    const char *site, struct mt_answer *a) {
     (void)x;
     asked(site, a, "undo %s %.*s", operation, (int)len, params);
 }
@@ -116,8 +128,8 @@ void mt_effect_sleep_until(struct mt_exec *x, int64_t instant_ms, const char *si
     asked(site, a, "sleep_until %lld", (long long)instant_ms);
 }
 
-void mt_effect_await(struct mt_exec *x, const char *topic, const char *key, int64_t within_ms, const char *site,
-                     struct mt_answer *a) {
+void mt_effect_await(struct mt_exec *x, const char *topic, const char *key, int64_t within_ms,
+                     const char *site, struct mt_answer *a) {
     (void)x;
     asked(site, a, "await %s/%s %lld", topic, key, (long long)within_ms);
 }
@@ -128,8 +140,8 @@ void mt_effect_start(struct mt_exec *x, const char *flow, const char *input, con
     asked(site, a, "start %s %s key=%s%s", flow, input, key != NULL ? key : "-", detached ? " detached" : "");
 }
 
-void mt_effect_signal(struct mt_exec *x, const char *topic, const char *key, const char *payload, const char *site,
-                      struct mt_answer *a) {
+void mt_effect_signal(struct mt_exec *x, const char *topic, const char *key, const char *payload,
+                      const char *site, struct mt_answer *a) {
     (void)x;
     asked(site, a, "signal %s/%s %s", topic, key, payload);
 }
@@ -139,8 +151,8 @@ void mt_effect_progress(struct mt_exec *x, const char *object, const char *site,
     asked(site, a, "progress %s", object);
 }
 
-void mt_effect_log(struct mt_exec *x, const char *level, const char *message, const char *details, const char *site,
-                   struct mt_answer *a) {
+void mt_effect_log(struct mt_exec *x, const char *level, const char *message, const char *details,
+                   const char *site, struct mt_answer *a) {
     (void)x;
     asked(site, a, "log %s %s %s", level, message, details);
 }
@@ -152,8 +164,8 @@ void mt_effect_continue(struct mt_exec *x, const char *input, const char *site, 
 }
 
 void mt_effect_pure(struct mt_exec *x, const char *name, const char *params,
-                    int (*compute)(void *arg, struct mt_buf *json, struct mt_error *e), void *arg, const char *site,
-                    struct mt_answer *a) {
+                    int (*compute)(void *arg, struct mt_buf *json, struct mt_error *e), void *arg,
+                    const char *site, struct mt_answer *a) {
     static struct mt_buf computed;
     (void)x;
     mt_buf_addf(&engine.log, "pure %s %s @%s\n", name, params, site);
@@ -175,8 +187,8 @@ void mt_effect_deliver(struct mt_exec *x, const char *delivery, const char *site
     asked(site, a, "deliver %s", delivery);
 }
 
-void mt_effect_schedule(struct mt_exec *x, int64_t at_ms, const char *name, const char *payload, const char *site,
-                        struct mt_answer *a) {
+void mt_effect_schedule(struct mt_exec *x, int64_t at_ms, const char *name, const char *payload,
+                        const char *site, struct mt_answer *a) {
     (void)x;
     asked(site, a, "schedule %lld %s %s", (long long)at_ms, name, payload);
 }
@@ -253,7 +265,8 @@ static inline int world_load(struct world *w, const char *name, const char *text
 }
 
 /* Runs a flow of the current generation; the result is the caller's to clear. */
-static inline void world_run(struct world *w, const char *flow, const char *input, struct mt_script_result *r) {
+static inline void world_run(struct world *w, const char *flow, const char *input,
+                             struct mt_script_result *r) {
     struct mt_exec x = {.handler = false};
     char generation[80];
     struct mt_script *s = mt_scripts_vtable(w->scripts);

@@ -1,20 +1,22 @@
-/* The mintage.* modules as scripts see them, on a fake engine: what each call asks of the engine, and what each answer becomes. */
+/* The mintage.* modules as scripts see them, on a fake engine: what each call asks of the engine, and what
+ * each answer becomes. */
 /* links: mt_modules */
 #include "fake_engine.h"
 
 /* Runs `body` as the run of flow "t" (input: any object) on line 12 and on; the result is the caller's. */
 static void run(struct world *w, const char *body, const char *input, struct mt_script_result *r) {
-    static const char head[] = "local flow = require 'mintage.flow'\n"
-                               "local mintro = require 'mintage.mintro'\n"
-                               "local http = require 'mintage.http'\n"
-                               "local collection = require 'mintage.collection'\n"
-                               "local crypto = require 'mintage.crypto'\n"
-                               "local time = require 'mintage.time'\n"
-                               "local json = require 'mintage.json'\n"
-                               "local orders = collection.define('orders', { unique = {'reference'}, index = {'status'} })\n"
-                               "local _ = { flow, mintro, http, crypto, time, json, orders }\n"
-                               "\n"
-                               "flow.define { name = 't', run = function(input)\n";
+    static const char head[] =
+        "local flow = require 'mintage.flow'\n"
+        "local mintro = require 'mintage.mintro'\n"
+        "local http = require 'mintage.http'\n"
+        "local collection = require 'mintage.collection'\n"
+        "local crypto = require 'mintage.crypto'\n"
+        "local time = require 'mintage.time'\n"
+        "local json = require 'mintage.json'\n"
+        "local orders = collection.define('orders', { unique = {'reference'}, index = {'status'} })\n"
+        "local _ = { flow, mintro, http, crypto, time, json, orders }\n"
+        "\n"
+        "flow.define { name = 't', run = function(input)\n";
     struct mt_buf text;
     struct mt_error e;
     mt_buf_init(&text, 65536);
@@ -37,7 +39,8 @@ static void returns(void **state, const char *body, const char *value) {
 static void bugs(void **state, const char *body, const char *message) {
     struct mt_script_result r;
     run(*state, body, "{}", &r);
-    if (r.end != MT_END_BUG) fail_msg("end %d, wanted \"%s\"; value %s\n%s", r.end, message, r.value.data, body);
+    if (r.end != MT_END_BUG)
+        fail_msg("end %d, wanted \"%s\"; value %s\n%s", r.end, message, r.value.data, body);
     assert_string_equal(r.error.message, message);
     result_clear(&r);
 }
@@ -64,13 +67,18 @@ static void refuses_file(void **state, const char *text, const char *part) {
 /* ---- flow.define ---- */
 
 static void define_says_what_is_wrong(void **state) {
-    refuses_file(state, "require('mintage.flow').define { name = 'a', rum = type }", "unknown field \"rum\"; did you mean \"run\"?");
+    refuses_file(state, "require('mintage.flow').define { name = 'a', rum = type }",
+                 "unknown field \"rum\"; did you mean \"run\"?");
     refuses_file(state, "require('mintage.flow').define { name = 'a' }", "run must be a function, not nil");
-    refuses_file(state, "require('mintage.flow').define { name = 'a b', run = function() end }", "the name \"a b\" may hold");
-    refuses_file(state, "require('mintage.flow').define { name = 'a', input = { x = 'mony' }, run = function() end }",
-                 "flow.define \"a\": schema of x: unknown type \"mony\"; did you mean \"money\"?");
-    refuses_file(state, "require('mintage.flow').sleep '1d'", "flow.sleep cannot be used while a file is loading");
-    refuses_file(state, "require('mintage.flow').slep '1d'", "mintage.flow has no \"slep\"; did you mean \"sleep\"?");
+    refuses_file(state, "require('mintage.flow').define { name = 'a b', run = function() end }",
+                 "the name \"a b\" may hold");
+    refuses_file(
+        state, "require('mintage.flow').define { name = 'a', input = { x = 'mony' }, run = function() end }",
+        "flow.define \"a\": schema of x: unknown type \"mony\"; did you mean \"money\"?");
+    refuses_file(state, "require('mintage.flow').sleep '1d'",
+                 "flow.sleep cannot be used while a file is loading");
+    refuses_file(state, "require('mintage.flow').slep '1d'",
+                 "mintage.flow has no \"slep\"; did you mean \"sleep\"?");
     refuses_file(state, "local _ = (require('mintage.mintro').intents.crate)",
                  "mintage.mintro.intents has no \"crate\"; did you mean \"create\"?");
     bugs(state, "flow.define { name = 'x', run = function() end }",
@@ -80,17 +88,20 @@ static void define_says_what_is_wrong(void **state) {
 static void a_late_handler_is_a_flow_of_its_own(void **state) {
     struct world *w = *state;
     struct mt_error e;
-    assert_int_equal(world_load(w, "t.lua",
-                                "local f = require('mintage.flow').define { name = 'a', title = 'A', input = { x = 'string' },\n"
-                                "run = function() end, late = function(e) return e end }\n"
-                                "assert(f.name == 'a' and tostring(f) == 'flow a')",
-                                &e),
-                     0);
+    assert_int_equal(
+        world_load(
+            w, "t.lua",
+            "local f = require('mintage.flow').define { name = 'a', title = 'A', input = { x = 'string' },\n"
+            "run = function() end, late = function(e) return e end }\n"
+            "assert(f.name == 'a' and tostring(f) == 'flow a')",
+            &e),
+        0);
     struct mt_generation *g = mt_scripts_current(w->scripts);
-    assert_string_equal(mt_generation_registry(g),
-                        "[{\"file\":\"t.lua\",\"input\":{\"x\":\"string\"},\"kind\":\"flow\",\"late\":\"a.late\",\"line\":1,"
-                        "\"name\":\"a\",\"title\":\"A\"},"
-                        "{\"file\":\"t.lua\",\"kind\":\"flow\",\"late\":true,\"line\":1,\"name\":\"a.late\"}]");
+    assert_string_equal(
+        mt_generation_registry(g),
+        "[{\"file\":\"t.lua\",\"input\":{\"x\":\"string\"},\"kind\":\"flow\",\"late\":\"a.late\",\"line\":1,"
+        "\"name\":\"a\",\"title\":\"A\"},"
+        "{\"file\":\"t.lua\",\"kind\":\"flow\",\"late\":true,\"line\":1,\"name\":\"a.late\"}]");
     mt_generation_release(g);
 }
 
@@ -100,7 +111,8 @@ static void calls_ask_and_answer(void **state) {
     engine_answers(MT_STEP_ANSWER, "{\"intent_id\":\"pi_1\",\"amount\":{\"$money\":\"80.00 USD\"}}");
     returns(state,
             "local i = mintro.intents.get('pi_1')\n"
-            "return { i.intent_id, tostring(i.amount), tostring(mintro.intents.get), mintro.intents.get.repeats }",
+            "return { i.intent_id, tostring(i.amount), tostring(mintro.intents.get), "
+            "mintro.intents.get.repeats }",
             "[\"pi_1\",\"80.00 USD\",\"mintro.intents.get\",\"read\"]");
     asked_for("call mintro.intents.get {\"intent_id\":\"pi_1\"} @t.lua:12\n");
     returns(state, "mintro.intents.settled('pi_1', '30m')", "null");
@@ -111,8 +123,10 @@ static void calls_ask_and_answer(void **state) {
     asked_for("call http.get {\"headers\":{\"a\":\"b\"},\"url\":\"http://x/\"} @t.lua:12\n");
     returns(state, "http.post { url = 'http://x/', json = { n = 1 } }", "null");
     asked_for("call http.post {\"json\":{\"n\":1},\"url\":\"http://x/\"} @t.lua:12\n");
-    bugs(state, "mintro.intents.get(12)", "t.lua:12: mintro.intents.get takes a table of parameters, not number");
-    bugs(state, "http.post { url = 'x', json = type }", "t.lua:12: http.post: json: functions cannot cross the journal");
+    bugs(state, "mintro.intents.get(12)",
+         "t.lua:12: mintro.intents.get takes a table of parameters, not number");
+    bugs(state, "http.post { url = 'x', json = type }",
+         "t.lua:12: http.post: json: functions cannot cross the journal");
     engine_answers(MT_STEP_BUG, "mintro.intents.get: unknown field \"idd\"");
     bugs(state, "\nmintro.intents.get { idd = 1 }", "t.lua:13: mintro.intents.get: unknown field \"idd\"");
 }
@@ -131,7 +145,8 @@ static void a_no_is_raised_or_answered(void **state) {
     engine_answers(MT_STEP_RAISE, "{\"kind\":\"timeout\",\"outcome\":\"unknown\"}");
     raises(state, "flow.try(mintro.intents.get, 'pi_1')", "{\"kind\":\"timeout\",\"outcome\":\"unknown\"}");
     bugs(state, "flow.try(type, 1)",
-         "t.lua:12: flow.try takes an operation, such as mintro.intents.create (without calling it), not function");
+         "t.lua:12: flow.try takes an operation, such as mintro.intents.create (without calling it), not "
+         "function");
     engine_answers(MT_STEP_LEAVE, NULL);
     run(*state, "pcall(flow.sleep, '1d') return 1", "{}", &r);
     assert_int_equal(r.end, MT_END_LEFT);
@@ -144,8 +159,9 @@ static void all_takes_calls(void **state) {
             "local a = flow.all { { mintro.intents.get, 'pi_1' }, { http.get, { url = 'u' } } }\n"
             "return { a[1].value, tostring(a[2].err) }",
             "[1,\"declined: no\"]");
-    asked_for("one of all: mintro.intents.get {\"intent_id\":\"pi_1\"}\none of all: http.get {\"url\":\"u\"}\n"
-              "all 2 @t.lua:12\n");
+    asked_for(
+        "one of all: mintro.intents.get {\"intent_id\":\"pi_1\"}\none of all: http.get {\"url\":\"u\"}\n"
+        "all 2 @t.lua:12\n");
     bugs(state, "flow.all { mintro.intents.get }",
          "t.lua:12: flow.all: call 1 must be a table { operation, params }, not userdata");
 }
@@ -164,7 +180,8 @@ static void small_effects_ask(void **state) {
             "flow.signal('order', 'a', { paid = true })\n"
             "flow.sleep '1h30m' flow.sleep(1.5) flow.sleep_until '2027-01-31T00:00:00Z'\n"
             "return { child.id, flow.id(), flow.key(), flow.token(), flow.checkout_url 'run_9' }",
-            "[\"run_1\",\"run_0\",\"order-1\",\"token-of-run_0\",\"http://127.0.0.1:8080/checkout/token-of-run_9\"]");
+            "[\"run_1\",\"run_0\",\"order-1\",\"token-of-run_0\",\"http://127.0.0.1:8080/checkout/"
+            "token-of-run_9\"]");
     asked_for("undo mintro.intents.release {\"intent_id\":\"a\"} @t.lua:12\n"
               "progress {\"at\":1} @t.lua:13\n"
               "log info paid {\"n\":1} @t.lua:14\n"
@@ -173,10 +190,12 @@ static void small_effects_ask(void **state) {
               "signal order/a {\"paid\":true} @t.lua:16\n"
               "sleep 5400000 @t.lua:17\nsleep 1500 @t.lua:17\nsleep_until 1801353600000 @t.lua:17\n");
     bugs(state, "flow.sleep '3 fortnights'",
-         "t.lua:12: flow.sleep: the duration \"3 fortnights\" is not a duration such as \"30d\", \"1h30m\" or \"250ms\"");
+         "t.lua:12: flow.sleep: the duration \"3 fortnights\" is not a duration such as \"30d\", \"1h30m\" "
+         "or \"250ms\"");
     bugs(state, "flow.start('x', {}, { kye = 1 })",
          "t.lua:12: flow.start options: unknown field \"kye\"; did you mean \"key\"?");
-    bugs(state, "flow.progress { 1, 2 }", "t.lua:12: flow.progress wants a table with named fields, not a list");
+    bugs(state, "flow.progress { 1, 2 }",
+         "t.lua:12: flow.progress wants a table with named fields, not a list");
     struct mt_script_result r;
     run(*state, "flow.continue { n = 2 }", "{}", &r);
     assert_int_equal(r.end, MT_END_LEFT);
@@ -185,8 +204,10 @@ static void small_effects_ask(void **state) {
 
 static void waits_answer_payloads(void **state) {
     engine_answers(MT_STEP_ANSWER, "{\"event\":7,\"at\":1795168800000,\"payload\":{\"ok\":1}}");
-    returns(state, "local p, e = flow.await('order', 'a', { within = '30m' }) return { p.ok, e.event, tostring(e.at) }",
-            "[1,7,\"2026-11-20T10:00:00.000Z\"]");
+    returns(
+        state,
+        "local p, e = flow.await('order', 'a', { within = '30m' }) return { p.ok, e.event, tostring(e.at) }",
+        "[1,7,\"2026-11-20T10:00:00.000Z\"]");
     asked_for("await order/a 1800000 @t.lua:12\n");
     returns(state, "return flow.await('order', 'a') == nil", "true");
     asked_for("await order/a -1 @t.lua:12\n");
@@ -198,7 +219,8 @@ static void waits_answer_payloads(void **state) {
             "for p in flow.events('order', 'a', { till = flow.later '1h' }) do seen[#seen + 1] = p end\n"
             "return { #seen, seen[1].n, seen[2] == json.null }",
             "[2,1,true]");
-    asked_for("await order/a 3600000 @t.lua:13\nawait order/a 3600000 @t.lua:13\nawait order/a 3600000 @t.lua:13\n");
+    asked_for("await order/a 3600000 @t.lua:13\nawait order/a 3600000 @t.lua:13\nawait order/a 3600000 "
+              "@t.lua:13\n");
 }
 
 static void fail_raises_errors_of_the_world(void **state) {
@@ -208,7 +230,8 @@ static void fail_raises_errors_of_the_world(void **state) {
            "{\"details\":{\"attempts\":3},\"kind\":\"unpaid\",\"message\":\"the flow failed: unpaid\"}");
     engine_answers(MT_STEP_RAISE, declined);
     raises(state, "local _, err = flow.try(mintro.intents.get, 'a') flow.fail('unpaid', err)",
-           "{\"cause\":{\"$error\":{\"kind\":\"declined\",\"message\":\"no\",\"outcome\":\"rejected\"}},\"kind\":\"unpaid\","
+           "{\"cause\":{\"$error\":{\"kind\":\"declined\",\"message\":\"no\",\"outcome\":\"rejected\"}},"
+           "\"kind\":\"unpaid\","
            "\"message\":\"no\"}");
     engine_answers(MT_STEP_RAISE, declined);
     raises(state, "local _, err = flow.try(mintro.intents.get, 'a') flow.fail(err)", declined);
@@ -217,12 +240,13 @@ static void fail_raises_errors_of_the_world(void **state) {
 
 static void chance_is_derived(void **state) {
     struct mt_script_result a, b;
-    static const char body[] = "local t = { flow.uuid(), flow.random(), flow.random(6), flow.random(-3, 3), crypto.token(8) }\n"
-                               "assert(t[1]:match '^%x+%-%x+%-4%x%x%x%-[89ab]%x%x%x%-%x+$' and #t[1] == 36)\n"
-                               "assert(t[2] >= 0 and t[2] < 1 and t[3] >= 1 and t[3] <= 6 and t[4] >= -3 and t[4] <= 3)\n"
-                               "for _ = 1, 200 do local n = flow.random(3) assert(n >= 1 and n <= 3) end\n"
-                               "flow.random(math.mininteger, math.maxinteger)\n"
-                               "return t";
+    static const char body[] =
+        "local t = { flow.uuid(), flow.random(), flow.random(6), flow.random(-3, 3), crypto.token(8) }\n"
+        "assert(t[1]:match '^%x+%-%x+%-4%x%x%x%-[89ab]%x%x%x%-%x+$' and #t[1] == 36)\n"
+        "assert(t[2] >= 0 and t[2] < 1 and t[3] >= 1 and t[3] <= 6 and t[4] >= -3 and t[4] <= 3)\n"
+        "for _ = 1, 200 do local n = flow.random(3) assert(n >= 1 and n <= 3) end\n"
+        "flow.random(math.mininteger, math.maxinteger)\n"
+        "return t";
     engine.counter = 1;
     run(*state, body, "{}", &a);
     if (a.end != MT_END_RETURNED) fail_msg("%s", a.error.message);
@@ -314,12 +338,13 @@ static void times_compare_and_cross_the_journal(void **state) {
             "assert(t.year == 2026 and t.month == 11 and t.day == 20 and t.hour == 10 and t.weekday == 5)\n"
             "assert(t:format '%A %d %B %Y %H:%M %z %%' == 'Friday 20 November 2026 10:00 +0000 %')\n"
             "assert(t:minus('1 day').date == '2026-11-19' and time.format(t.ms) == tostring(t))\n"
-            "assert(time.duration '1h30m' == 5400 and time.duration(0.25) == 0.25 and time.words '30d' == '30 days')\n"
+            "assert(time.duration '1h30m' == 5400 and time.duration(0.25) == 0.25 and time.words '30d' == "
+            "'30 days')\n"
             "return { at = t }",
             "{\"at\":{\"ms\":1795168800000,\"offset\":0,\"zone\":\"UTC\"}}");
     struct mt_script_result r;
-    run(*state, "return flow.date(input.at):plus('1 day').date", "{\"at\":{\"ms\":1795168800000,\"offset\":0,\"zone\":\"UTC\"}}",
-        &r);
+    run(*state, "return flow.date(input.at):plus('1 day').date",
+        "{\"at\":{\"ms\":1795168800000,\"offset\":0,\"zone\":\"UTC\"}}", &r);
     assert_string_equal(r.value.data, "\"2026-11-21\"");
     result_clear(&r);
     bugs(state, "return flow.now().yaer", "t.lua:12: a time has no \"yaer\"; did you mean \"year\"?");
@@ -341,14 +366,20 @@ static void documents_are_one_table(void **state) {
             "local l = orders:list { field = 'status', value = 'paid', limit = 10 }\n"
             "orders:update('O-1', { note = json.null }, { version = 5 })\n"
             "return { a, c, l, orders:by('reference', 'R') == nil, orders:delete 'O-1' == nil }",
-            "[{\"id\":\"O-1\",\"status\":\"open\",\"version\":1},{\"id\":\"O-1\",\"status\":\"paid\",\"version\":5},"
+            "[{\"id\":\"O-1\",\"status\":\"open\",\"version\":1},{\"id\":\"O-1\",\"status\":\"paid\","
+            "\"version\":5},"
             "[{\"id\":\"O-1\",\"status\":\"paid\",\"version\":5}],true,true]");
-    asked_for("collection orders [\"reference\"][\"status\"] insert {\"doc\":{\"status\":\"open\"},\"id\":\"O-1\"} @t.lua:12\n"
+    asked_for("collection orders [\"reference\"][\"status\"] insert "
+              "{\"doc\":{\"status\":\"open\"},\"id\":\"O-1\"} @t.lua:12\n"
               "collection orders [\"reference\"][\"status\"] get {\"id\":\"O-1\"} @t.lua:13\n"
-              "collection orders [\"reference\"][\"status\"] put {\"doc\":{\"status\":\"paid\"},\"id\":\"O-1\",\"version\":4} @t.lua:15\n"
-              "collection orders [\"reference\"][\"status\"] list {\"field\":\"status\",\"limit\":10,\"value\":\"paid\"} @t.lua:16\n"
-              "collection orders [\"reference\"][\"status\"] update {\"id\":\"O-1\",\"set\":{\"note\":null},\"version\":5} @t.lua:17\n"
-              "collection orders [\"reference\"][\"status\"] by {\"field\":\"reference\",\"value\":\"R\"} @t.lua:18\n"
+              "collection orders [\"reference\"][\"status\"] put "
+              "{\"doc\":{\"status\":\"paid\"},\"id\":\"O-1\",\"version\":4} @t.lua:15\n"
+              "collection orders [\"reference\"][\"status\"] list "
+              "{\"field\":\"status\",\"limit\":10,\"value\":\"paid\"} @t.lua:16\n"
+              "collection orders [\"reference\"][\"status\"] update "
+              "{\"id\":\"O-1\",\"set\":{\"note\":null},\"version\":5} @t.lua:17\n"
+              "collection orders [\"reference\"][\"status\"] by {\"field\":\"reference\",\"value\":\"R\"} "
+              "@t.lua:18\n"
               "collection orders [\"reference\"][\"status\"] delete {\"id\":\"O-1\"} @t.lua:18\n");
     engine_answers(MT_STEP_ANSWER, "{\"id\":\"x\",\"version\":1}");
     returns(state, "orders:insert {}", "null");
@@ -359,25 +390,31 @@ static void documents_are_one_table(void **state) {
 }
 
 static void crypto_knows_the_vectors(void **state) {
-    returns(state,
-            "assert(crypto.md5 'abc' == '900150983cd24fb0d6963f7d28e17f72')\n"
-            "assert(crypto.sha256 'abc' == 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad')\n"
-            "assert(#crypto.sha512('abc', 'raw') == 64)\n"
-            "assert(crypto.hmac_sha256('key', 'The quick brown fox jumps over the lazy dog') ==\n"
-            "  'f7bc83f430538424b13298e6aa6fb143ef4d59a14946175997479dbc2d1a3cd8')\n"
-            "assert(#crypto.hmac_sha512('k', 'm') == 128 and crypto.equal('a', 'a') and not crypto.equal('a', 'b'))\n"
-            "assert(not crypto.equal(nil, 'a') and crypto.hex '\\0\\255' == '00ff' and crypto.unhex '00fF' == '\\0\\255')\n"
-            "assert(crypto.unhex '0' == nil and crypto.base64 'a?>' == 'YT8+' and crypto.unbase64 'YT8+' == 'a?>')\n"
-            "assert(crypto.base64url 'a?>' == 'YT8-' and crypto.unbase64url 'YT8-' == 'a?>' and crypto.unbase64 '!' == nil)\n"
-            "return true",
-            "true");
+    returns(
+        state,
+        "assert(crypto.md5 'abc' == '900150983cd24fb0d6963f7d28e17f72')\n"
+        "assert(crypto.sha256 'abc' == 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad')\n"
+        "assert(#crypto.sha512('abc', 'raw') == 64)\n"
+        "assert(crypto.hmac_sha256('key', 'The quick brown fox jumps over the lazy dog') ==\n"
+        "  'f7bc83f430538424b13298e6aa6fb143ef4d59a14946175997479dbc2d1a3cd8')\n"
+        "assert(#crypto.hmac_sha512('k', 'm') == 128 and crypto.equal('a', 'a') and not crypto.equal('a', "
+        "'b'))\n"
+        "assert(not crypto.equal(nil, 'a') and crypto.hex '\\0\\255' == '00ff' and crypto.unhex '00fF' == "
+        "'\\0\\255')\n"
+        "assert(crypto.unhex '0' == nil and crypto.base64 'a?>' == 'YT8+' and crypto.unbase64 'YT8+' == "
+        "'a?>')\n"
+        "assert(crypto.base64url 'a?>' == 'YT8-' and crypto.unbase64url 'YT8-' == 'a?>' and crypto.unbase64 "
+        "'!' == nil)\n"
+        "return true",
+        "true");
 }
 
 /* ---- what ships ---- */
 
 static char *read_file(const char *name) {
     char path[512];
-    mt_format(path, sizeof(path), "%.*s../../flows/%s", (int)(strrchr(__FILE__, '/') + 1 - __FILE__), __FILE__, name);
+    mt_format(path, sizeof(path), "%.*s../../flows/%s", (int)(strrchr(__FILE__, '/') + 1 - __FILE__),
+              __FILE__, name);
     FILE *f = fopen(path, "rb");
     if (f == NULL) fail_msg("cannot read %s", path);
     char *text = mt_calloc(1, 65536);
@@ -405,7 +442,9 @@ static void run_checkout(struct world *w, struct mt_script_result *r) {
 }
 
 static void lay_out_intent(void) {
-    engine_answers(MT_STEP_ANSWER, "{\"intent_id\":\"pi_1\",\"status\":\"requires_payment\",\"payment_url\":\"http://pay/1\"}");
+    engine_answers(
+        MT_STEP_ANSWER,
+        "{\"intent_id\":\"pi_1\",\"status\":\"requires_payment\",\"payment_url\":\"http://pay/1\"}");
     engine_answers(MT_STEP_ANSWER, "null");
     engine_answers(MT_STEP_ANSWER, "null");
 }
@@ -417,11 +456,13 @@ static void checkout_ends_paid(void **state) {
     run_checkout(*state, &r);
     if (r.end != MT_END_RETURNED) fail_msg("%s", r.error.message);
     assert_string_equal(r.value.data, "{\"intent_id\":\"pi_1\",\"status\":\"succeeded\"}");
-    assert_non_null(strstr(engine.log.data, "call mintro.intents.create {\"amount\":{\"$money\":\"80.00 USD\"},"
-                                            "\"cancel_url\":\"http://127.0.0.1:8080/checkout/token-of-run_0\""));
+    assert_non_null(strstr(engine.log.data,
+                           "call mintro.intents.create {\"amount\":{\"$money\":\"80.00 USD\"},"
+                           "\"cancel_url\":\"http://127.0.0.1:8080/checkout/token-of-run_0\""));
     assert_non_null(strstr(engine.log.data, "undo mintro.intents.release {\"intent_id\":\"pi_1\"}"));
-    assert_non_null(strstr(engine.log.data, "progress {\"checkout_url\":\"http://127.0.0.1:8080/checkout/token-of-run_0\","
-                                            "\"intent_id\":\"pi_1\",\"payment_url\":\"http://pay/1\"}"));
+    assert_non_null(strstr(engine.log.data,
+                           "progress {\"checkout_url\":\"http://127.0.0.1:8080/checkout/token-of-run_0\","
+                           "\"intent_id\":\"pi_1\",\"payment_url\":\"http://pay/1\"}"));
     result_clear(&r);
 }
 
@@ -466,8 +507,9 @@ static void bench_posts_three_times(void **state) {
     free(text);
     world_run(*state, "bench", "{\"id\":\"7\"}", &r);
     assert_string_equal(r.value.data, "{\"ok\":true}");
-    assert_non_null(strstr(engine.log.data, "call http.post {\"idempotency_key\":\"7-3\",\"json\":{\"amount\":1999,\"step\":3,"
-                                            "\"wf\":\"7\"},\"url\":\"http://127.0.0.1:9911/step\"}"));
+    assert_non_null(strstr(engine.log.data,
+                           "call http.post {\"idempotency_key\":\"7-3\",\"json\":{\"amount\":1999,\"step\":3,"
+                           "\"wf\":\"7\"},\"url\":\"http://127.0.0.1:9911/step\"}"));
     result_clear(&r);
 }
 

@@ -61,10 +61,13 @@ static void takes_each_type(void **state) {
     accepts("{\"a\":\"integer\"}", "{\"a\":2.0}", "{\"a\":2}");
     accepts("{\"a\":\"number\"}", "{\"a\":2.5}", "{\"a\":2.5}");
     accepts("{\"a\":\"boolean\"}", "{\"a\":false}", "{\"a\":false}");
-    accepts("{\"a\":\"email\"}", "{\"a\":\"j.doe+x@mail.example.com\"}", "{\"a\":\"j.doe+x@mail.example.com\"}");
-    accepts("{\"a\":\"url\"}", "{\"a\":\"https://example.com/a?b=c\"}", "{\"a\":\"https://example.com/a?b=c\"}");
+    accepts("{\"a\":\"email\"}", "{\"a\":\"j.doe+x@mail.example.com\"}",
+            "{\"a\":\"j.doe+x@mail.example.com\"}");
+    accepts("{\"a\":\"url\"}", "{\"a\":\"https://example.com/a?b=c\"}",
+            "{\"a\":\"https://example.com/a?b=c\"}");
     accepts("{\"a\":\"date\"}", "{\"a\":\"2028-02-29\"}", "{\"a\":\"2028-02-29\"}");
-    accepts("{\"a\":\"time\"}", "{\"a\":\"2027-01-31T09:00:00+09:00\"}", "{\"a\":\"2027-01-31T09:00:00+09:00\"}");
+    accepts("{\"a\":\"time\"}", "{\"a\":\"2027-01-31T09:00:00+09:00\"}",
+            "{\"a\":\"2027-01-31T09:00:00+09:00\"}");
     accepts("{\"a\":\"any\"}", "{\"a\":[1,{\"b\":null}]}", "{\"a\":[1,{\"b\":null}]}");
     accepts("{\"a\":\"object\",\"b\":\"array\"}", "{\"a\":{\"x\":1},\"b\":[]}", "{\"a\":{\"x\":1},\"b\":[]}");
 }
@@ -76,9 +79,9 @@ static void money_has_one_normal_form(void **state) {
     accepts("{\"a\":\"money\"}", "{\"a\":\"80 USD\"}", normal);
     accepts("{\"a\":\"money\"}", "{\"a\":{\"amount\":8000,\"currency\":\"USD\"}}", normal);
     accepts("{\"a\":\"money\"}", "{\"a\":{\"$money\":\"80.00 USD\"}}", normal);
-    accepts("{\"a\":{\"type\":\"money\",\"min\":-100}}", "{\"a\":\"-1.00 USD\"}", "{\"a\":{\"$money\":\"-1.00 USD\"}}");
-    refuses("{\"a\":\"money\"}", "{\"a\":80}",
-            "a: wanted money such as \"80.00 USD\", found the integer 80");
+    accepts("{\"a\":{\"type\":\"money\",\"min\":-100}}", "{\"a\":\"-1.00 USD\"}",
+            "{\"a\":{\"$money\":\"-1.00 USD\"}}");
+    refuses("{\"a\":\"money\"}", "{\"a\":80}", "a: wanted money such as \"80.00 USD\", found the integer 80");
     refuses("{\"a\":\"money\"}", "{\"a\":\"-0.01 USD\"}", "a: is -0.01 USD; at least 0.00 USD");
     refuses("{\"a\":{\"type\":\"money\",\"min\":1}}", "{\"a\":\"0 KRW\"}", "a: is 0 KRW; at least 1 KRW");
 }
@@ -88,8 +91,10 @@ static void names_what_is_wrong(void **state) {
     refuses("{\"name\":\"string\"}", "{\"name\":12}", "name: wanted a string, found the integer 12");
     refuses("{\"name\":\"string\"}", "{}", "name: is missing; wanted a string");
     refuses("{\"name\":\"string\"}", "{\"name\":null}", "name: is missing; wanted a string");
-    refuses("{\"email\":\"string\"}", "{\"email\":\"x\",\"emial\":1}", "emial: unknown field; did you mean \"email\"?");
-    refuses("{\"a\":\"url|iframe\"}", "{\"a\":\"page\"}", "a: wanted one of \"url\", \"iframe\", found \"page\"");
+    refuses("{\"email\":\"string\"}", "{\"email\":\"x\",\"emial\":1}",
+            "emial: unknown field; did you mean \"email\"?");
+    refuses("{\"a\":\"url|iframe\"}", "{\"a\":\"page\"}",
+            "a: wanted one of \"url\", \"iframe\", found \"page\"");
     refuses("{\"a\":\"url\"}", "{\"a\":\"javascript:alert(1)\"}",
             "a: wanted an http or https URL, found a string of 19 bytes");
     refuses("{\"a\":\"url\"}", "{\"a\":\"https://user:pw@example.com/\"}",
@@ -105,10 +110,14 @@ static void lists_problems_up_to_five(void **state) {
     (void)state;
     refuses("{\"items\":[{\"name\":\"string\",\"price\":\"money\"}]}",
             "{\"items\":[{\"name\":\"a\",\"price\":\"1 USD\"},{\"price\":2}]}",
-            "items[2].name: is missing; wanted a string; items[2].price: wanted money such as \"80.00 USD\", found the "
+            "items[2].name: is missing; wanted a string; items[2].price: wanted money such as \"80.00 USD\", "
+            "found the "
             "integer 2");
-    refuses("{\"a\":\"string\",\"b\":\"string\",\"c\":\"string\",\"d\":\"string\",\"e\":\"string\",\"f\":\"string\"}", "{}",
-            "a: is missing; wanted a string; b: is missing; wanted a string; c: is missing; wanted a string; d: is missing; "
+    refuses("{\"a\":\"string\",\"b\":\"string\",\"c\":\"string\",\"d\":\"string\",\"e\":\"string\",\"f\":"
+            "\"string\"}",
+            "{}",
+            "a: is missing; wanted a string; b: is missing; wanted a string; c: is missing; wanted a string; "
+            "d: is missing; "
             "wanted a string; e: is missing; wanted a string; and 1 more");
 }
 
@@ -136,7 +145,8 @@ static void limits_hold(void **state) {
 
 static void fields_called_type_are_possible(void **state) {
     (void)state;
-    accepts("{\"type\":\"string\",\"name\":\"string\"}", "{\"type\":\"x\",\"name\":\"y\"}", "{\"name\":\"y\",\"type\":\"x\"}");
+    accepts("{\"type\":\"string\",\"name\":\"string\"}", "{\"type\":\"x\",\"name\":\"y\"}",
+            "{\"name\":\"y\",\"type\":\"x\"}");
     accepts("{\"type\":\"object\",\"fields\":{\"type\":\"string\"}}", "{\"type\":\"x\"}", "{\"type\":\"x\"}");
 }
 

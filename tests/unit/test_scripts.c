@@ -1,4 +1,5 @@
-/* Generations, routes and tasks: which code a run gets, and how requests become handlers' calls. On a fake engine. */
+/* Generations, routes and tasks: which code a run gets, and how requests become handlers' calls. On a fake
+ * engine. */
 /* links: mt_modules */
 #include "fake_engine.h"
 
@@ -14,16 +15,21 @@ struct exchange {
 };
 
 /* Sends a request through the routes. `headers`: pairs, NULL-terminated, or NULL. */
-static void send_request(struct world *w, struct exchange *x, const char *method, const char *path, const char *body,
-                         const char *const *headers) {
+static void send_request(struct world *w, struct exchange *x, const char *method, const char *path,
+                         const char *body, const char *const *headers) {
     memset(x, 0, sizeof(*x));
     char *plain = mt_strdup(path), *query = strchr(plain, '?');
     if (query != NULL) *query++ = '\0';
-    x->req = (struct mt_request){.method = method, .path = plain, .raw_path = plain, .query = query != NULL ? query : "",
-                                 .body = body != NULL ? body : "", .body_len = body != NULL ? strlen(body) : 0};
+    x->req = (struct mt_request){.method = method,
+                                 .path = plain,
+                                 .raw_path = plain,
+                                 .query = query != NULL ? query : "",
+                                 .body = body != NULL ? body : "",
+                                 .body_len = body != NULL ? strlen(body) : 0};
     mt_copy(x->req.remote, sizeof(x->req.remote), "127.0.0.1");
     mt_copy(x->req.host, sizeof(x->req.host), "localhost:8080");
-    for (; headers != NULL && *headers != NULL; headers += 2) mt_headers_add(&x->req.headers, headers[0], headers[1]);
+    for (; headers != NULL && *headers != NULL; headers += 2)
+        mt_headers_add(&x->req.headers, headers[0], headers[1]);
     x->resp.status = 200;
     mt_buf_init(&x->resp.body, 1024 * 1024);
     x->served = mt_scripts_try(w->scripts, &x->req, &x->resp);
@@ -50,22 +56,26 @@ static void answers(struct world *w, const char *method, const char *path, const
     exchange_clear(&x);
 }
 
-#define WEB "local web = require 'mintage.web'\nlocal flow = require 'mintage.flow'\n" \
-            "local json = require 'mintage.json'\nlocal money = require 'mintage.money'\n"
+#define WEB                                                                                                  \
+    "local web = require 'mintage.web'\nlocal flow = require 'mintage.flow'\n"                               \
+    "local json = require 'mintage.json'\nlocal money = require 'mintage.money'\n"
 
 static void handlers_answer_in_many_ways(void **state) {
     struct world *w = *state;
-    load(w, WEB
-         "web.get('/text', function() return 'hello' end)\n"
-         "web.get('/none', function() end)\n"
-         "web.get('/json', function() return { status = 201, json = { price = money '80.00 USD', list = json.array {} } } end)\n"
-         "web.get('/html', function() return { html = '<p>', frame_ancestors = 'https://shop.example' } end)\n"
-         "web.get('/away', function() return { redirect = 'https://example.com/x' } end)\n"
-         "web.get('/page', function() return web.page { asset = 'shop/index.html' } end)\n"
-         "web.get('/bytes', function() return { body = '\\0\\1', headers = { ['Content-Type'] = 'image/x', A = {'1', '2'} } } end)\n"
-         "web.get('/fault', function() return { text = '', delay_ms = 5, fault = 'drop' } end)\n"
-         "web.get('/bad', function() return { jsn = 1 } end)\n"
-         "web.get('/split', function() return { text = '', headers = { A = 'x\\r\\nB: y' } } end)\n");
+    load(
+        w, WEB
+        "web.get('/text', function() return 'hello' end)\n"
+        "web.get('/none', function() end)\n"
+        "web.get('/json', function() return { status = 201, json = { price = money '80.00 USD', list = "
+        "json.array {} } } end)\n"
+        "web.get('/html', function() return { html = '<p>', frame_ancestors = 'https://shop.example' } end)\n"
+        "web.get('/away', function() return { redirect = 'https://example.com/x' } end)\n"
+        "web.get('/page', function() return web.page { asset = 'shop/index.html' } end)\n"
+        "web.get('/bytes', function() return { body = '\\0\\1', headers = { ['Content-Type'] = 'image/x', A "
+        "= {'1', '2'} } } end)\n"
+        "web.get('/fault', function() return { text = '', delay_ms = 5, fault = 'drop' } end)\n"
+        "web.get('/bad', function() return { jsn = 1 } end)\n"
+        "web.get('/split', function() return { text = '', headers = { A = 'x\\r\\nB: y' } } end)\n");
     struct exchange x;
     answers(w, "GET", "/text", NULL, 200, "hello");
     answers(w, "HEAD", "/text", NULL, 200, "hello"); /* the server drops the body */
@@ -74,7 +84,8 @@ static void handlers_answer_in_many_ways(void **state) {
 
     send_request(w, &x, "GET", "/html", NULL, NULL);
     assert_string_equal(mt_headers_get(&x.resp.headers, "Content-Type"), "text/html; charset=utf-8");
-    assert_non_null(strstr(mt_headers_get(&x.resp.headers, "Content-Security-Policy"), "frame-ancestors https://shop.example"));
+    assert_non_null(strstr(mt_headers_get(&x.resp.headers, "Content-Security-Policy"),
+                           "frame-ancestors https://shop.example"));
     exchange_clear(&x);
     send_request(w, &x, "GET", "/away", NULL, NULL);
     assert_int_equal(x.resp.status, 303);
@@ -107,19 +118,21 @@ static void handlers_answer_in_many_ways(void **state) {
 
 static void handlers_see_the_request(void **state) {
     struct world *w = *state;
-    load(w, WEB
-         "web.post('/a/{id}/*', function(req)\n"
-         "  return { json = { req.method, req.path, req.params.id, req.params['*'], req.query.q, req.query.r, req.headers['x-y'],\n"
-         "    req.body, req.remote, req.host } }\n"
-         "end)\n"
-         "web.post('/json', function(req) local v = req.json() return { json = { v.a.b, req:json().money == nil, v['$money'] } } end)\n"
-         "web.post('/form', function(req) return { json = { req.form().a, req:form().b } } end)\n"
-         "web.get('/typo', function(req) return req.hedaers end)\n");
+    load(w, WEB "web.post('/a/{id}/*', function(req)\n"
+                "  return { json = { req.method, req.path, req.params.id, req.params['*'], req.query.q, "
+                "req.query.r, req.headers['x-y'],\n"
+                "    req.body, req.remote, req.host } }\n"
+                "end)\n"
+                "web.post('/json', function(req) local v = req.json() return { json = { v.a.b, "
+                "req:json().money == nil, v['$money'] } } end)\n"
+                "web.post('/form', function(req) return { json = { req.form().a, req:form().b } } end)\n"
+                "web.get('/typo', function(req) return req.hedaers end)\n");
     struct exchange x;
     const char *const headers[] = {"X-Y", "z", "x-y", "second", NULL};
     send_request(w, &x, "POST", "/a/7/b/c?q=1+2%26&q=3&r", "raw", headers);
-    assert_string_equal(x.resp.body.data,
-                        "[\"POST\",\"/a/7/b/c\",\"7\",\"b/c\",\"1 2&\",\"\",\"z\",\"raw\",\"127.0.0.1\",\"localhost:8080\"]");
+    assert_string_equal(
+        x.resp.body.data,
+        "[\"POST\",\"/a/7/b/c\",\"7\",\"b/c\",\"1 2&\",\"\",\"z\",\"raw\",\"127.0.0.1\",\"localhost:8080\"]");
     exchange_clear(&x);
     /* what comes from outside has no marks */
     answers(w, "POST", "/json", "{\"a\":{\"b\":1},\"$money\":\"1.00 USD\"}", 200, "[1,true,\"1.00 USD\"]");
@@ -173,7 +186,8 @@ static void routes_are_closed_unless_public(void **state) {
 
 static void a_conflict_runs_the_handler_again(void **state) {
     struct world *w = *state;
-    load(w, WEB "web.get('/n', function() flow.signal('a', 'b', 1) return { json = 1, headers = { A = '1' } } end)\n");
+    load(w, WEB "web.get('/n', function() flow.signal('a', 'b', 1) return { json = 1, headers = { A = '1' } "
+                "} end)\n");
     struct exchange x;
     engine.commits[0] = engine.commits[1] = 1;
     send_request(w, &x, "GET", "/n", NULL, NULL);
@@ -214,7 +228,8 @@ static void routes_are_checked_when_they_load(void **state) {
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
         struct mt_error e = {0};
         assert_int_equal(world_load(*state, "t.lua", files[i][0], &e), -1);
-        if (strstr(e.message, files[i][1]) == NULL) fail_msg("\"%s\" does not say \"%s\"", e.message, files[i][1]);
+        if (strstr(e.message, files[i][1]) == NULL)
+            fail_msg("\"%s\" does not say \"%s\"", e.message, files[i][1]);
     }
 }
 
@@ -225,15 +240,18 @@ static void tasks_and_deliveries(void **state) {
             "task.define('renew', function(p)\n"
             "  task.at(1000, 'renew', { n = p.n + 1 })\n"
             "  task.after('30d', 'renew')\n"
-            "  deliver { event = 'paid', group = 'mintro', url = 'http://x/', json = { n = p.n }, schedule = { '1m', 60 }, delay = 2 }\n"
+            "  deliver { event = 'paid', group = 'mintro', url = 'http://x/', json = { n = p.n }, schedule = "
+            "{ '1m', 60 }, delay = 2 }\n"
             "end)\n"
             "task.define('broken', function() error 'oops' end)\n");
     struct mt_script *s = mt_scripts_vtable(w->scripts);
     assert_int_equal(s->task(s, 7, "renew", "{\"n\":1}", &e), 0);
-    assert_string_equal(engine.log.data, "task 7\nschedule 1000 renew {\"n\":2} @t.lua:3\n"
-                                         "schedule 1797760800000 renew null @t.lua:4\n"
-                                         "deliver {\"body\":\"{\\\"n\\\":1}\",\"delay_ms\":2000,\"event\":\"paid\",\"group\":\"mintro\","
-                                         "\"schedule_ms\":[60000,60000],\"url\":\"http://x/\"} @t.lua:5\n");
+    assert_string_equal(
+        engine.log.data,
+        "task 7\nschedule 1000 renew {\"n\":2} @t.lua:3\n"
+        "schedule 1797760800000 renew null @t.lua:4\n"
+        "deliver {\"body\":\"{\\\"n\\\":1}\",\"delay_ms\":2000,\"event\":\"paid\",\"group\":\"mintro\","
+        "\"schedule_ms\":[60000,60000],\"url\":\"http://x/\"} @t.lua:5\n");
     mt_log_setup(MT_LOG_OFF, MT_LOG_TEXT);
     assert_int_equal(s->task(s, 8, "broken", "null", &e), -1);
     assert_string_equal(e.message, "t.lua:7: oops");
@@ -263,8 +281,10 @@ static void runs_keep_the_code_they_began_with(void **state) {
     struct world *w = *state;
     struct mt_script *s;
     struct mt_exec x = {.handler = false};
-    stored[0] = "require('mintage.flow').define { name = 'f', input = { a = 'string' }, run = function() return 'old' end }";
-    stored[1] = "require('mintage.flow').define { name = 'f', input = { b = 'money' }, run = function() return 'new' end }";
+    stored[0] = "require('mintage.flow').define { name = 'f', input = { a = 'string' }, run = function() "
+                "return 'old' end }";
+    stored[1] = "require('mintage.flow').define { name = 'f', input = { b = 'money' }, run = function() "
+                "return 'new' end }";
     struct mt_scripts_options o = {.vm = w->vm, .load = fetch, .keep = 1};
     mt_scripts_free(w->scripts);
     w->scripts = mt_scripts_new(&o);
@@ -273,7 +293,8 @@ static void runs_keep_the_code_they_began_with(void **state) {
         load(w, stored[i]);
         s->current(s, ids[i]);
     }
-    load(w, "require('mintage.flow').define { name = 'g', run = function() end }"); /* the file of f is gone */
+    load(w,
+         "require('mintage.flow').define { name = 'g', run = function() end }"); /* the file of f is gone */
 
     for (int round = 0; round < 3; round++) {
         for (size_t i = 0; i < 2; i++) { /* only one of the older ones is kept in memory */
@@ -300,7 +321,8 @@ static void input_is_checked_in_its_generation(void **state) {
     struct world *w = *state;
     struct mt_error e;
     struct mt_buf normal;
-    load(w, "require('mintage.flow').define { name = 'checkout', input = { amount = 'money' }, run = function() end }");
+    load(w, "require('mintage.flow').define { name = 'checkout', input = { amount = 'money' }, run = "
+            "function() end }");
     struct mt_script *s = mt_scripts_vtable(w->scripts);
     mt_buf_init(&normal, MT_VALUE_MAX);
     assert_int_equal(s->check_input(s, "", "checkout", "{\"amount\":\"8 USD\"}", &normal, &e), 0);
@@ -310,7 +332,9 @@ static void input_is_checked_in_its_generation(void **state) {
     assert_string_equal(e.message, "there is no flow \"chekout\"; did you mean \"checkout\"?");
     assert_int_equal(s->check_input(s, "", "checkout", "{\"amount\":8}", &normal, &e), -1);
     assert_int_equal(e.kind, MT_INVALID_REQUEST);
-    assert_string_equal(e.message, "input of flow \"checkout\": amount: wanted money such as \"80.00 USD\", found the integer 8");
+    assert_string_equal(
+        e.message,
+        "input of flow \"checkout\": amount: wanted money such as \"80.00 USD\", found the integer 8");
     mt_buf_clear(&normal);
 }
 

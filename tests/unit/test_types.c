@@ -1,5 +1,5 @@
-/* The type files of bindings/types against the running VM: the same names on both sides; those of providers are generated.
- * MINTAGE_WRITE_TYPES=1 writes the generated ones. */
+/* The type files of bindings/types against the running VM: the same names on both sides; those of providers
+ * are generated. MINTAGE_WRITE_TYPES=1 writes the generated ones. */
 /* links: mt_modules */
 #include "fake_engine.h"
 #include "providers/provider.h"
@@ -7,8 +7,8 @@
 #include <lualib.h>
 
 static void types_path(const char *module, char out[512]) {
-    mt_format(out, 512, "%.*s../../bindings/types/%s.d.lua", (int)(strrchr(__FILE__, '/') + 1 - __FILE__), __FILE__,
-              module);
+    mt_format(out, 512, "%.*s../../bindings/types/%s.d.lua", (int)(strrchr(__FILE__, '/') + 1 - __FILE__),
+              __FILE__, module);
 }
 
 /* ---- names of a table, sorted, one a line ---- */
@@ -18,7 +18,9 @@ struct names {
     size_t count;
 };
 
-static int compare(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+static int compare(const void *a, const void *b) {
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
 
 static char *join(struct names *n) {
     struct mt_buf b;
@@ -60,7 +62,8 @@ static const struct {
 enum { CLASSES = sizeof(classes) / sizeof(classes[0]) };
 
 static const char script[] =
-    "local names = { 'flow', 'time', 'collection', 'web', 'task', 'crypto', 'money', 'json', 'mintro', 'http' }\n"
+    "local names = { 'flow', 'time', 'collection', 'web', 'task', 'crypto', 'money', 'json', 'mintro', "
+    "'http' }\n"
     "local m = {}\n"
     "for _, name in ipairs(names) do m[name] = require('mintage.' .. name) end\n"
     "m.deliver = require 'mintage.deliver'\n"
@@ -74,7 +77,8 @@ struct surface {
     bool deliver_is_a_function;
 };
 
-/* The methods of the object on top: its metatable's __index, or what that function has as its first upvalue. */
+/* The methods of the object on top: its metatable's __index, or what that function has as its first upvalue.
+ */
 static void push_methods(lua_State *L) {
     assert_true(lua_getmetatable(L, -1));
     lua_getfield(L, -1, "__index");
@@ -124,7 +128,8 @@ static lua_State *run_types(const char *module) {
     types_path(module, path);
     lua_State *L = luaL_newstate();
     luaL_openlibs(L);
-    if (luaL_loadfile(L, path) != LUA_OK || lua_pcall(L, 0, 2, 0) != LUA_OK) fail_msg("%s", lua_tostring(L, -1));
+    if (luaL_loadfile(L, path) != LUA_OK || lua_pcall(L, 0, 2, 0) != LUA_OK)
+        fail_msg("%s", lua_tostring(L, -1));
     return L;
 }
 
@@ -149,7 +154,8 @@ static void types_and_modules_agree(void **state) {
         collect(L, "", &n);
         char *declared = join(&n);
         if (strcmp(declared, s.classes[i]) != 0)
-            fail_msg("%s has the methods\n%sbut its types declare\n%s", classes[i].name, s.classes[i], declared);
+            fail_msg("%s has the methods\n%sbut its types declare\n%s", classes[i].name, s.classes[i],
+                     declared);
         free(declared);
         free(s.classes[i]);
         lua_close(L);
@@ -164,14 +170,21 @@ static void types_and_modules_agree(void **state) {
 static const char *lua_type_of(const struct mt_param *p) {
     if (p->values != NULL) return NULL;
     switch (p->type) {
-    case MT_P_STRING: return "string";
-    case MT_P_INTEGER: return "integer";
-    case MT_P_NUMBER: return "number";
-    case MT_P_BOOLEAN: return "boolean";
-    case MT_P_MONEY: return "mintage.Money";
+    case MT_P_STRING:
+        return "string";
+    case MT_P_INTEGER:
+        return "integer";
+    case MT_P_NUMBER:
+        return "number";
+    case MT_P_BOOLEAN:
+        return "boolean";
+    case MT_P_MONEY:
+        return "mintage.Money";
     case MT_P_OBJECT:
-    case MT_P_ARRAY: return "table";
-    case MT_P_ANY: break;
+    case MT_P_ARRAY:
+        return "table";
+    case MT_P_ANY:
+        break;
     }
     return "any";
 }
@@ -193,7 +206,8 @@ static void class_name(const char *provider, const char *operation, char out[128
     out[used] = '\0';
 }
 
-static void write_params(struct mt_buf *b, const struct mt_provider *provider, const struct mt_operation *op) {
+static void write_params(struct mt_buf *b, const struct mt_provider *provider,
+                         const struct mt_operation *op) {
     char name[128];
     class_name(provider->name, op->name, name);
     mt_buf_addf(b, "---@class mintage.%s\n", name);
@@ -219,16 +233,17 @@ static void write_parents(struct mt_buf *b, const struct mt_provider *provider, 
 static char *generate(const struct mt_provider *provider) {
     struct mt_buf b;
     mt_buf_init(&b, 1024 * 1024);
-    mt_buf_addf(&b, "---@meta mintage.%s\n-- %s. Written from core/providers; not to be edited.\n\nlocal %s = {}\n",
-                provider->name, provider->title, provider->name);
+    mt_buf_addf(
+        &b, "---@meta mintage.%s\n-- %s. Written from core/providers; not to be edited.\n\nlocal %s = {}\n",
+        provider->name, provider->title, provider->name);
     for (const struct mt_operation *op = provider->operations; op->name != NULL; op++) {
         char name[128];
         class_name(provider->name, op->name, name);
         mt_buf_addc(&b, '\n');
         write_parents(&b, provider, op->name);
         write_params(&b, provider, op);
-        mt_buf_addf(&b, "\n---%s\n---@param params? mintage.%s|string\n---@return table%s result %s\n", op->doc, name,
-                    op->kind == MT_OPERATION_SETTLED ? "?" : "", op->returns);
+        mt_buf_addf(&b, "\n---%s\n---@param params? mintage.%s|string\n---@return table%s result %s\n",
+                    op->doc, name, op->kind == MT_OPERATION_SETTLED ? "?" : "", op->returns);
         mt_buf_addf(&b, "function %s.%s(params, ...) end\n", provider->name, op->name);
     }
     mt_buf_addf(&b, "\nreturn %s\n", provider->name);
@@ -263,7 +278,8 @@ static void every_provider_is_a_module(void **state) {
         char name[64];
         bool found = false;
         mt_format(name, sizeof(name), "mintage.%s", (*p)->name);
-        for (const struct mt_vm_module *m = mt_modules; m->name != NULL; m++) found = found || strcmp(m->name, name) == 0;
+        for (const struct mt_vm_module *m = mt_modules; m->name != NULL; m++)
+            found = found || strcmp(m->name, name) == 0;
         if (!found) fail_msg("there is no module %s", name);
     }
 }
