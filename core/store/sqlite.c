@@ -113,6 +113,7 @@ static enum mt_applied apply_ops(struct mt_apply *a) {
     struct mt_batch *b = a->b;
     for (size_t i = 0; i < b->count; i++) {
         struct mt_op *op = &b->ops[i];
+        if (!a->own && b->run && (a->own = mt_owned_find(a->s, b->run)) && a->own->owner != b->epoch) a->own = NULL;
         if (mt_rules_on_run(op->type) && !a->own)
             return mt_rules_refuse(b, op, MT_RES_NOT_OWNER, "%s",
                                    b->run ? "the batch has let go of its run already" : "the batch names no run");
@@ -139,8 +140,8 @@ static enum mt_applied roll_back_batch(struct mt_apply *a, size_t mark, const st
 }
 
 static void tell_of_cancellation(struct mt_apply *a) {
-    struct mt_owned *o = a->own;
-    if (!o || !o->cancel_requested) return;
+    struct mt_owned *o = a->b->run ? mt_owned_find(a->s, a->b->run) : NULL;
+    if (!o || o->owner != a->b->epoch || !o->cancel_requested) return;
     a->b->cancel_requested = true;
     if (o->cancel_seen) return;
     mt_owned_touch(a->s, o);
@@ -164,7 +165,7 @@ static int apply_batch(struct mt_sqlite *s, struct mt_batch *b, struct mt_error 
     if (rc == MT_REFUSED) {
         if (roll_back_batch(&a, mark, &numbers, nested, changes) == MT_BROKEN) return -1;
         mt_rules_undo(b, true);
-        a.own = b->run ? mt_owned_find(s, b->run) : NULL;
+        b->cancel_requested = false; /* whatever it was told meanwhile is undone too */
     } else if (nested && mt_sqlite_simple(&s->writer, ST_RELEASE, e)) {
         return -1;
     }
