@@ -51,7 +51,7 @@ local function page(form, complaint)
       <div class="field"><label for="name">Name</label>
       <input id="name" name="name" autocomplete="name" required maxlength="100" value="$name"></div>
       <div class="field"><label for="email">E-mail</label>
-      <input id="email" name="email" type="email" autocomplete="email" required maxlength="200" value="$email"></div>
+      <input id="email" name="email" type="email" autocomplete="email" required value="$email"></div>
     </fieldset>
     <fieldset><legend>Payment page</legend>
       <label class="choice"><input type="radio" name="integration" value="url" checked> full page</label>

@@ -59,7 +59,9 @@ endpoint("post", "/intents", "intents.create", function(req)
   errors = errors or {}
   if order.currency then
     order.currency = order.currency:upper()
-    if not pcall(money.zero, order.currency) then errors.currency = { "The selected currency is invalid." } end
+    if not pcall(money.zero, order.currency) then
+      errors.currency = { "The selected currency is invalid." }
+    end
   end
   if order.reference_id and intents.by_reference(order.reference_id) then
     errors.reference_id = { "The reference id has already been taken." }

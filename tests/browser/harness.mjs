@@ -40,8 +40,10 @@ export async function runAll(world, filter) {
   return failed;
 }
 
+// Same JSON, whatever the order of the fields.
 export function equal(found, wanted, what) {
-  const [a, b] = [JSON.stringify(found), JSON.stringify(wanted)];
+  const [a, b] = [found, wanted].map((value) => JSON.stringify(value, (_, v) =>
+    v && typeof v === 'object' && !Array.isArray(v) ? Object.fromEntries(Object.entries(v).sort()) : v));
   if (a !== b) throw new Error(`${what}: found ${a}, wanted ${b}`);
 }
 export function ok(condition, what) { if (!condition) throw new Error(what); }

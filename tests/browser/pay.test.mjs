@@ -22,9 +22,9 @@ test('a card pays and the customer returns to the shop', async ({ mintro, mercha
   equal(page.complaints, [], 'complaints');
 });
 
-test('the order, its tax, discount and recurring terms are shown', async ({ mintro, merchant, open }) => {
+test('the order, its tax, discount and recurring terms are shown', async ({ mintro, open }) => {
   const intent = await mintro.create({
-    ...back(merchant), amount: '93.50', tax: 8.5, discount: 5, intent_type: 'recurring', interval_days: 30,
+    success_url: 'https://coffee.example.com/thanks', cancel_url: 'https://coffee.example.com/cart', amount: '93.50', tax: 8.5, discount: 5, intent_type: 'recurring', interval_days: 30,
     order_items: [{ name: 'Coffee <subscription>', quantity: 2, price: 40 }, { name: 'Grinder rental', quantity: 1, price: 10 }],
   });
   const page = await open({ viewport: { width: 1180, height: 800 } });

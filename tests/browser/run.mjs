@@ -1,6 +1,7 @@
 // node run.mjs [part of a test's name]: runs the browser tests and counts. See README.md.
 import { api, launch, runAll, startMerchant, startProgram } from './harness.mjs';
 import './shop.test.mjs';
+import './mintro.test.mjs';
 import './pay.test.mjs';
 
 const program = await startProgram();

@@ -24,7 +24,12 @@ end
 
 function page.origin(url) return url and url:match "^https?://[^/?#]+" end
 
-local function host(url) return url and url:match "^https?://([^/?#]+)" end
+-- What a customer calls the site of a URL: its host, but for sites that are still being made.
+local function site(url, language)
+  local host = url and url:match "^https?://([^/?#]+)"
+  if not host or host:find "^localhost" or host:find "^127%." then return texts[language].test_shop end
+  return host
+end
 
 -- What every part of the page needs: language, say() and the values that texts name.
 local function context(view)
@@ -33,7 +38,7 @@ local function context(view)
   c.values = {}
   if intent then
     c.values.amount = page.amount(intent.amount, intent.currency, view.language)
-    c.values.merchant = host(intent.success_url) or "Test merchant"
+    c.values.merchant = site(intent.success_url, view.language)
     c.values.days = intent.interval_days
     c.values.email = intent.email
     local card = intent.challenge or intent.card
@@ -238,9 +243,9 @@ end
 
 local function way_back(c, url)
   return fill('<p class="quiet">{{returning}}</p><p><a class="button" href="{{url}}">{{where}}</a></p>', {
-    returning = c.say("returning", { host = host(url) }),
+    returning = c.say("returning", { host = site(url, c.language) }),
     url = url,
-    where = c.say("go_back", { host = host(url) }),
+    where = c.say("go_back", { host = site(url, c.language) }),
   })
 end
 

@@ -7,6 +7,7 @@ texts.languages = { "en", "ko" }
 
 texts.en = {
   language = "English",
+  test_shop = "Test shop",
   test = "Test mode. This is a sandbox: no real card is accepted and no money moves.",
   pay_title = "Pay {amount}",
   pay_to = "Pay {merchant}",
@@ -88,6 +89,7 @@ texts.en = {
 
 texts.ko = {
   language = "한국어",
+  test_shop = "테스트 상점",
   test = "테스트 모드입니다. 실제 카드는 사용할 수 없으며 결제 금액이 청구되지 않습니다.",
   pay_title = "{amount} 결제",
   pay_to = "{merchant} 결제",

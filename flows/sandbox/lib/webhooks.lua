@@ -27,7 +27,8 @@ end
 
 -- Loopback only: the sandbox never calls out.
 local function loopback(url)
-  local host = url:match "^http://(%[[%x:]+%])[:/]" or url:match "^http://([^/:?#@]+)"
+  local authority = url:match "^http://([^/?#\\]+)"
+  local host = authority and authority:gsub(":%d+$", "")
   return host == "localhost" or host == "[::1]" or host and host:find "^127%.%d+%.%d+%.%d+$" ~= nil
 end
 
