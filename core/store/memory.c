@@ -1,7 +1,8 @@
-/* The oracle: the store's contract written as plainly as possible, to compare the others with. Nothing is durable.
- * Invariant: a refused batch leaves every table as it was, by an undo log of whole rows. commit: one thread at a time. */
-#include "store/memory_private.h"
+/* The oracle: the store's contract written as plainly as possible, to compare the others with. Nothing is
+ * durable. Invariant: a refused batch leaves every table as it was, by an undo log of whole rows. commit: one
+ * thread at a time. */
 #include "base/text.h"
+#include "store/memory_private.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,15 +24,13 @@ static void log_undo(struct mt_memory *m, enum mt_mem_table table, size_t row, v
     m->undo[m->undo_count++] = (struct mt_mem_undo){.table = table, .row = row, .before = before};
 }
 
-/* Before a row is changed. */
-static void touch(struct mt_memory *m, enum mt_mem_table table, const void *row) {
+void mt_memory_touch(struct mt_memory *m, enum mt_mem_table table, const void *row) {
     const struct mt_table *t = &m->tables[table];
     size_t i = (size_t)((const char *)row - (const char *)t->rows) / t->row_size;
     log_undo(m, table, i, mt_memdup(row, t->row_size));
 }
 
-/* A new row of zeros, at the end. Rows may move: pointers to others of its table are stale afterwards. */
-static void *add(struct mt_memory *m, enum mt_mem_table table) {
+void *mt_memory_add(struct mt_memory *m, enum mt_mem_table table) {
     struct mt_table *t = &m->tables[table];
     if (t->count == t->cap) {
         t->cap = t->cap ? 2 * t->cap : 16;
@@ -58,7 +57,7 @@ static void roll_back(struct mt_memory *m) {
     forget_undo(m);
 }
 
-static void *keep_bytes(struct mt_memory *m, const void *bytes, size_t len) {
+void *mt_memory_keep_bytes(struct mt_memory *m, const void *bytes, size_t len) {
     if (!bytes) return NULL;
     if (m->string_count == m->string_cap) {
         m->string_cap = m->string_cap ? 2 * m->string_cap : 64;
@@ -67,7 +66,9 @@ static void *keep_bytes(struct mt_memory *m, const void *bytes, size_t len) {
     return m->strings[m->string_count++] = mt_memdup(bytes, len);
 }
 
-static char *keep(struct mt_memory *m, const char *s) { return s ? keep_bytes(m, s, strlen(s)) : NULL; }
+char *mt_memory_keep(struct mt_memory *m, const char *s) {
+    return s ? mt_memory_keep_bytes(m, s, strlen(s)) : NULL;
+}
 
 /* ---- finding ---- */
 
@@ -88,29 +89,14 @@ static struct mt_event *find_event(struct mt_memory *m, const char *topic, const
     return NULL;
 }
 
-static struct mt_mem_document *find_document(struct mt_memory *m, const char *collection, const char *id) {
-    EACH(m, MEM_DOCUMENTS, struct mt_mem_document, d)
-    if (!d->gone && strcmp(d->collection, collection) == 0 && strcmp(d->document.id, id) == 0) return d;
-    return NULL;
-}
-
-static struct mt_mem_collection *find_collection(struct mt_memory *m, const char *name) {
-    EACH(m, MEM_COLLECTIONS, struct mt_mem_collection, c) if (strcmp(c->name, name) == 0) return c;
-    return NULL;
-}
-
-static struct mt_delivery *find_delivery(struct mt_memory *m, const char *id) {
-    EACH(m, MEM_DELIVERIES, struct mt_delivery, d) if (strcmp(d->id, id) == 0) return d;
-    return NULL;
-}
-
 /* ---- starting and claiming ---- */
 
 static enum mt_applied start(struct mt_memory *m, struct mt_batch *b, struct mt_op *op) {
     struct mt_mem_run *existing = NULL;
     if (op->start.key) {
         EACH(m, MEM_RUNS, struct mt_mem_run, r)
-        if (r->run.key && strcmp(r->run.flow, op->start.flow) == 0 && strcmp(r->run.key, op->start.key) == 0) existing = r;
+        if (r->run.key && strcmp(r->run.flow, op->start.flow) == 0 && strcmp(r->run.key, op->start.key) == 0)
+            existing = r;
     }
     if (!existing) existing = find_run(m, op->start.id);
     if (existing) {
@@ -120,16 +106,16 @@ static enum mt_applied start(struct mt_memory *m, struct mt_batch *b, struct mt_
             return mt_rules_refuse(b, op, MT_RES_KEY_REUSED, "the key was used with another input");
         return op->start.fresh ? mt_rules_refuse(b, op, MT_RES_EXISTS, "the run exists already") : MT_APPLIED;
     }
-    struct mt_mem_run *r = add(m, MEM_RUNS);
+    struct mt_mem_run *r = mt_memory_add(m, MEM_RUNS);
     mt_copy(r->run.id, sizeof r->run.id, op->start.id);
     mt_copy(r->run.flow, sizeof r->run.flow, op->start.flow);
     mt_copy(r->run.generation, sizeof r->run.generation, op->start.generation);
     if (op->start.parent) mt_copy(r->run.parent, sizeof r->run.parent, op->start.parent);
     r->run.parent_seq = op->start.parent_seq;
     r->run.detached = op->start.detached;
-    r->run.key = keep(m, op->start.key);
-    r->run.input = keep(m, op->start.input);
-    r->digest = keep(m, op->start.input_digest);
+    r->run.key = mt_memory_keep(m, op->start.key);
+    r->run.input = mt_memory_keep(m, op->start.input);
+    r->digest = mt_memory_keep(m, op->start.input_digest);
     r->run.created_at = r->run.updated_at = op->start.at;
     r->cls = op->start.cls;
     if (op->start.claim) {
@@ -166,7 +152,7 @@ static enum mt_applied claim(struct mt_memory *m, struct mt_batch *b, struct mt_
         int cls = mt_rules_next_class(&m->rotor, has);
         if (cls < 0) break;
         struct mt_mem_run *r = due[cls];
-        touch(m, MEM_RUNS, r);
+        mt_memory_touch(m, MEM_RUNS, r);
         if (r->run.state != MT_RUN_COMPENSATING) r->run.state = MT_RUN_RUNNING;
         r->run.owner = op->claim.epoch;
         r->run.due_at = MT_NEVER;
@@ -186,38 +172,38 @@ static enum mt_applied no_entry(struct mt_batch *b, struct mt_op *op) {
     return mt_rules_refuse(b, op, MT_RES_MISSING, "there is no such entry");
 }
 
-static enum mt_applied insert_entry(struct mt_memory *m, struct mt_batch *b, struct mt_op *op, struct mt_mem_run *r,
-                                    struct mt_entry entry) {
+static enum mt_applied insert_entry(struct mt_memory *m, struct mt_batch *b, struct mt_op *op,
+                                    struct mt_mem_run *r, struct mt_entry entry) {
     if (entry.segment > r->run.segment) return no_entry(b, op);
     if (find_entry(m, r->run.id, entry.segment, entry.seq))
         return mt_rules_refuse(b, op, MT_RES_DUPLICATE, "the place is taken");
-    touch(m, MEM_RUNS, r);
+    mt_memory_touch(m, MEM_RUNS, r);
     if (entry.segment == r->run.segment) r->run.entries++;
-    struct mt_mem_entry *x = add(m, MEM_ENTRIES);
+    struct mt_mem_entry *x = mt_memory_add(m, MEM_ENTRIES);
     mt_copy(x->run, sizeof x->run, r->run.id);
     x->entry = entry;
-    x->entry.params = keep(m, entry.params);
-    x->entry.request = keep_bytes(m, entry.request, entry.request_len);
+    x->entry.params = mt_memory_keep(m, entry.params);
+    x->entry.request = mt_memory_keep_bytes(m, entry.request, entry.request_len);
     x->entry.request_len = entry.request ? entry.request_len : 0;
-    x->entry.result = keep(m, entry.result);
-    x->entry.meta = keep(m, entry.meta);
+    x->entry.result = mt_memory_keep(m, entry.result);
+    x->entry.meta = mt_memory_keep(m, entry.meta);
     return MT_APPLIED;
 }
 
-static enum mt_applied answer_entry(struct mt_memory *m, struct mt_batch *b, struct mt_op *op, struct mt_mem_run *r,
-                                    struct mt_entry answer) {
+static enum mt_applied answer_entry(struct mt_memory *m, struct mt_batch *b, struct mt_op *op,
+                                    struct mt_mem_run *r, struct mt_entry answer) {
     struct mt_mem_entry *x = find_entry(m, r->run.id, answer.segment, answer.seq);
     if (!x) return no_entry(b, op);
-    touch(m, MEM_ENTRIES, x);
-    if (answer.meta) x->entry.meta = keep(m, answer.meta);
+    mt_memory_touch(m, MEM_ENTRIES, x);
+    if (answer.meta) x->entry.meta = mt_memory_keep(m, answer.meta);
     if (answer.outcome == MT_OUTCOME_NONE) {
         if (!answer.request) return MT_APPLIED;
-        x->entry.request = keep_bytes(m, answer.request, answer.request_len);
+        x->entry.request = mt_memory_keep_bytes(m, answer.request, answer.request_len);
         x->entry.request_len = answer.request_len;
         return MT_APPLIED;
     }
     x->entry.outcome = answer.outcome;
-    x->entry.result = keep(m, answer.result);
+    x->entry.result = mt_memory_keep(m, answer.result);
     x->entry.sealed = answer.sealed;
     x->entry.done_at = answer.done_at;
     return MT_APPLIED;
@@ -226,11 +212,11 @@ static enum mt_applied answer_entry(struct mt_memory *m, struct mt_batch *b, str
 /* ---- changing a run, and letting go of it ---- */
 
 static void change_text(struct mt_memory *m, char **at, const char *text) {
-    if (text) *at = *text ? keep(m, text) : NULL;
+    if (text) *at = *text ? mt_memory_keep(m, text) : NULL;
 }
 
 static enum mt_applied change(struct mt_memory *m, struct mt_op *op, struct mt_mem_run *r) {
-    touch(m, MEM_RUNS, r);
+    mt_memory_touch(m, MEM_RUNS, r);
     change_text(m, &r->run.progress, op->run.progress);
     change_text(m, &r->run.output, op->run.output);
     change_text(m, &r->run.error, op->run.error);
@@ -250,39 +236,42 @@ static void wake(struct mt_mem_run *r, int64_t at) {
 }
 
 static void let_go(struct mt_memory *m, struct mt_batch *b, struct mt_mem_run *r, enum mt_run_state state,
-                   enum mt_run_class cls, int64_t due_at, const char *topic, const char *key, const char *waiting_for,
-                   int64_t cursor, int64_t at) {
+                   enum mt_run_class cls, int64_t due_at, const char *topic, const char *key,
+                   const char *waiting_for, int64_t cursor, int64_t at) {
     bool now = topic && find_event(m, topic, key, cursor);
-    if (r->run.cancel_requested && !r->cancel_seen && state != MT_RUN_COMPENSATING && state != MT_RUN_NEEDS_ATTENTION)
+    if (r->run.cancel_requested && !r->cancel_seen && state != MT_RUN_COMPENSATING &&
+        state != MT_RUN_NEEDS_ATTENTION)
         now = true;
     r->run.owner = 0;
     r->run.state = state;
     r->cls = cls;
     r->run.due_at = due_at;
-    r->topic = keep(m, topic);
-    r->key = topic ? keep(m, key) : NULL;
-    r->run.waiting_for = keep(m, waiting_for);
+    r->topic = mt_memory_keep(m, topic);
+    r->key = topic ? mt_memory_keep(m, key) : NULL;
+    r->run.waiting_for = mt_memory_keep(m, waiting_for);
     r->run.updated_at = at;
     if (now) wake(r, at);
     mt_rules_due(b, r->run.due_at);
 }
 
-static enum mt_applied suspend(struct mt_memory *m, struct mt_batch *b, struct mt_op *op, struct mt_mem_run *r) {
-    touch(m, MEM_RUNS, r);
-    if (op->suspend.error) r->run.error = keep(m, op->suspend.error);
-    let_go(m, b, r, op->suspend.state, op->suspend.cls, op->suspend.due_at, op->suspend.topic, op->suspend.key,
-           op->suspend.waiting_for, op->suspend.cursor, op->suspend.at);
+static enum mt_applied suspend(struct mt_memory *m, struct mt_batch *b, struct mt_op *op,
+                               struct mt_mem_run *r) {
+    mt_memory_touch(m, MEM_RUNS, r);
+    if (op->suspend.error) r->run.error = mt_memory_keep(m, op->suspend.error);
+    let_go(m, b, r, op->suspend.state, op->suspend.cls, op->suspend.due_at, op->suspend.topic,
+           op->suspend.key, op->suspend.waiting_for, op->suspend.cursor, op->suspend.at);
     return MT_APPLIED;
 }
 
-static enum mt_applied await(struct mt_memory *m, struct mt_batch *b, struct mt_op *op, struct mt_mem_run *r) {
+static enum mt_applied await(struct mt_memory *m, struct mt_batch *b, struct mt_op *op,
+                             struct mt_mem_run *r) {
     struct mt_event *event = find_event(m, op->await.topic, op->await.key, op->await.cursor);
     struct mt_entry entry = *op->await.entry;
     entry.outcome = MT_DONE;
     entry.done_at = op->await.at;
     if (!event && op->await.deadline > op->await.at) {
         op->result = MT_RES_SUSPENDED;
-        touch(m, MEM_RUNS, r);
+        mt_memory_touch(m, MEM_RUNS, r);
         let_go(m, b, r, MT_RUN_WAITING, MT_CLASS_TIMER, op->await.deadline, op->await.topic, op->await.key,
                op->await.waiting_for, op->await.cursor, op->await.at);
         return MT_APPLIED;
@@ -290,23 +279,25 @@ static enum mt_applied await(struct mt_memory *m, struct mt_batch *b, struct mt_
     char *result = event ? mt_rules_await_result(event->n, event->at, event->payload) : mt_strdup("null");
     entry.result = result;
     if (event) mt_memory_copy_event(event, &op->await.event);
-    enum mt_applied rc = op->await.inserted ? answer_entry(m, b, op, r, entry) : insert_entry(m, b, op, r, entry);
+    enum mt_applied rc =
+        op->await.inserted ? answer_entry(m, b, op, r, entry) : insert_entry(m, b, op, r, entry);
     free(result);
     if (rc) return rc;
     op->result = event ? MT_RES_FOUND : MT_RES_TIMED_OUT;
     if (!event) return MT_APPLIED;
-    touch(m, MEM_EVENTS, event);
+    mt_memory_touch(m, MEM_EVENTS, event);
     op->await.event.readers = ++event->readers;
     return MT_APPLIED;
 }
 
-static enum mt_applied go_on(struct mt_memory *m, struct mt_batch *b, struct mt_op *op, struct mt_mem_run *r) {
-    touch(m, MEM_RUNS, r);
+static enum mt_applied go_on(struct mt_memory *m, struct mt_batch *b, struct mt_op *op,
+                             struct mt_mem_run *r) {
+    mt_memory_touch(m, MEM_RUNS, r);
     r->run.segment++;
     r->run.entries = 0;
-    r->run.input = keep(m, op->cont.input);
+    r->run.input = mt_memory_keep(m, op->cont.input);
     if (op->cont.generation) mt_copy(r->run.generation, sizeof r->run.generation, op->cont.generation);
-    r->run.cursors = keep(m, op->cont.cursors);
+    r->run.cursors = mt_memory_keep(m, op->cont.cursors);
     r->run.state = MT_RUN_QUEUED;
     r->run.waiting_for = NULL;
     r->run.owner = 0;
@@ -327,16 +318,17 @@ static enum mt_applied event(struct mt_memory *m, struct mt_batch *b, struct mt_
             return MT_APPLIED;
         }
     }
-    struct mt_event *x = add(m, MEM_EVENTS);
+    struct mt_event *x = mt_memory_add(m, MEM_EVENTS);
     op->event.n = x->n = ++m->event;
     mt_copy(x->topic, sizeof x->topic, op->event.topic);
     mt_copy(x->key, sizeof x->key, op->event.key);
-    x->payload = keep(m, op->event.payload);
-    x->source = keep(m, op->event.source);
+    x->payload = mt_memory_keep(m, op->event.payload);
+    x->source = mt_memory_keep(m, op->event.source);
     x->at = op->event.at;
     EACH(m, MEM_RUNS, struct mt_mem_run, r) {
-        if (!r->topic || strcmp(r->topic, op->event.topic) != 0 || strcmp(r->key, op->event.key) != 0) continue;
-        touch(m, MEM_RUNS, r);
+        if (!r->topic || strcmp(r->topic, op->event.topic) != 0 || strcmp(r->key, op->event.key) != 0)
+            continue;
+        mt_memory_touch(m, MEM_RUNS, r);
         wake(r, op->event.at);
         op->event.woken++;
         mt_rules_due(b, op->event.at);
@@ -349,9 +341,9 @@ static enum mt_applied cancel(struct mt_memory *m, struct mt_batch *b, struct mt
     if (!r) return mt_rules_refuse(b, op, MT_RES_MISSING, "there is no such run");
     if (r->run.state == MT_RUN_COMPENSATING || mt_run_ended(r->run.state))
         return mt_rules_refuse(b, op, MT_RES_FORBIDDEN, "too late to cancel");
-    touch(m, MEM_RUNS, r);
+    mt_memory_touch(m, MEM_RUNS, r);
     r->run.cancel_requested = true;
-    if (!r->run.cancel_reason) r->run.cancel_reason = keep(m, op->cancel.reason);
+    if (!r->run.cancel_reason) r->run.cancel_reason = mt_memory_keep(m, op->cancel.reason);
     r->run.updated_at = op->cancel.at;
     if (r->run.owner) return MT_APPLIED;
     wake(r, op->cancel.at);
@@ -370,8 +362,9 @@ static enum mt_applied parked(struct mt_memory *m, struct mt_batch *b, struct mt
     return MT_APPLIED;
 }
 
-static enum mt_applied take_up_again(struct mt_memory *m, struct mt_batch *b, struct mt_mem_run *r, int64_t at) {
-    touch(m, MEM_RUNS, r);
+static enum mt_applied take_up_again(struct mt_memory *m, struct mt_batch *b, struct mt_mem_run *r,
+                                     int64_t at) {
+    mt_memory_touch(m, MEM_RUNS, r);
     wake(r, at);
     r->run.due_at = at;
     r->run.error = NULL;
@@ -393,186 +386,20 @@ static enum mt_applied resolve(struct mt_memory *m, struct mt_batch *b, struct m
     if (!x) return no_entry(b, op);
     if (x->entry.outcome != MT_OUTCOME_NONE && x->entry.outcome != MT_UNKNOWN)
         return mt_rules_refuse(b, op, MT_RES_FORBIDDEN, "it is answered already");
-    touch(m, MEM_ENTRIES, x);
+    mt_memory_touch(m, MEM_ENTRIES, x);
     x->entry.outcome = op->resolve.outcome;
-    x->entry.result = keep(m, op->resolve.result);
+    x->entry.result = mt_memory_keep(m, op->resolve.result);
     x->entry.sealed = op->resolve.sealed;
     x->entry.done_at = op->resolve.at;
     return take_up_again(m, b, r, op->resolve.at);
-}
-
-/* ---- documents ---- */
-
-static enum mt_applied stale(struct mt_batch *b, struct mt_op *op) {
-    return mt_rules_refuse(b, op, MT_RES_STALE, "the version is another");
-}
-
-static void bump(struct mt_memory *m, const char *name) {
-    struct mt_mem_collection *c = find_collection(m, name);
-    if (c)
-        touch(m, MEM_COLLECTIONS, c);
-    else
-        mt_copy((c = add(m, MEM_COLLECTIONS))->name, sizeof c->name, name);
-    c->counter++;
-}
-
-static void drop_keys(struct mt_memory *m, const char *collection, const char *id) {
-    EACH(m, MEM_KEYS, struct mt_mem_key, k) {
-        if (k->gone || strcmp(k->collection, collection) != 0 || strcmp(k->id, id) != 0) continue;
-        touch(m, MEM_KEYS, k);
-        k->gone = true;
-    }
-}
-
-static bool key_taken(struct mt_memory *m, const struct mt_op *op, const struct mt_doc_key *key) {
-    EACH(m, MEM_KEYS, struct mt_mem_key, k) {
-        if (!k->gone && strcmp(k->collection, op->doc.collection) == 0 && strcmp(k->field, key->field) == 0 &&
-            strcmp(k->value, key->value) == 0 && strcmp(k->id, op->doc.id) != 0)
-            return true;
-    }
-    return false;
-}
-
-static enum mt_applied document(struct mt_memory *m, struct mt_batch *b, struct mt_op *op) {
-    struct mt_mem_document *d = find_document(m, op->doc.collection, op->doc.id);
-    op->doc.version = d ? d->document.version : 0;
-    if (op->doc.expect >= 0 && op->doc.expect != op->doc.version) return stale(b, op);
-    if (op->type == MT_OP_DOC_CHECK) return MT_APPLIED;
-    if (op->type == MT_OP_DOC_DELETE) {
-        if (!d) return mt_rules_refuse(b, op, MT_RES_MISSING, "there is no such document");
-        touch(m, MEM_DOCUMENTS, d);
-        d->gone = true;
-        op->doc.version = 0;
-        drop_keys(m, op->doc.collection, op->doc.id);
-        bump(m, op->doc.collection);
-        return MT_APPLIED;
-    }
-    for (size_t i = 0; i < op->doc.key_count; i++)
-        if (op->doc.keys[i].unique && key_taken(m, op, &op->doc.keys[i]))
-            return mt_rules_refuse(b, op, MT_RES_DUPLICATE, "a unique value is taken");
-    if (d) {
-        touch(m, MEM_DOCUMENTS, d);
-    } else {
-        d = add(m, MEM_DOCUMENTS);
-        mt_copy(d->collection, sizeof d->collection, op->doc.collection);
-        mt_copy(d->document.id, sizeof d->document.id, op->doc.id);
-    }
-    d->document.body = keep(m, op->doc.body);
-    op->doc.version = ++d->document.version;
-    drop_keys(m, op->doc.collection, op->doc.id);
-    for (size_t i = 0; i < op->doc.key_count; i++) {
-        struct mt_mem_key *k = add(m, MEM_KEYS);
-        mt_copy(k->collection, sizeof k->collection, op->doc.collection);
-        mt_copy(k->id, sizeof k->id, op->doc.id);
-        mt_copy(k->field, sizeof k->field, op->doc.keys[i].field);
-        k->value = keep(m, op->doc.keys[i].value);
-    }
-    bump(m, op->doc.collection);
-    return MT_APPLIED;
-}
-
-static enum mt_applied collection_check(struct mt_memory *m, struct mt_batch *b, struct mt_op *op) {
-    struct mt_mem_collection *c = find_collection(m, op->collection_check.collection);
-    return (c ? c->counter : 0) == op->collection_check.counter ? MT_APPLIED : stale(b, op);
-}
-
-/* ---- deliveries, tasks, generations, meta ---- */
-
-static void note_delivery(struct mt_batch *b, const struct mt_delivery *d) {
-    if (strcmp(d->state, "pending") == 0) mt_rules_due(b, d->next_at);
-}
-
-static enum mt_applied delivery_put(struct mt_memory *m, struct mt_batch *b, struct mt_op *op) {
-    const struct mt_delivery *from = op->delivery;
-    if (find_delivery(m, from->id)) return mt_rules_refuse(b, op, MT_RES_DUPLICATE, "there is such a delivery");
-    struct mt_delivery *d = add(m, MEM_DELIVERIES);
-    *d = *from;
-    d->n = ++m->delivery;
-    d->url = keep(m, from->url);
-    d->headers = keep(m, from->headers);
-    d->body = keep_bytes(m, from->body, from->body_len);
-    d->body_len = from->body ? from->body_len : 0;
-    d->schedule = keep(m, from->schedule);
-    d->accept = keep(m, from->accept);
-    d->log = keep(m, from->log);
-    note_delivery(b, d);
-    return MT_APPLIED;
-}
-
-static enum mt_applied delivery_update(struct mt_memory *m, struct mt_batch *b, struct mt_op *op) {
-    const struct mt_delivery *from = op->delivery;
-    struct mt_delivery *d = find_delivery(m, from->id);
-    if (!d) return mt_rules_refuse(b, op, MT_RES_MISSING, "there is no such delivery");
-    touch(m, MEM_DELIVERIES, d);
-    mt_copy(d->state, sizeof d->state, from->state);
-    d->attempts = from->attempts;
-    d->next_at = from->next_at;
-    d->log = keep(m, from->log);
-    d->url = keep(m, from->url);
-    note_delivery(b, d);
-    return MT_APPLIED;
-}
-
-static enum mt_applied task_put(struct mt_memory *m, struct mt_batch *b, struct mt_op *op) {
-    struct mt_mem_task *t = add(m, MEM_TASKS);
-    op->task.n = t->task.n = ++m->task;
-    t->task.due_at = op->task.due_at;
-    mt_copy(t->task.name, sizeof t->task.name, op->task.name);
-    t->task.payload = keep(m, op->task.payload);
-    mt_rules_due(b, op->task.due_at);
-    return MT_APPLIED;
-}
-
-static enum mt_applied task_delete(struct mt_memory *m, struct mt_batch *b, struct mt_op *op) {
-    EACH(m, MEM_TASKS, struct mt_mem_task, t) {
-        if (t->gone || t->task.n != op->task.n) continue;
-        touch(m, MEM_TASKS, t);
-        t->gone = true;
-        return MT_APPLIED;
-    }
-    return mt_rules_refuse(b, op, MT_RES_MISSING, "there is no such task");
-}
-
-static void keep_blob(struct mt_memory *m, const char *sha, const char *text, size_t len) {
-    EACH(m, MEM_BLOBS, struct mt_mem_blob, x) if (strcmp(x->sha, sha) == 0) return;
-    struct mt_mem_blob *x = add(m, MEM_BLOBS);
-    x->sha = keep(m, sha);
-    x->text = keep_bytes(m, text, len);
-    x->len = len;
-}
-
-static enum mt_applied generation(struct mt_memory *m, struct mt_op *op) {
-    bool known = false;
-    EACH(m, MEM_GENERATIONS, struct mt_mem_generation, g) known |= strcmp(g->id, op->generation.id) == 0;
-    if (!known) {
-        struct mt_mem_generation *g = add(m, MEM_GENERATIONS);
-        mt_copy(g->id, sizeof g->id, op->generation.id);
-        g->manifest = keep(m, op->generation.manifest);
-        g->at = op->generation.at;
-    }
-    for (size_t i = 0; i < op->generation.count; i++)
-        keep_blob(m, op->generation.shas[i], op->generation.texts[i], op->generation.lens[i]);
-    return MT_APPLIED;
-}
-
-static enum mt_applied meta(struct mt_memory *m, struct mt_op *op) {
-    EACH(m, MEM_META, struct mt_mem_meta, x) {
-        if (strcmp(x->key, op->meta.key) != 0) continue;
-        touch(m, MEM_META, x);
-        x->value = keep(m, op->meta.value);
-        return MT_APPLIED;
-    }
-    struct mt_mem_meta *x = add(m, MEM_META);
-    x->key = keep(m, op->meta.key);
-    x->value = keep(m, op->meta.value);
-    return MT_APPLIED;
 }
 
 /* ---- batches ---- */
 
 static enum mt_applied apply_run_op(struct mt_memory *m, struct mt_batch *b, struct mt_op *op) {
     struct mt_mem_run *r = b->run ? find_run(m, b->run) : NULL; /* found anew: rows move */
-    if (!r || r->run.owner != b->epoch) return mt_rules_refuse(b, op, MT_RES_NOT_OWNER, "the batch has no run");
+    if (!r || r->run.owner != b->epoch)
+        return mt_rules_refuse(b, op, MT_RES_NOT_OWNER, "the batch has no run");
     switch (op->type) {
     case MT_OP_ENTRY:
         return insert_entry(m, b, op, r, *op->entry);
@@ -613,21 +440,21 @@ static enum mt_applied apply_op(struct mt_memory *m, struct mt_batch *b, struct 
     case MT_OP_DOC_PUT:
     case MT_OP_DOC_DELETE:
     case MT_OP_DOC_CHECK:
-        return document(m, b, op);
+        return mt_memory_document(m, b, op);
     case MT_OP_COLLECTION_CHECK:
-        return collection_check(m, b, op);
+        return mt_memory_collection_check(m, b, op);
     case MT_OP_DELIVERY_PUT:
-        return delivery_put(m, b, op);
+        return mt_memory_delivery_put(m, b, op);
     case MT_OP_DELIVERY_UPDATE:
-        return delivery_update(m, b, op);
+        return mt_memory_delivery_update(m, b, op);
     case MT_OP_TASK_PUT:
-        return task_put(m, b, op);
+        return mt_memory_task_put(m, b, op);
     case MT_OP_TASK_DELETE:
-        return task_delete(m, b, op);
+        return mt_memory_task_delete(m, b, op);
     case MT_OP_GENERATION:
-        return generation(m, op);
+        return mt_memory_generation(m, op);
     case MT_OP_META:
-        return meta(m, op);
+        return mt_memory_meta(m, op);
     }
     return MT_BROKEN;
 }

@@ -1,5 +1,5 @@
 /* What memory.c (writing) and memory_read.c (reading) share: the tables of the in-memory store.
- * Rows live in arrays and are found by walking them; strings live until the store is wiped or closed. */
+ * Rows live in arrays and are found by walking them; strings live until the store is closed. */
 #pragma once
 #include "store/rules.h"
 #include <pthread.h>
@@ -86,7 +86,25 @@ struct mt_memory {
 
 /* Row i of a table, for reading. */
 void *mt_memory_row(const struct mt_memory *m, enum mt_mem_table table, size_t i);
-/* A copy that the caller owns. */
+/* Before a row is changed: the undo log keeps a copy. */
+void mt_memory_touch(struct mt_memory *m, enum mt_mem_table table, const void *row);
+/* A new row of zeros, at the end. Rows may move: pointers to others of its table are stale afterwards. */
+void *mt_memory_add(struct mt_memory *m, enum mt_mem_table table);
+/* Copies that live as long as the store; NULL for NULL. */
+void *mt_memory_keep_bytes(struct mt_memory *m, const void *bytes, size_t len);
+char *mt_memory_keep(struct mt_memory *m, const char *s);
+
+/* Operations of memory_docs.c; `document` is put, delete and check. */
+enum mt_applied mt_memory_document(struct mt_memory *m, struct mt_batch *b, struct mt_op *op);
+enum mt_applied mt_memory_collection_check(struct mt_memory *m, struct mt_batch *b, struct mt_op *op);
+enum mt_applied mt_memory_delivery_put(struct mt_memory *m, struct mt_batch *b, struct mt_op *op);
+enum mt_applied mt_memory_delivery_update(struct mt_memory *m, struct mt_batch *b, struct mt_op *op);
+enum mt_applied mt_memory_task_put(struct mt_memory *m, struct mt_batch *b, struct mt_op *op);
+enum mt_applied mt_memory_task_delete(struct mt_memory *m, struct mt_batch *b, struct mt_op *op);
+enum mt_applied mt_memory_generation(struct mt_memory *m, struct mt_op *op);
+enum mt_applied mt_memory_meta(struct mt_memory *m, struct mt_op *op);
+
+/* Copies that the caller owns. */
 void mt_memory_copy_run(const struct mt_mem_run *row, struct mt_run *out);
 void mt_memory_copy_event(const struct mt_event *row, struct mt_event *out);
 void mt_memory_set_reads(struct mt_store *store);

@@ -16,7 +16,9 @@ static struct mt_memory *lock(struct mt_store *self) {
     return m;
 }
 
-static void unlock(struct mt_memory *m) { pthread_rwlock_unlock(&m->lock); }
+static void unlock(struct mt_memory *m) {
+    pthread_rwlock_unlock(&m->lock);
+}
 
 /* ---- copies ---- */
 
@@ -94,7 +96,9 @@ static int document_up(const void *a, const void *b) {
     return strcmp(x->document.id, y->document.id);
 }
 
-static int document_down(const void *a, const void *b) { return document_up(b, a); }
+static int document_down(const void *a, const void *b) {
+    return document_up(b, a);
+}
 
 static int by_next_at(const void *a, const void *b) {
     const struct mt_delivery *x = *(void *const *)a, *y = *(void *const *)b;
@@ -135,7 +139,8 @@ static int get_run(struct mt_store *self, const char *id, struct mt_run *out, st
     return rc ? mt_fail(e, MT_NOT_FOUND, "there is no run %.40s", id) : 0;
 }
 
-static int find_run(struct mt_store *self, const char *flow, const char *key, struct mt_run *out, struct mt_error *e) {
+static int find_run(struct mt_store *self, const char *flow, const char *key, struct mt_run *out,
+                    struct mt_error *e) {
     struct mt_memory *m = lock(self);
     int rc = -1;
     EACH(m, MEM_RUNS, struct mt_mem_run, r) {
@@ -153,7 +158,8 @@ static int list_runs(struct mt_store *self, const struct mt_run_filter *f, struc
     struct picked p = {0};
     (void)e;
     EACH(m, MEM_RUNS, struct mt_mem_run, r) {
-        if (FILTERED(f->flow, r->run.flow) || (f->key && !r->run.key) || FILTERED(f->key, r->run.key)) continue;
+        if (FILTERED(f->flow, r->run.flow) || (f->key && !r->run.key) || FILTERED(f->key, r->run.key))
+            continue;
         if (f->state >= 0 && (int)r->run.state != f->state) continue;
         if (f->before[0] && strcmp(r->run.id, f->before) >= 0) continue;
         pick(&p, r);
@@ -166,15 +172,16 @@ static int list_runs(struct mt_store *self, const struct mt_run_filter *f, struc
     return 0;
 }
 
-static int read_journal(struct mt_store *self, const char *run, int segment, struct mt_entry **out, size_t *count,
-                        struct mt_error *e) {
+static int read_journal(struct mt_store *self, const char *run, int segment, struct mt_entry **out,
+                        size_t *count, struct mt_error *e) {
     struct mt_memory *m = lock(self);
     struct picked p = {0};
     (void)e;
     EACH(m, MEM_ENTRIES, struct mt_mem_entry, x)
     if (strcmp(x->run, run) == 0 && (segment < 0 || x->entry.segment == segment)) pick(&p, x);
     *out = ordered(&p, by_place, SIZE_MAX, sizeof **out);
-    for (size_t i = 0; i < p.count; i++) copy_entry(&((const struct mt_mem_entry *)p.rows[i])->entry, &(*out)[i]);
+    for (size_t i = 0; i < p.count; i++)
+        copy_entry(&((const struct mt_mem_entry *)p.rows[i])->entry, &(*out)[i]);
     *count = p.count;
     free(p.rows);
     unlock(m);
@@ -195,13 +202,15 @@ static int next_due(struct mt_store *self, int64_t *runs, int64_t *rest, struct 
     (void)e;
     if (runs) {
         *runs = MT_NEVER;
-        EACH(m, MEM_RUNS, struct mt_mem_run, r) if (!r->run.owner && r->run.due_at < *runs) *runs = r->run.due_at;
+        EACH(m, MEM_RUNS, struct mt_mem_run, r)
+        if (!r->run.owner && r->run.due_at < *runs) *runs = r->run.due_at;
     }
     if (rest) {
         *rest = MT_NEVER;
         EACH(m, MEM_DELIVERIES, struct mt_delivery, d)
         if (strcmp(d->state, "pending") == 0 && d->next_at < *rest) *rest = d->next_at;
-        EACH(m, MEM_TASKS, struct mt_mem_task, t) if (!t->gone && t->task.due_at < *rest) *rest = t->task.due_at;
+        EACH(m, MEM_TASKS, struct mt_mem_task, t)
+        if (!t->gone && t->task.due_at < *rest) *rest = t->task.due_at;
     }
     unlock(m);
     return 0;
@@ -210,7 +219,8 @@ static int next_due(struct mt_store *self, int64_t *runs, int64_t *rest, struct 
 /* ---- events ---- */
 
 static int list_events(struct mt_store *self, const char *topic, const char *key, int64_t after, bool newest,
-                       bool unread_only, size_t limit, struct mt_event **out, size_t *count, struct mt_error *e) {
+                       bool unread_only, size_t limit, struct mt_event **out, size_t *count,
+                       struct mt_error *e) {
     struct mt_memory *m = lock(self);
     struct picked p = {0};
     (void)e;
@@ -227,19 +237,21 @@ static int list_events(struct mt_store *self, const char *topic, const char *key
     return 0;
 }
 
-static int last_event(struct mt_store *self, const char *topic, const char *key, int64_t *n, struct mt_error *e) {
+static int last_event(struct mt_store *self, const char *topic, const char *key, int64_t *n,
+                      struct mt_error *e) {
     struct mt_memory *m = lock(self);
     (void)e;
     *n = 0;
-    EACH(m, MEM_EVENTS, struct mt_event, x) if (!FILTERED(topic, x->topic) && !FILTERED(key, x->key)) *n = x->n;
+    EACH(m, MEM_EVENTS, struct mt_event, x)
+    if (!FILTERED(topic, x->topic) && !FILTERED(key, x->key)) *n = x->n;
     unlock(m);
     return 0;
 }
 
 /* ---- documents ---- */
 
-static int get_document(struct mt_store *self, const char *collection, const char *id, struct mt_document *out,
-                        struct mt_error *e) {
+static int get_document(struct mt_store *self, const char *collection, const char *id,
+                        struct mt_document *out, struct mt_error *e) {
     struct mt_memory *m = lock(self);
     int rc = -1;
     EACH(m, MEM_DOCUMENTS, struct mt_mem_document, d) {
@@ -251,7 +263,8 @@ static int get_document(struct mt_store *self, const char *collection, const cha
     return rc ? mt_fail(e, MT_NOT_FOUND, "%.64s has no document %.256s", collection, id) : 0;
 }
 
-static bool has_key(const struct mt_memory *m, const struct mt_mem_document *d, const char *field, const char *value) {
+static bool has_key(const struct mt_memory *m, const struct mt_mem_document *d, const char *field,
+                    const char *value) {
     EACH(m, MEM_KEYS, struct mt_mem_key, k) {
         if (!k->gone && strcmp(k->collection, d->collection) == 0 && strcmp(k->id, d->document.id) == 0 &&
             strcmp(k->field, field) == 0 && strcmp(k->value, value) == 0)
@@ -260,18 +273,20 @@ static bool has_key(const struct mt_memory *m, const struct mt_mem_document *d, 
     return false;
 }
 
-static int query_documents(struct mt_store *self, const char *collection, const char *field, const char *value,
-                           const char *after_id, bool newest, size_t limit, struct mt_document **out, size_t *count,
-                           int64_t *counter, struct mt_error *e) {
+static int query_documents(struct mt_store *self, const char *collection, const char *field,
+                           const char *value, const char *after_id, bool newest, size_t limit,
+                           struct mt_document **out, size_t *count, int64_t *counter, struct mt_error *e) {
     struct mt_memory *m = lock(self);
     struct picked p = {0};
     (void)e;
     if (counter) {
         *counter = 0;
-        EACH(m, MEM_COLLECTIONS, struct mt_mem_collection, c) if (!FILTERED(collection, c->name)) *counter = c->counter;
+        EACH(m, MEM_COLLECTIONS, struct mt_mem_collection, c)
+        if (!FILTERED(collection, c->name)) *counter = c->counter;
     }
     EACH(m, MEM_DOCUMENTS, struct mt_mem_document, d) {
-        if (d->gone || strcmp(d->collection, collection) != 0 || (field && !has_key(m, d, field, value))) continue;
+        if (d->gone || strcmp(d->collection, collection) != 0 || (field && !has_key(m, d, field, value)))
+            continue;
         int order = after_id ? strcmp(d->document.id, after_id) : 0;
         if (after_id && (newest ? order >= 0 : order <= 0)) continue;
         pick(&p, d);
@@ -318,8 +333,8 @@ static int list_deliveries(struct mt_store *self, const char *group, int64_t due
     return 0;
 }
 
-static int list_tasks(struct mt_store *self, int64_t due_by, size_t limit, struct mt_task **out, size_t *count,
-                      struct mt_error *e) {
+static int list_tasks(struct mt_store *self, int64_t due_by, size_t limit, struct mt_task **out,
+                      size_t *count, struct mt_error *e) {
     struct mt_memory *m = lock(self);
     struct picked p = {0};
     (void)e;
@@ -344,7 +359,8 @@ static int found(char *text, struct mt_error *e, const char *what, const char *n
 static int get_generation(struct mt_store *self, const char *id, char **manifest, struct mt_error *e) {
     struct mt_memory *m = lock(self);
     char *text = NULL;
-    EACH(m, MEM_GENERATIONS, struct mt_mem_generation, g) if (strcmp(g->id, id) == 0) text = mt_strdup(g->manifest);
+    EACH(m, MEM_GENERATIONS, struct mt_mem_generation, g)
+    if (strcmp(g->id, id) == 0) text = mt_strdup(g->manifest);
     unlock(m);
     if (text) *manifest = text;
     return found(text, e, "generation", id);

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KEYS_MAX 64             /* declared fields of one document */
-#define KEY_VALUE_MAX 1024      /* bytes of one declared field's value */
+#define KEYS_MAX 64        /* declared fields of one document */
+#define KEY_VALUE_MAX 1024 /* bytes of one declared field's value */
 #define GENERATION_FILES 10000
 
 static const char *const op_names[] = {
@@ -109,8 +109,8 @@ static enum mt_kind kind_of(enum mt_op_result result) {
     }
 }
 
-enum mt_applied mt_rules_refuse(struct mt_batch *b, struct mt_op *op, enum mt_op_result result, const char *format,
-                                ...) {
+enum mt_applied mt_rules_refuse(struct mt_batch *b, struct mt_op *op, enum mt_op_result result,
+                                const char *format, ...) {
     char text[sizeof b->error.message];
     va_list args;
     va_start(args, format);
@@ -145,14 +145,15 @@ struct field {
     size_t size; /* bytes with NUL; 0: any length */
 };
 
-static enum mt_applied check_fields(struct mt_batch *b, struct mt_op *op, const struct field *fields, size_t count) {
+static enum mt_applied check_fields(struct mt_batch *b, struct mt_op *op, const struct field *fields,
+                                    size_t count) {
     const char *name = op_names[op->type];
     for (size_t i = 0; i < count; i++) {
         if (!fields[i].value)
             return mt_rules_refuse(b, op, MT_RES_INVALID, "%s: %s is missing", name, fields[i].name);
         if (fields[i].size && strnlen(fields[i].value, fields[i].size) >= fields[i].size)
-            return mt_rules_refuse(b, op, MT_RES_INVALID, "%s: %s is longer than %zu bytes", name, fields[i].name,
-                                   fields[i].size - 1);
+            return mt_rules_refuse(b, op, MT_RES_INVALID, "%s: %s is longer than %zu bytes", name,
+                                   fields[i].name, fields[i].size - 1);
     }
     return MT_APPLIED;
 }
@@ -162,7 +163,8 @@ static enum mt_applied check_fields(struct mt_batch *b, struct mt_op *op, const 
 
 static enum mt_applied check_place(struct mt_batch *b, struct mt_op *op, int segment, int seq) {
     if (segment >= 0 && seq >= 1 && seq <= MT_SEQ_MAX) return MT_APPLIED;
-    return mt_rules_refuse(b, op, MT_RES_INVALID, "%s: place %d/%d: wanted a segment from 0 and a seq from 1 to %d",
+    return mt_rules_refuse(b, op, MT_RES_INVALID,
+                           "%s: place %d/%d: wanted a segment from 0 and a seq from 1 to %d",
                            op_names[op->type], segment, seq, MT_SEQ_MAX);
 }
 
@@ -171,7 +173,8 @@ static enum mt_applied check_start(struct mt_batch *b, struct mt_op *op) {
     const char *optional_parent = op->start.parent ? op->start.parent : "";
     if (FIELDS({"id", op->start.id, MT_ID_SIZE}, {"flow", op->start.flow, MT_NAME_MAX},
                {"key", optional_key, MT_KEY_MAX}, {"input", op->start.input, 0},
-               {"input_digest", op->start.input_digest, 129}, {"generation", op->start.generation, MT_GENERATION_MAX},
+               {"input_digest", op->start.input_digest, 129},
+               {"generation", op->start.generation, MT_GENERATION_MAX},
                {"parent", optional_parent, MT_ID_SIZE}))
         return MT_REFUSED;
     if ((unsigned)op->start.cls >= MT_CLASS_COUNT)
@@ -207,18 +210,22 @@ static enum mt_applied check_suspend(struct mt_batch *b, struct mt_op *op) {
 static enum mt_applied check_document(struct mt_batch *b, struct mt_op *op) {
     const char *body = op->type == MT_OP_DOC_PUT ? op->doc.body : "";
     size_t keys = op->type == MT_OP_DOC_PUT ? op->doc.key_count : 0;
-    if (FIELDS({"collection", op->doc.collection, MT_NAME_MAX}, {"id", op->doc.id, MT_KEY_MAX}, {"body", body, 0}))
+    if (FIELDS({"collection", op->doc.collection, MT_NAME_MAX}, {"id", op->doc.id, MT_KEY_MAX},
+               {"body", body, 0}))
         return MT_REFUSED;
     if (keys > KEYS_MAX)
-        return mt_rules_refuse(b, op, MT_RES_INVALID, "document put: %zu declared fields, at most %d", keys, KEYS_MAX);
+        return mt_rules_refuse(b, op, MT_RES_INVALID, "document put: %zu declared fields, at most %d", keys,
+                               KEYS_MAX);
     for (size_t i = 0; i < keys; i++) {
         const struct mt_doc_key *key = &op->doc.keys[i];
         if (FIELDS({"a declared field's name", key->field, MT_NAME_MAX},
                    {"a declared field's value", key->value, KEY_VALUE_MAX}))
             return MT_REFUSED;
         for (size_t k = 0; k < i; k++)
-            if (strcmp(op->doc.keys[k].field, key->field) == 0 && strcmp(op->doc.keys[k].value, key->value) == 0)
-                return mt_rules_refuse(b, op, MT_RES_INVALID, "document put: field %s is given twice", key->field);
+            if (strcmp(op->doc.keys[k].field, key->field) == 0 &&
+                strcmp(op->doc.keys[k].value, key->value) == 0)
+                return mt_rules_refuse(b, op, MT_RES_INVALID, "document put: field %s is given twice",
+                                       key->field);
     }
     return MT_APPLIED;
 }
@@ -227,10 +234,11 @@ static enum mt_applied check_generation(struct mt_batch *b, struct mt_op *op) {
     if (FIELDS({"id", op->generation.id, MT_GENERATION_MAX}, {"manifest", op->generation.manifest, 0}))
         return MT_REFUSED;
     if (op->generation.count > GENERATION_FILES)
-        return mt_rules_refuse(b, op, MT_RES_INVALID, "generation: %zu files, at most %d", op->generation.count,
-                               GENERATION_FILES);
+        return mt_rules_refuse(b, op, MT_RES_INVALID, "generation: %zu files, at most %d",
+                               op->generation.count, GENERATION_FILES);
     for (size_t i = 0; i < op->generation.count; i++)
-        if (FIELDS({"a file's hash", op->generation.shas[i], 129}, {"a file's text", op->generation.texts[i], 0}))
+        if (FIELDS({"a file's hash", op->generation.shas[i], 129},
+                   {"a file's text", op->generation.texts[i], 0}))
             return MT_REFUSED;
     return MT_APPLIED;
 }
@@ -241,7 +249,8 @@ enum mt_applied mt_rules_check(struct mt_batch *b, struct mt_op *op) {
         return check_start(b, op);
     case MT_OP_CLAIM:
         if (op->claim.epoch > 0) return MT_APPLIED;
-        return mt_rules_refuse(b, op, MT_RES_INVALID, "claim: epoch %" PRId64 ", wanted 1 or more", op->claim.epoch);
+        return mt_rules_refuse(b, op, MT_RES_INVALID, "claim: epoch %" PRId64 ", wanted 1 or more",
+                               op->claim.epoch);
     case MT_OP_ENTRY:
     case MT_OP_ANSWER:
         return check_entry(b, op, op->entry);
@@ -251,7 +260,8 @@ enum mt_applied mt_rules_check(struct mt_batch *b, struct mt_op *op) {
     case MT_OP_SUSPEND:
         return check_suspend(b, op);
     case MT_OP_AWAIT:
-        if (FIELDS({"topic", op->await.topic, MT_NAME_MAX}, {"key", op->await.key, MT_KEY_MAX})) return MT_REFUSED;
+        if (FIELDS({"topic", op->await.topic, MT_NAME_MAX}, {"key", op->await.key, MT_KEY_MAX}))
+            return MT_REFUSED;
         return check_entry(b, op, op->await.entry);
     case MT_OP_CONTINUE:
         return FIELDS({"input", op->cont.input, 0},
@@ -266,7 +276,8 @@ enum mt_applied mt_rules_check(struct mt_batch *b, struct mt_op *op) {
     case MT_OP_RESOLVE:
         if (FIELDS({"run", op->resolve.run, MT_ID_SIZE})) return MT_REFUSED;
         if (op->resolve.outcome == MT_OUTCOME_NONE || op->resolve.outcome >= MT_UNKNOWN)
-            return mt_rules_refuse(b, op, MT_RES_INVALID, "resolve: outcome \"%s\", wanted not_sent, rejected or done",
+            return mt_rules_refuse(b, op, MT_RES_INVALID,
+                                   "resolve: outcome \"%s\", wanted not_sent, rejected or done",
                                    mt_outcome_name(op->resolve.outcome));
         return check_place(b, op, op->resolve.segment, op->resolve.seq);
     case MT_OP_DOC_PUT:
@@ -294,8 +305,9 @@ enum mt_applied mt_rules_check(struct mt_batch *b, struct mt_op *op) {
 /* ---- claims and waits ---- */
 
 int mt_rules_next_class(unsigned *rotor, const bool has[MT_CLASS_COUNT]) {
-    static const enum mt_run_class turns[] = {MT_CLASS_WAITED, MT_CLASS_START, MT_CLASS_WAITED, MT_CLASS_TIMER,
-                                              MT_CLASS_WAITED, MT_CLASS_START, MT_CLASS_WAITED};
+    static const enum mt_run_class turns[] = {MT_CLASS_WAITED, MT_CLASS_START,  MT_CLASS_WAITED,
+                                              MT_CLASS_TIMER,  MT_CLASS_WAITED, MT_CLASS_START,
+                                              MT_CLASS_WAITED};
     const unsigned n = sizeof turns / sizeof *turns;
     for (unsigned i = 0; i < n; i++) {
         enum mt_run_class cls = turns[(*rotor + i) % n];

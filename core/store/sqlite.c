@@ -1,6 +1,6 @@
 /* The SQLite store: opening and closing it, and applying a group of batches in one transaction.
- * Invariant: after commit() memory (numbers, owned runs, counts) says what the rows say, whether it succeeded or not.
- * commit and wipe: the writer's thread. Reads (sqlite_read.c, sqlite_lists.c): any thread. */
+ * Invariant: after commit() memory (numbers, owned runs, counts) says what the rows say, whether it succeeded
+ * or not. commit and wipe: the writer's thread. Reads (sqlite_read.c, sqlite_lists.c): any thread. */
 #include "base/log.h"
 #include "base/text.h"
 #include "store/sqlite_private.h"
@@ -16,6 +16,8 @@
 #include <unistd.h>
 
 #define CHECKPOINT_PAGES 4000 /* 16 MB of WAL */
+#define CHECKPOINT_STEP 1000
+#define WAL_PAGES_MAX 64000 /* from here on, wait for readers so that the WAL can begin anew */
 
 typedef enum mt_applied apply_fn(struct mt_apply *a, struct mt_op *op);
 
@@ -46,8 +48,8 @@ static apply_fn *const appliers[] = {
 
 /* ---- one batch ---- */
 
-/* Whether an operation could refuse the batch (as opposed to answering something, or failing the whole commit). An entry
- * right of the last one cannot meet another. */
+/* Whether an operation could refuse the batch (as opposed to answering something, or failing the whole
+ * commit). An entry right of the last one cannot meet another. */
 static bool may_refuse(const struct mt_batch *b, size_t i, const struct mt_owned *own, int last_seq) {
     const struct mt_op *op = &b->ops[i];
     switch (op->type) {
@@ -69,8 +71,9 @@ static bool may_refuse(const struct mt_batch *b, size_t i, const struct mt_owned
     }
 }
 
-/* Each operation checks before it writes, so only one that may refuse after another has written needs a savepoint to go
- * back to. The batches of a flow's ordinary life (an answer and the next intent, an answer and the end) do not. */
+/* Each operation checks before it writes, so only one that may refuse after another has written needs a
+ * savepoint to go back to. The batches of a flow's ordinary life (an answer and the next intent, an answer
+ * and the end) do not. */
 static bool needs_savepoint(const struct mt_batch *b, const struct mt_owned *own) {
     int last_seq = own ? own->last_seq : 0;
     bool let_go = false;
@@ -99,8 +102,8 @@ static enum mt_applied find_owner(struct mt_apply *a) {
         if (!rc) return mt_rules_refuse(b, first, MT_RES_MISSING, "there is no run %s", b->run);
     }
     a->own = NULL;
-    return mt_rules_refuse(b, first, MT_RES_NOT_OWNER, "run %s belongs to epoch %" PRId64 ", not %" PRId64, b->run, owner,
-                           b->epoch);
+    return mt_rules_refuse(b, first, MT_RES_NOT_OWNER, "run %s belongs to epoch %" PRId64 ", not %" PRId64,
+                           b->run, owner, b->epoch);
 }
 
 static enum mt_applied check_all(struct mt_batch *b) {
@@ -113,18 +116,20 @@ static enum mt_applied apply_ops(struct mt_apply *a) {
     struct mt_batch *b = a->b;
     for (size_t i = 0; i < b->count; i++) {
         struct mt_op *op = &b->ops[i];
-        if (!a->own && b->run && (a->own = mt_owned_find(a->s, b->run)) && a->own->owner != b->epoch) a->own = NULL;
+        if (!a->own && b->run && (a->own = mt_owned_find(a->s, b->run)) && a->own->owner != b->epoch)
+            a->own = NULL;
         if (mt_rules_on_run(op->type) && !a->own)
             return mt_rules_refuse(b, op, MT_RES_NOT_OWNER, "%s",
-                                   b->run ? "the batch has let go of its run already" : "the batch names no run");
+                                   b->run ? "the batch has let go of its run already"
+                                          : "the batch names no run");
         enum mt_applied rc = appliers[op->type](a, op);
         if (rc) return rc;
     }
     return MT_APPLIED;
 }
 
-static enum mt_applied roll_back_batch(struct mt_apply *a, size_t mark, const struct mt_numbers *numbers, bool nested,
-                                       int64_t changes) {
+static enum mt_applied roll_back_batch(struct mt_apply *a, size_t mark, const struct mt_numbers *numbers,
+                                       bool nested, int64_t changes) {
     struct mt_sqlite *s = a->s;
     mt_owned_rollback(s, mark);
     s->numbers = *numbers;
@@ -194,22 +199,25 @@ static int note_wal(void *ctx, sqlite3 *db, const char *name, int pages) {
     struct mt_sqlite *s = ctx;
     (void)db;
     (void)name;
+    if (pages < s->wal_pages) s->checkpoint_at = CHECKPOINT_PAGES; /* it has begun anew */
     s->wal_pages = pages;
     return SQLITE_OK;
 }
 
-/* Moves the WAL into the database now and then: at the start of a commit, when those who waited for the last one have been
- * answered. What readers or a full disk hinder is done next time; a failed fsync ends the process (mt_sqlite_error). */
+/* Moves the WAL into the database now and then: at the start of a commit, when those who waited for the last
+ * one have been answered. What readers or a full disk hinder is done some pages later; a failed fsync ends
+ * the process. */
 static void checkpoint(struct mt_sqlite *s) {
     struct mt_error ignored;
-    int left = 0, moved = 0;
-    if (s->wal_pages < CHECKPOINT_PAGES) return;
-    int rc = sqlite3_wal_checkpoint_v2(s->writer.db, NULL, SQLITE_CHECKPOINT_PASSIVE, &left, &moved);
+    if (s->wal_pages < s->checkpoint_at) return;
+    s->checkpoint_at = s->wal_pages + CHECKPOINT_STEP;
+    int mode = s->wal_pages < WAL_PAGES_MAX ? SQLITE_CHECKPOINT_PASSIVE : SQLITE_CHECKPOINT_RESTART;
+    int rc = sqlite3_wal_checkpoint_v2(s->writer.db, NULL, mode, NULL, NULL);
     if (rc != SQLITE_OK) mt_sqlite_error(s->writer.db, &ignored);
-    s->wal_pages = rc == SQLITE_OK && left == moved ? 0 : CHECKPOINT_PAGES / 2; /* ask again after as many commits */
 }
 
-static void roll_back(struct mt_sqlite *s, struct mt_batch **batches, size_t count, const struct mt_numbers *numbers) {
+static void roll_back(struct mt_sqlite *s, struct mt_batch **batches, size_t count,
+                      const struct mt_numbers *numbers) {
     /* After some errors SQLite has rolled back by itself. */
     if (!sqlite3_get_autocommit(s->writer.db)) sqlite3_exec(s->writer.db, "ROLLBACK", NULL, NULL, NULL);
     mt_owned_rollback(s, 0);
@@ -247,7 +255,8 @@ static int wipe(struct mt_store *self, struct mt_error *e) {
 
 static int take_lock(struct mt_sqlite *s, struct mt_error *e) {
     char path[4096], holder[32] = "";
-    if (!mt_format(path, sizeof path, "%s/lock", s->dir)) return mt_fail(e, MT_USAGE, "%s: the path is too long", s->dir);
+    if (!mt_format(path, sizeof path, "%s/lock", s->dir))
+        return mt_fail(e, MT_USAGE, "%s: the path is too long", s->dir);
     s->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (s->lock < 0) return mt_fail(e, MT_STORE, "%s: %s", path, strerror(errno));
     if (flock(s->lock, LOCK_EX | LOCK_NB)) {
@@ -258,7 +267,8 @@ static int take_lock(struct mt_sqlite *s, struct mt_error *e) {
         holder[strcspn(holder, "\n")] = 0;
         if (why != EWOULDBLOCK) return mt_fail(e, MT_STORE, "%s: %s", path, strerror(why));
         if (!mt_parse_int(holder, 1, INT32_MAX, &pid)) mt_copy(holder, sizeof holder, "(unknown)");
-        return mt_fail(e, MT_CONFLICT, "%s is in use by process %s, which holds %s: stop it, or use another directory",
+        return mt_fail(e, MT_CONFLICT,
+                       "%s is in use by process %s, which holds %s: stop it, or use another directory",
                        s->dir, holder, path);
     }
     mt_format(holder, sizeof holder, "%d\n", (int)getpid());
@@ -271,10 +281,12 @@ static int make_place(struct mt_sqlite *s, const char *dir, struct mt_error *e) 
     char path[4096];
     if (mkdir(dir, 0700) && errno != EEXIST) return mt_fail(e, MT_STORE, "%s: %s", dir, strerror(errno));
     s->dir = mt_strdup(dir);
-    if (!mt_format(path, sizeof path, "%s/mintage.db", dir)) return mt_fail(e, MT_USAGE, "%s: the path is too long", dir);
+    if (!mt_format(path, sizeof path, "%s/mintage.db", dir))
+        return mt_fail(e, MT_USAGE, "%s: the path is too long", dir);
     s->path = mt_strdup(path);
     if (take_lock(s, e)) return -1;
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600); /* SQLite gives its other files the mode of this one */
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC,
+                  0600); /* SQLite gives its other files the mode of this one */
     if (fd < 0) return mt_fail(e, MT_STORE, "%s: %s", path, strerror(errno));
     close(fd);
     return 0;
@@ -309,7 +321,8 @@ static int take_over(struct mt_sqlite *s, struct mt_error *e) {
     if (mt_sqlite_exec(s->writer.db, recover, e)) return -1;
     if (one_number(s, "SELECT epoch FROM opening", &s->store.epoch, e)) return -1;
     if (one_number(s,
-                   "SELECT max(coalesce((SELECT max(n) FROM runs), 0), coalesce((SELECT max(strand) FROM segments), 0))",
+                   "SELECT max(coalesce((SELECT max(n) FROM runs), 0), coalesce((SELECT max(strand) FROM "
+                   "segments), 0))",
                    &s->numbers.strand, e))
         return -1;
     if (one_number(s, "SELECT max(n) FROM events", &s->numbers.event, e)) return -1;
@@ -345,6 +358,7 @@ struct mt_store *mt_store_sqlite_open(const char *dir, struct mt_error *e) {
         close_store(&s->store);
         return NULL;
     }
+    s->checkpoint_at = CHECKPOINT_PAGES;
     sqlite3_wal_hook(s->writer.db, note_wal, s);
     return &s->store;
 }
@@ -355,6 +369,7 @@ void mt_store_sqlite_limit_pages(struct mt_store *store, int64_t more) {
     int64_t pages = 0;
     char sql[64];
     if (more >= 0 && one_number(s, "PRAGMA page_count", &pages, &e)) return;
-    mt_format(sql, sizeof sql, "PRAGMA max_page_count = %" PRId64, more < 0 ? INT64_C(4294967294) : pages + more);
+    mt_format(sql, sizeof sql, "PRAGMA max_page_count = %" PRId64,
+              more < 0 ? INT64_C(4294967294) : pages + more);
     if (mt_sqlite_exec(s->writer.db, sql, &e)) mt_err("cannot set the page limit", "cause", e.message);
 }

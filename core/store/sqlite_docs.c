@@ -1,5 +1,5 @@
-/* Everything in the store that is not a run: documents with their declared keys, deliveries, tasks, generations, meta.
- * Each function checks before it writes. The writer's thread, inside its transaction. */
+/* Everything in the store that is not a run: documents with their declared keys, deliveries, tasks,
+ * generations, meta. Each function checks before it writes. The writer's thread, inside its transaction. */
 #include "store/sqlite_private.h"
 #include <inttypes.h>
 #include <string.h>
@@ -33,8 +33,9 @@ static enum mt_applied expected(struct mt_apply *a, struct mt_op *op, struct fou
     if (find_document(a, op, f)) return MT_BROKEN;
     op->doc.version = f->version;
     if (op->doc.expect < 0 || op->doc.expect == f->version) return MT_APPLIED;
-    return mt_rules_refuse(a->b, op, MT_RES_STALE, "document %s of %s is at version %" PRId64 ", not %" PRId64,
-                           op->doc.id, op->doc.collection, f->version, op->doc.expect);
+    return mt_rules_refuse(a->b, op, MT_RES_STALE,
+                           "document %s of %s is at version %" PRId64 ", not %" PRId64, op->doc.id,
+                           op->doc.collection, f->version, op->doc.expect);
 }
 
 static enum mt_applied bump(struct mt_apply *a, const struct mt_op *op) {
@@ -58,8 +59,9 @@ static enum mt_applied keys_free(struct mt_apply *a, struct mt_op *op) {
         if (rc < 0) return MT_BROKEN;
         if (!rc) continue;
         sqlite3_reset(st);
-        return mt_rules_refuse(a->b, op, MT_RES_DUPLICATE, "another document of %s has this %s, which is unique",
-                               op->doc.collection, key->field);
+        return mt_rules_refuse(a->b, op, MT_RES_DUPLICATE,
+                               "another document of %s has this %s, which is unique", op->doc.collection,
+                               key->field);
     }
     return MT_APPLIED;
 }
@@ -109,7 +111,8 @@ enum mt_applied mt_sqlite_doc_delete(struct mt_apply *a, struct mt_op *op) {
     enum mt_applied rc = expected(a, op, &f);
     if (rc) return rc;
     if (!f.version)
-        return mt_rules_refuse(a->b, op, MT_RES_MISSING, "%s has no document %s", op->doc.collection, op->doc.id);
+        return mt_rules_refuse(a->b, op, MT_RES_MISSING, "%s has no document %s", op->doc.collection,
+                               op->doc.id);
     sqlite3_stmt *st = mt_sqlite_statement(&a->s->writer, ST_DOC_DELETE, a->e);
     if (!st) return MT_BROKEN;
     sqlite3_bind_int64(st, 1, f.rowid);
@@ -132,7 +135,8 @@ enum mt_applied mt_sqlite_collection_check(struct mt_apply *a, struct mt_op *op)
     int64_t counter = rc ? sqlite3_column_int64(st, 0) : 0;
     sqlite3_reset(st);
     if (counter == op->collection_check.counter) return MT_APPLIED;
-    return mt_rules_refuse(a->b, op, MT_RES_STALE, "%s has changed since it was read (%" PRId64 ", not %" PRId64 ")",
+    return mt_rules_refuse(a->b, op, MT_RES_STALE,
+                           "%s has changed since it was read (%" PRId64 ", not %" PRId64 ")",
                            op->collection_check.collection, counter, op->collection_check.counter);
 }
 

@@ -1,4 +1,5 @@
-/* Reads of everything that is not a run: events, documents, deliveries, tasks, generations, meta. Any thread. */
+/* Reads of everything that is not a run: events, documents, deliveries, tasks, generations, meta. Any thread.
+ */
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/text.h"
@@ -7,7 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int64_t bounded(size_t limit) { return limit > INT32_MAX ? INT32_MAX : (int64_t)limit; }
+static int64_t bounded(size_t limit) {
+    return limit > INT32_MAX ? INT32_MAX : (int64_t)limit;
+}
 
 static sqlite3_stmt *prepare(struct mt_sqlite_conn *c, const char *sql, struct mt_error *e) {
     sqlite3_stmt *st = NULL;
@@ -29,7 +32,8 @@ static void event_columns(sqlite3_stmt *st, struct mt_event *e) {
 }
 
 static int list_events(struct mt_store *self, const char *topic, const char *key, int64_t after, bool newest,
-                       bool unread_only, size_t limit, struct mt_event **out, size_t *count, struct mt_error *e) {
+                       bool unread_only, size_t limit, struct mt_event **out, size_t *count,
+                       struct mt_error *e) {
     struct mt_sqlite *s = (struct mt_sqlite *)self;
     struct mt_event *events = NULL;
     size_t n = 0;
@@ -37,9 +41,10 @@ static int list_events(struct mt_store *self, const char *topic, const char *key
     char sql[512];
     const char *range = !newest ? " AND n > ?3" : after ? " AND n < ?3" : "";
     mt_format(sql, sizeof sql,
-              "SELECT n, topic, key, payload, source, at, readers FROM events WHERE 1%s%s%s%s ORDER BY n %s LIMIT ?4",
-              topic ? " AND topic = ?1" : "", key ? " AND key = ?2" : "", range, unread_only ? " AND readers = 0" : "",
-              newest ? "DESC" : "ASC");
+              "SELECT n, topic, key, payload, source, at, readers FROM events WHERE 1%s%s%s%s ORDER BY n %s "
+              "LIMIT ?4",
+              topic ? " AND topic = ?1" : "", key ? " AND key = ?2" : "", range,
+              unread_only ? " AND readers = 0" : "", newest ? "DESC" : "ASC");
     struct mt_sqlite_conn *c = mt_sqlite_reader(s, e);
     if (!c) return -1;
     sqlite3_stmt *st = prepare(c, sql, e);
@@ -65,7 +70,8 @@ static int list_events(struct mt_store *self, const char *topic, const char *key
     return 0;
 }
 
-static int last_event(struct mt_store *self, const char *topic, const char *key, int64_t *n, struct mt_error *e) {
+static int last_event(struct mt_store *self, const char *topic, const char *key, int64_t *n,
+                      struct mt_error *e) {
     struct mt_sqlite *s = (struct mt_sqlite *)self;
     struct mt_sqlite_conn *c = mt_sqlite_reader(s, e);
     if (!c) return -1;
@@ -93,8 +99,8 @@ static void document_columns(sqlite3_stmt *st, struct mt_document *d) {
     d->body = mt_sqlite_take(st, 2);
 }
 
-static int get_document(struct mt_store *self, const char *collection, const char *id, struct mt_document *out,
-                        struct mt_error *e) {
+static int get_document(struct mt_store *self, const char *collection, const char *id,
+                        struct mt_document *out, struct mt_error *e) {
     struct mt_sqlite *s = (struct mt_sqlite *)self;
     struct mt_sqlite_conn *c = mt_sqlite_reader(s, e);
     if (!c) return -1;
@@ -114,7 +120,8 @@ static int get_document(struct mt_store *self, const char *collection, const cha
     return rc < 0 ? -1 : 0;
 }
 
-static int read_counter(struct mt_sqlite_conn *c, const char *collection, int64_t *counter, struct mt_error *e) {
+static int read_counter(struct mt_sqlite_conn *c, const char *collection, int64_t *counter,
+                        struct mt_error *e) {
     sqlite3_stmt *st = mt_sqlite_statement(c, ST_COLLECTION_COUNTER, e);
     if (!st) return -1;
     *counter = 0;
@@ -146,9 +153,9 @@ static sqlite3_stmt *prepare_query(struct mt_sqlite_conn *c, const char *collect
     return st;
 }
 
-static int query_documents(struct mt_store *self, const char *collection, const char *field, const char *value,
-                           const char *after_id, bool newest, size_t limit, struct mt_document **out, size_t *count,
-                           int64_t *counter, struct mt_error *e) {
+static int query_documents(struct mt_store *self, const char *collection, const char *field,
+                           const char *value, const char *after_id, bool newest, size_t limit,
+                           struct mt_document **out, size_t *count, int64_t *counter, struct mt_error *e) {
     struct mt_sqlite *s = (struct mt_sqlite *)self;
     struct mt_document *documents = NULL;
     size_t n = 0;
@@ -230,7 +237,8 @@ static int list_deliveries(struct mt_store *self, const char *group, int64_t due
     char sql[512];
     bool due = due_by != MT_NEVER;
     mt_format(sql, sizeof sql,
-              "SELECT n, id, grp, event, url, headers, body, schedule, accept, state, attempts, next_at, created_at, log"
+              "SELECT n, id, grp, event, url, headers, body, schedule, accept, state, attempts, next_at, "
+              "created_at, log"
               " FROM deliveries WHERE 1%s%s ORDER BY %s LIMIT ?3",
               group ? " AND grp = ?1" : "", due ? " AND state = 'pending' AND next_at <= ?2" : "",
               due ? "next_at, n" : "n");
@@ -258,8 +266,8 @@ static int list_deliveries(struct mt_store *self, const char *group, int64_t due
     return 0;
 }
 
-static int list_tasks(struct mt_store *self, int64_t due_by, size_t limit, struct mt_task **out, size_t *count,
-                      struct mt_error *e) {
+static int list_tasks(struct mt_store *self, int64_t due_by, size_t limit, struct mt_task **out,
+                      size_t *count, struct mt_error *e) {
     struct mt_sqlite *s = (struct mt_sqlite *)self;
     struct mt_task *tasks = NULL;
     size_t n = 0;
@@ -294,8 +302,8 @@ static int list_tasks(struct mt_store *self, int64_t due_by, size_t limit, struc
 /* ---- generations and meta ---- */
 
 /* The first column of the row that `name` finds: a malloc'ed copy, or NULL and `e`. */
-static char *take_named(struct mt_store *self, enum mt_statement which, const char *name, const char *what, size_t *len,
-                        struct mt_error *e) {
+static char *take_named(struct mt_store *self, enum mt_statement which, const char *name, const char *what,
+                        size_t *len, struct mt_error *e) {
     struct mt_sqlite *s = (struct mt_sqlite *)self;
     struct mt_sqlite_conn *c = mt_sqlite_reader(s, e);
     if (!c) return NULL;
@@ -355,7 +363,8 @@ static int list_generations(struct mt_store *self, char **json, struct mt_error 
         if (b.len > 1) mt_buf_addc(&b, ',');
         mt_buf_adds(&b, "{\"id\":");
         mt_buf_add_json_string(&b, id, strlen(id));
-        mt_buf_addf(&b, ",\"created_at\":\"%s\",\"runs\":%" PRId64 "}", at, (int64_t)sqlite3_column_int64(st, 2));
+        mt_buf_addf(&b, ",\"created_at\":\"%s\",\"runs\":%" PRId64 "}", at,
+                    (int64_t)sqlite3_column_int64(st, 2));
     }
     mt_sqlite_reader_done(s, c);
     mt_buf_addc(&b, ']');

@@ -1,6 +1,6 @@
-/* The runs that are owned now, kept in memory so that a batch's owner is checked without a query. The map may be believed
- * because one process holds the lock file and one connection writes; every change of it is in the undo log until the
- * commit, so that a rollback of rows is a rollback of the map too. The writer's thread. */
+/* The runs that are owned now, kept in memory so that a batch's owner is checked without a query. The map may
+ * be believed because one process holds the lock file and one connection writes; every change of it is in the
+ * undo log until the commit, so that a rollback of rows is a rollback of the map too. The writer's thread. */
 #include "base/text.h"
 #include "store/sqlite_private.h"
 #include <stdlib.h>

@@ -1,6 +1,6 @@
-/* What the sqlite_*.c files share: connections with their prepared statements, the runs this process owns, and the undo
- * log that keeps memory in step with rolled back rows. Inside core/store only.
- * The writer's part of struct mt_sqlite belongs to the writer's thread; the pool has its own mutex. */
+/* What the sqlite_*.c files share: connections with their prepared statements, the runs this process owns,
+ * and the undo log that keeps memory in step with rolled back rows. Inside core/store only. The writer's part
+ * of struct mt_sqlite belongs to the writer's thread; the pool has its own mutex. */
 #pragma once
 #include "store/rules.h"
 #include <pthread.h>
@@ -86,9 +86,11 @@ extern const char *const mt_sqlite_sql[ST_STATEMENT_COUNT];
 
 /* The columns of a run, in the order that mt_sqlite_run_columns reads them. */
 #define MT_RUN_COLUMNS                                                                                       \
-    "id, flow, key, state, (SELECT g.id FROM generations g WHERE g.g = generation), segment, owner, due_at, " \
-    "input, progress, output, error, waiting_for, cursors, parent, parent_seq, detached, cancel_requested, "  \
-    "cancel_reason, CASE WHEN owner = 0 THEN entries ELSE (SELECT count(*) FROM entries e WHERE e.k BETWEEN " \
+    "id, flow, key, state, (SELECT g.id FROM generations g WHERE g.g = generation), segment, owner, "        \
+    "due_at, "                                                                                               \
+    "input, progress, output, error, waiting_for, cursors, parent, parent_seq, detached, cancel_requested, " \
+    "cancel_reason, CASE WHEN owner = 0 THEN entries ELSE (SELECT count(*) FROM entries e WHERE e.k "        \
+    "BETWEEN "                                                                                               \
     "(strand << 17) AND (strand << 17 | 131071)) END, created_at, updated_at, n"
 
 struct mt_sqlite_conn {
@@ -148,6 +150,7 @@ struct mt_sqlite {
     } generations[16]; /* the last few named, so that a start does not look its generation up */
     unsigned generations_next;
     int wal_pages; /* after the last commit */
+    int checkpoint_at;
 
     pthread_mutex_t pool_lock;
     pthread_cond_t pool_free;
@@ -236,10 +239,11 @@ struct mt_head {
     int64_t n, owner, due_at, generation, strand;
     int state, segment;
 };
-int mt_sqlite_head(struct mt_sqlite *s, const char *id, struct mt_head *out, struct mt_error *e); /* 1, 0, -1 */
+int mt_sqlite_head(struct mt_sqlite *s, const char *id, struct mt_head *out,
+                   struct mt_error *e); /* 1, 0, -1 */
 /* Queues a run that is not owned: due at `at` (or sooner, when it was), waiting for nothing. */
-int mt_sqlite_wake(struct mt_sqlite *s, const struct mt_head *h, enum mt_run_state state, int64_t due_at, int cls,
-                   bool clear_error, int64_t at, struct mt_error *e);
+int mt_sqlite_wake(struct mt_sqlite *s, const struct mt_head *h, enum mt_run_state state, int64_t due_at,
+                   int cls, bool clear_error, int64_t at, struct mt_error *e);
 void mt_sqlite_run_columns(sqlite3_stmt *st, struct mt_run *out);
 
 /* ---- sqlite_read.c, sqlite_lists.c: the vtable's reads ---- */

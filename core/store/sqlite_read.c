@@ -1,5 +1,5 @@
-/* Reads of runs and their journals, and the pool of connections that all reads borrow from. A reader is held for one call
- * only, so that no snapshot keeps the WAL from shrinking. Any thread. */
+/* Reads of runs and their journals, and the pool of connections that all reads borrow from. A reader is held
+ * for one call only, so that no snapshot keeps the WAL from shrinking. Any thread. */
 #include "base/text.h"
 #include "store/sqlite_private.h"
 #include <stdlib.h>
@@ -11,7 +11,8 @@ struct mt_sqlite_conn *mt_sqlite_reader(struct mt_sqlite *s, struct mt_error *e)
     struct mt_sqlite_conn *c = NULL;
     pthread_mutex_lock(&s->pool_lock);
     while (!c) {
-        for (int i = 0; i < MT_SQLITE_READERS && !c; i++) /* the first that is free, so the later ones stay closed */
+        for (int i = 0; i < MT_SQLITE_READERS && !c;
+             i++) /* the first that is free, so the later ones stay closed */
             if (!s->readers[i].busy) c = &s->readers[i];
         if (!c) pthread_cond_wait(&s->pool_free, &s->pool_lock);
     }
@@ -41,8 +42,8 @@ void *mt_sqlite_grow(void *items, size_t count, size_t size) {
 
 /* ---- runs ---- */
 
-static int read_one_run(struct mt_sqlite *s, enum mt_statement which, const char *a, const char *b, struct mt_run *out,
-                        struct mt_error *e) {
+static int read_one_run(struct mt_sqlite *s, enum mt_statement which, const char *a, const char *b,
+                        struct mt_run *out, struct mt_error *e) {
     struct mt_sqlite_conn *c = mt_sqlite_reader(s, e);
     if (!c) return -1;
     int rc = -1;
@@ -66,19 +67,24 @@ static int get_run(struct mt_store *self, const char *id, struct mt_run *out, st
     return rc < 0 ? -1 : 0;
 }
 
-static int find_run(struct mt_store *self, const char *flow, const char *key, struct mt_run *out, struct mt_error *e) {
+static int find_run(struct mt_store *self, const char *flow, const char *key, struct mt_run *out,
+                    struct mt_error *e) {
     int rc = read_one_run((struct mt_sqlite *)self, ST_RUN_BY_KEY, flow, key, out, e);
     if (rc == 0) return mt_fail(e, MT_NOT_FOUND, "flow %.64s has no run with the key %.256s", flow, key);
     return rc < 0 ? -1 : 0;
 }
 
-/* The state is written into the SQL, because only then may SQLite use the index of runs that have not completed. */
-static sqlite3_stmt *prepare_list(struct mt_sqlite_conn *c, const struct mt_run_filter *f, struct mt_error *e) {
+/* The state is written into the SQL, because only then may SQLite use the index of runs that have not
+ * completed. */
+static sqlite3_stmt *prepare_list(struct mt_sqlite_conn *c, const struct mt_run_filter *f,
+                                  struct mt_error *e) {
     char sql[1536], state[32] = "";
     sqlite3_stmt *st = NULL;
     if (f->state >= 0) mt_format(state, sizeof state, " AND state = %d", f->state);
-    mt_format(sql, sizeof sql, "SELECT " MT_RUN_COLUMNS " FROM runs WHERE 1%s%s%s%s ORDER BY id DESC LIMIT ?4",
-              f->flow ? " AND flow = ?1" : "", f->key ? " AND key = ?2" : "", state, f->before[0] ? " AND id < ?3" : "");
+    mt_format(sql, sizeof sql,
+              "SELECT " MT_RUN_COLUMNS " FROM runs WHERE 1%s%s%s%s ORDER BY id DESC LIMIT ?4",
+              f->flow ? " AND flow = ?1" : "", f->key ? " AND key = ?2" : "", state,
+              f->before[0] ? " AND id < ?3" : "");
     if (sqlite3_prepare_v2(c->db, sql, -1, &st, NULL) != SQLITE_OK) {
         mt_sqlite_error(c->db, e);
         return NULL;
@@ -144,8 +150,8 @@ struct strand {
     int64_t strand;
 };
 
-static int strands_of(struct mt_sqlite_conn *c, const char *run, int segment, struct strand **out, size_t *count,
-                      struct mt_error *e) {
+static int strands_of(struct mt_sqlite_conn *c, const char *run, int segment, struct strand **out,
+                      size_t *count, struct mt_error *e) {
     sqlite3_stmt *st = mt_sqlite_statement(c, ST_STRANDS, e);
     int rc = -1;
     if (!st) return -1;
@@ -159,8 +165,8 @@ static int strands_of(struct mt_sqlite_conn *c, const char *run, int segment, st
     return rc;
 }
 
-static int entries_of(struct mt_sqlite_conn *c, const struct strand *strand, struct mt_entry **out, size_t *count,
-                      struct mt_error *e) {
+static int entries_of(struct mt_sqlite_conn *c, const struct strand *strand, struct mt_entry **out,
+                      size_t *count, struct mt_error *e) {
     sqlite3_stmt *st = mt_sqlite_statement(c, ST_ENTRIES, e);
     int rc = -1;
     if (!st) return -1;
@@ -173,8 +179,8 @@ static int entries_of(struct mt_sqlite_conn *c, const struct strand *strand, str
     return rc;
 }
 
-static int read_journal(struct mt_store *self, const char *run, int segment, struct mt_entry **out, size_t *count,
-                        struct mt_error *e) {
+static int read_journal(struct mt_store *self, const char *run, int segment, struct mt_entry **out,
+                        size_t *count, struct mt_error *e) {
     struct mt_sqlite *s = (struct mt_sqlite *)self;
     struct strand *strands = NULL;
     struct mt_entry *entries = NULL;
@@ -219,12 +225,14 @@ static int count_runs(struct mt_store *self, int64_t by_state[MT_RUN_STATE_COUNT
     return rc;
 }
 
-static int earliest(struct mt_sqlite_conn *c, enum mt_statement which, int cls, int64_t *at, struct mt_error *e) {
+static int earliest(struct mt_sqlite_conn *c, enum mt_statement which, int cls, int64_t *at,
+                    struct mt_error *e) {
     sqlite3_stmt *st = mt_sqlite_statement(c, which, e);
     if (!st) return -1;
     if (cls >= 0) sqlite3_bind_int(st, 1, cls);
     if (mt_sqlite_step(c, st, e) != 1) return -1;
-    if (sqlite3_column_type(st, 0) != SQLITE_NULL && sqlite3_column_int64(st, 0) < *at) *at = sqlite3_column_int64(st, 0);
+    if (sqlite3_column_type(st, 0) != SQLITE_NULL && sqlite3_column_int64(st, 0) < *at)
+        *at = sqlite3_column_int64(st, 0);
     sqlite3_reset(st);
     return 0;
 }

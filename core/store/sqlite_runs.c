@@ -1,5 +1,6 @@
-/* What a run's life does to its row: starting, claiming, journaling, changing, beginning a new segment, and what a person
- * does to it. Each function checks before it writes. The writer's thread, inside its transaction. */
+/* What a run's life does to its row: starting, claiming, journaling, changing, beginning a new segment, and
+ * what a person does to it. Each function checks before it writes. The writer's thread, inside its
+ * transaction. */
 #include "base/text.h"
 #include "store/sqlite_private.h"
 #include <inttypes.h>
@@ -167,10 +168,11 @@ static enum mt_applied answer_existing(struct mt_apply *a, struct mt_op *op, int
         return mt_rules_refuse(a->b, op, MT_RES_EXISTS, "run %s of flow %s was started with this key already",
                                op->start.existing.id, op->start.flow);
     }
-    return mt_rules_refuse(a->b, op, MT_RES_KEY_REUSED,
-                           "run %s of flow %s was started with this key and another input: use another key, or the "
-                           "same input",
-                           op->start.existing.id, op->start.flow);
+    return mt_rules_refuse(
+        a->b, op, MT_RES_KEY_REUSED,
+        "run %s of flow %s was started with this key and another input: use another key, or the "
+        "same input",
+        op->start.existing.id, op->start.flow);
 }
 
 enum mt_applied mt_sqlite_start(struct mt_apply *a, struct mt_op *op) {
@@ -214,7 +216,8 @@ static int last_seq(struct mt_sqlite *s, int64_t strand, int *seq, struct mt_err
     return 0;
 }
 
-static int read_by_n(struct mt_sqlite *s, int64_t n, struct mt_run *run, struct mt_owned *o, struct mt_error *e) {
+static int read_by_n(struct mt_sqlite *s, int64_t n, struct mt_run *run, struct mt_owned *o,
+                     struct mt_error *e) {
     sqlite3_stmt *st = mt_sqlite_statement(&s->writer, ST_RUN_BY_N, e);
     if (!st) return -1;
     sqlite3_bind_int64(st, 1, n);
@@ -261,7 +264,8 @@ static int claim_one(struct mt_apply *a, struct mt_op *op, int64_t n, struct mt_
 }
 
 /* Up to `limit` due runs of one class, oldest first. */
-static int due_of_class(struct mt_apply *a, int cls, int64_t now, size_t limit, int64_t **out, size_t *count) {
+static int due_of_class(struct mt_apply *a, int cls, int64_t now, size_t limit, int64_t **out,
+                        size_t *count) {
     sqlite3_stmt *st = mt_sqlite_statement(&a->s->writer, ST_DUE, a->e);
     if (!st) return -1;
     sqlite3_bind_int(st, 1, cls);
@@ -304,12 +308,14 @@ out:
 /* ---- the journal ---- */
 
 static enum mt_applied place_missing(struct mt_apply *a, struct mt_op *op, const struct mt_entry *entry) {
-    return mt_rules_refuse(a->b, op, MT_RES_MISSING, "run %s has no entry %d/%d", a->b->run, entry->segment, entry->seq);
+    return mt_rules_refuse(a->b, op, MT_RES_MISSING, "run %s has no entry %d/%d", a->b->run, entry->segment,
+                           entry->seq);
 }
 
 static int entry_key(struct mt_apply *a, const struct mt_entry *entry, int64_t *k) {
     int64_t strand = a->own->strand;
-    if (entry->segment != a->own->segment && mt_sqlite_strand(a->s, a->own->n, entry->segment, &strand, a->e)) return -1;
+    if (entry->segment != a->own->segment && mt_sqlite_strand(a->s, a->own->n, entry->segment, &strand, a->e))
+        return -1;
     *k = strand ? strand << MT_SEQ_BITS | entry->seq : 0;
     return 0;
 }

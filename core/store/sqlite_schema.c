@@ -8,8 +8,9 @@
 
 #define NEVER "9223372036854775807" /* MT_NEVER; indexes need it as a literal */
 
-/* A segment of a run has a strand: one integer that its entries' keys begin with (strand << 17 | seq), so that the journal is
- * one b-tree of integers and the entries of a segment lie side by side. The first segment's strand is the run's own n. */
+/* A segment of a run has a strand: one integer that its entries' keys begin with (strand << 17 | seq), so
+ * that the journal is one b-tree of integers and the entries of a segment lie side by side. The first
+ * segment's strand is the run's own n. */
 static const char version_1[] =
     "CREATE TABLE opening (one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL);"
     "INSERT INTO opening VALUES (1, 0);"
@@ -20,12 +21,16 @@ static const char version_1[] =
     "CREATE TABLE runs (n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, flow TEXT NOT NULL, key TEXT,"
     " state INTEGER NOT NULL, generation INTEGER NOT NULL, segment INTEGER NOT NULL, strand INTEGER NOT NULL,"
     " entries INTEGER NOT NULL, owner INTEGER NOT NULL, class INTEGER NOT NULL, due_at INTEGER NOT NULL,"
-    " wait_topic TEXT, wait_key TEXT, input TEXT NOT NULL, input_digest BLOB NOT NULL, progress TEXT, output TEXT,"
-    " error TEXT, waiting_for TEXT, cursors TEXT, parent TEXT, parent_seq INTEGER NOT NULL, detached INTEGER NOT NULL,"
-    " cancel_requested INTEGER NOT NULL, cancel_reason TEXT, created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL);"
+    " wait_topic TEXT, wait_key TEXT, input TEXT NOT NULL, input_digest BLOB NOT NULL, progress TEXT, output "
+    "TEXT,"
+    " error TEXT, waiting_for TEXT, cursors TEXT, parent TEXT, parent_seq INTEGER NOT NULL, detached INTEGER "
+    "NOT NULL,"
+    " cancel_requested INTEGER NOT NULL, cancel_reason TEXT, created_at INTEGER NOT NULL, updated_at INTEGER "
+    "NOT NULL);"
     "CREATE UNIQUE INDEX runs_key ON runs (flow, key) WHERE key IS NOT NULL;"
     "CREATE INDEX runs_flow ON runs (flow, id);"
-    "CREATE INDEX runs_state ON runs (state, id) WHERE state <> 5;" /* completed: nearly all of them, one day */
+    "CREATE INDEX runs_state ON runs (state, id) WHERE state <> 5;" /* completed: nearly all of them, one day
+                                                                     */
     "CREATE INDEX runs_due ON runs (class, due_at) WHERE owner = 0 AND due_at < " NEVER ";"
     "CREATE INDEX runs_owned ON runs (owner) WHERE owner <> 0;"
     "CREATE INDEX runs_wait ON runs (wait_topic, wait_key) WHERE wait_topic IS NOT NULL;"
@@ -36,25 +41,32 @@ static const char version_1[] =
     "CREATE TABLE entries (k INTEGER PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, digest BLOB,"
     " outcome INTEGER NOT NULL, params TEXT, request BLOB, result TEXT, sealed INTEGER NOT NULL, meta TEXT,"
     " site TEXT NOT NULL, at INTEGER NOT NULL, done_at INTEGER NOT NULL);"
-    "CREATE TABLE events (n INTEGER PRIMARY KEY, topic TEXT NOT NULL, key TEXT NOT NULL, payload TEXT NOT NULL,"
+    "CREATE TABLE events (n INTEGER PRIMARY KEY, topic TEXT NOT NULL, key TEXT NOT NULL, payload TEXT NOT "
+    "NULL,"
     " source TEXT, raw BLOB, at INTEGER NOT NULL, readers INTEGER NOT NULL);"
     "CREATE INDEX events_key ON events (topic, key);"
     "CREATE UNIQUE INDEX events_source ON events (source) WHERE source IS NOT NULL;"
     "CREATE INDEX events_unread ON events (readers) WHERE readers = 0;"
     "CREATE TABLE collections (name TEXT PRIMARY KEY, counter INTEGER NOT NULL) WITHOUT ROWID;"
-    "CREATE TABLE documents (collection TEXT NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL, body TEXT NOT NULL,"
+    "CREATE TABLE documents (collection TEXT NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL, body TEXT "
+    "NOT NULL,"
     " UNIQUE (collection, id));"
-    "CREATE TABLE document_keys (collection TEXT NOT NULL, field TEXT NOT NULL, value TEXT NOT NULL, id TEXT NOT NULL,"
+    "CREATE TABLE document_keys (collection TEXT NOT NULL, field TEXT NOT NULL, value TEXT NOT NULL, id TEXT "
+    "NOT NULL,"
     " PRIMARY KEY (collection, field, value, id)) WITHOUT ROWID;"
     "CREATE INDEX document_keys_id ON document_keys (collection, id);"
-    "CREATE TABLE deliveries (n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, grp TEXT NOT NULL, event TEXT NOT NULL,"
-    " url TEXT, headers TEXT, body BLOB, schedule TEXT, accept TEXT, state TEXT NOT NULL, attempts INTEGER NOT NULL,"
+    "CREATE TABLE deliveries (n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, grp TEXT NOT NULL, event TEXT "
+    "NOT NULL,"
+    " url TEXT, headers TEXT, body BLOB, schedule TEXT, accept TEXT, state TEXT NOT NULL, attempts INTEGER "
+    "NOT NULL,"
     " next_at INTEGER NOT NULL, created_at INTEGER NOT NULL, log TEXT);"
     "CREATE INDEX deliveries_due ON deliveries (next_at) WHERE state = 'pending';"
-    "CREATE TABLE tasks (n INTEGER PRIMARY KEY, due_at INTEGER NOT NULL, name TEXT NOT NULL, payload TEXT NOT NULL);"
+    "CREATE TABLE tasks (n INTEGER PRIMARY KEY, due_at INTEGER NOT NULL, name TEXT NOT NULL, payload TEXT "
+    "NOT NULL);"
     "CREATE INDEX tasks_due ON tasks (due_at);"
     /* for people with sqlite3 at hand */
-    "CREATE VIEW journal AS SELECT r.id AS run, coalesce(s.segment, 0) AS segment, e.k & 131071 AS seq, e.kind, e.name,"
+    "CREATE VIEW journal AS SELECT r.id AS run, coalesce(s.segment, 0) AS segment, e.k & 131071 AS seq, "
+    "e.kind, e.name,"
     " e.outcome, e.params, e.result, e.meta, e.site, e.at, e.done_at FROM entries e"
     " LEFT JOIN segments s ON s.strand = e.k >> 17 JOIN runs r ON r.n = coalesce(s.run, e.k >> 17);";
 
@@ -62,13 +74,14 @@ static const char version_1[] =
 static const char *const migrations[] = {version_1};
 #define SCHEMA ((int)(sizeof migrations / sizeof *migrations))
 
-static const char *const wiped[] = {"runs",        "run_counts",  "segments",  "entries",       "events",
-                                    "collections", "documents",   "document_keys", "deliveries", "tasks",
-                                    "generations", "blobs"};
+static const char *const wiped[] = {"runs",       "run_counts",  "segments",    "entries",
+                                    "events",     "collections", "documents",   "document_keys",
+                                    "deliveries", "tasks",       "generations", "blobs"};
 
 static int schema_version(sqlite3 *db, int *version, struct mt_error *e) {
     sqlite3_stmt *st = NULL;
-    if (sqlite3_prepare_v2(db, "PRAGMA user_version", -1, &st, NULL) != SQLITE_OK || sqlite3_step(st) != SQLITE_ROW) {
+    if (sqlite3_prepare_v2(db, "PRAGMA user_version", -1, &st, NULL) != SQLITE_OK ||
+        sqlite3_step(st) != SQLITE_ROW) {
         mt_sqlite_error(db, e);
         sqlite3_finalize(st);
         return -1;
@@ -82,7 +95,8 @@ static int migrate_one(sqlite3 *db, int from, struct mt_error *e) {
     char version[48];
     mt_format(version, sizeof version, "PRAGMA user_version = %d", from + 1);
     if (mt_sqlite_exec(db, "BEGIN IMMEDIATE", e)) return -1;
-    if (mt_sqlite_exec(db, migrations[from], e) || mt_sqlite_exec(db, version, e) || mt_sqlite_exec(db, "COMMIT", e)) {
+    if (mt_sqlite_exec(db, migrations[from], e) || mt_sqlite_exec(db, version, e) ||
+        mt_sqlite_exec(db, "COMMIT", e)) {
         sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
         return -1;
     }
@@ -93,8 +107,8 @@ int mt_sqlite_migrate(struct mt_sqlite_conn *c, const char *path, struct mt_erro
     int version;
     if (schema_version(c->db, &version, e)) return mt_error_wrap(e, "%s", path);
     if (version > SCHEMA)
-        return mt_fail(e, MT_STORE, "%s has schema %d, this mintage knows %d: use the newer mintage", path, version,
-                       SCHEMA);
+        return mt_fail(e, MT_STORE, "%s has schema %d, this mintage knows %d: use the newer mintage", path,
+                       version, SCHEMA);
     for (; version < SCHEMA; version++)
         if (migrate_one(c->db, version, e))
             return mt_error_wrap(e, "%s: going from schema %d to %d", path, version, version + 1);
@@ -102,14 +116,15 @@ int mt_sqlite_migrate(struct mt_sqlite_conn *c, const char *path, struct mt_erro
 }
 
 int mt_sqlite_conn_open(struct mt_sqlite_conn *c, const char *path, bool writer, struct mt_error *e) {
-    /* No mutexes: the writer's connection has one thread, a reader is lent to one at a time. The writer checkpoints by
-     * itself (sqlite.c), because an automatic checkpoint would swallow a failed fsync. Caches are small on purpose: the
-     * kernel's page cache holds the file once for all nine connections. */
+    /* No mutexes: the writer's connection has one thread, a reader is lent to one at a time. The writer
+     * checkpoints by itself (sqlite.c), because an automatic checkpoint would swallow a failed fsync. Caches
+     * are small on purpose: the kernel's page cache holds the file once for all nine connections. */
     static const char writer_pragmas[] =
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;"
         "PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -4096; PRAGMA temp_store = MEMORY;"
         "PRAGMA foreign_keys = OFF;";
-    static const char reader_pragmas[] = "PRAGMA query_only = 1; PRAGMA cache_size = -512; PRAGMA temp_store = MEMORY;";
+    static const char reader_pragmas[] =
+        "PRAGMA query_only = 1; PRAGMA cache_size = -512; PRAGMA temp_store = MEMORY;";
     memset(c, 0, sizeof *c);
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (writer ? SQLITE_OPEN_CREATE : 0);
     if (sqlite3_open_v2(path, &c->db, flags, NULL) != SQLITE_OK) {

@@ -1,5 +1,6 @@
 /* The SQL that is kept prepared, one row a statement, and the few calls through which all of it runs.
- * Every failure of SQLite passes mt_sqlite_error, so a failed fsync cannot be overlooked. A connection has one user. */
+ * Every failure of SQLite passes mt_sqlite_error, so a failed fsync cannot be overlooked. A connection has
+ * one user. */
 #include "base/log.h"
 #include "base/text.h"
 #include "store/sqlite_private.h"
@@ -18,36 +19,43 @@ const char *const mt_sqlite_sql[ST_STATEMENT_COUNT] = {
     [ST_ROLLBACK_TO] = "ROLLBACK TO batch",
     [ST_READ_BEGIN] = "BEGIN",
 
-    [ST_RUN_INSERT] = "INSERT INTO runs (n, id, flow, key, state, generation, segment, strand, entries, owner, class,"
-                      " due_at, input, input_digest, parent, parent_seq, detached, cancel_requested, created_at,"
-                      " updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?1, 0, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, 0,"
-                      " ?15, ?15)",
+    [ST_RUN_INSERT] =
+        "INSERT INTO runs (n, id, flow, key, state, generation, segment, strand, entries, owner, class,"
+        " due_at, input, input_digest, parent, parent_seq, detached, cancel_requested, created_at,"
+        " updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?1, 0, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, 0,"
+        " ?15, ?15)",
     [ST_RUN_BY_ID] = "SELECT " MT_RUN_COLUMNS " FROM runs WHERE id = ?1",
     [ST_RUN_BY_KEY] = "SELECT " MT_RUN_COLUMNS " FROM runs WHERE flow = ?1 AND key = ?2",
     [ST_RUN_BY_N] = "SELECT " MT_RUN_COLUMNS ", strand, generation FROM runs WHERE n = ?1",
     [ST_RUN_DIGEST] = "SELECT input_digest FROM runs WHERE n = ?1",
     [ST_RUN_HEAD] = "SELECT n, owner, due_at, generation, strand, state, segment FROM runs WHERE id = ?1",
-    [ST_RUN_CLAIM] = "UPDATE runs SET owner = ?2, state = ?3, due_at = " NEVER ", wait_topic = NULL, wait_key = NULL,"
-                     " waiting_for = NULL, updated_at = ?4 WHERE n = ?1",
-    [ST_RUN_TEXTS] = "UPDATE runs SET progress = iif(?2, ?3, progress), output = iif(?4, ?5, output),"
-                     " error = iif(?6, ?7, error), waiting_for = iif(?8, ?9, waiting_for), updated_at = ?10 WHERE n = ?1",
+    [ST_RUN_CLAIM] =
+        "UPDATE runs SET owner = ?2, state = ?3, due_at = " NEVER ", wait_topic = NULL, wait_key = NULL,"
+        " waiting_for = NULL, updated_at = ?4 WHERE n = ?1",
+    [ST_RUN_TEXTS] =
+        "UPDATE runs SET progress = iif(?2, ?3, progress), output = iif(?4, ?5, output),"
+        " error = iif(?6, ?7, error), waiting_for = iif(?8, ?9, waiting_for), updated_at = ?10 WHERE n = ?1",
     [ST_RUN_STATE] = "UPDATE runs SET progress = iif(?2, ?3, progress), output = iif(?4, ?5, output),"
                      " error = iif(?6, ?7, error), waiting_for = iif(?8, ?9, waiting_for), updated_at = ?10,"
                      " state = ?11, owner = ?12, due_at = " NEVER ", entries = ?13 WHERE n = ?1",
-    [ST_RUN_SUSPEND] = "UPDATE runs SET state = ?2, owner = 0, class = ?3, due_at = ?4, wait_topic = ?5, wait_key = ?6,"
-                       " waiting_for = ?7, error = coalesce(?8, error), entries = ?9, updated_at = ?10 WHERE n = ?1",
-    [ST_RUN_CONTINUE] = "UPDATE runs SET state = 0, owner = 0, class = 2, due_at = ?2, segment = ?3, strand = ?4,"
-                        " entries = 0, input = ?5, generation = ?6, cursors = ?7, wait_topic = NULL, wait_key = NULL,"
-                        " waiting_for = NULL, updated_at = ?2 WHERE n = ?1",
-    [ST_RUN_CANCEL_FLAG] = "UPDATE runs SET cancel_requested = 1, cancel_reason = coalesce(cancel_reason, ?2),"
-                           " updated_at = ?3 WHERE n = ?1",
+    [ST_RUN_SUSPEND] =
+        "UPDATE runs SET state = ?2, owner = 0, class = ?3, due_at = ?4, wait_topic = ?5, wait_key = ?6,"
+        " waiting_for = ?7, error = coalesce(?8, error), entries = ?9, updated_at = ?10 WHERE n = ?1",
+    [ST_RUN_CONTINUE] =
+        "UPDATE runs SET state = 0, owner = 0, class = 2, due_at = ?2, segment = ?3, strand = ?4,"
+        " entries = 0, input = ?5, generation = ?6, cursors = ?7, wait_topic = NULL, wait_key = NULL,"
+        " waiting_for = NULL, updated_at = ?2 WHERE n = ?1",
+    [ST_RUN_CANCEL_FLAG] =
+        "UPDATE runs SET cancel_requested = 1, cancel_reason = coalesce(cancel_reason, ?2),"
+        " updated_at = ?3 WHERE n = ?1",
     [ST_RUN_WAKE] = "UPDATE runs SET state = ?2, due_at = ?3, class = iif(?4 < 0, class, ?4),"
                     " error = iif(?5, NULL, error), updated_at = ?6, wait_topic = NULL, wait_key = NULL,"
                     " waiting_for = NULL WHERE n = ?1",
     [ST_DUE] = "SELECT n FROM runs INDEXED BY runs_due WHERE owner = 0 AND due_at < " NEVER " AND class = ?1"
                " AND due_at <= ?2 ORDER BY due_at, n LIMIT ?3",
-    [ST_WAITERS] = "SELECT n, owner, due_at, generation, strand, state, segment FROM runs INDEXED BY runs_wait"
-                   " WHERE wait_topic IS NOT NULL AND wait_topic = ?1 AND wait_key = ?2",
+    [ST_WAITERS] =
+        "SELECT n, owner, due_at, generation, strand, state, segment FROM runs INDEXED BY runs_wait"
+        " WHERE wait_topic IS NOT NULL AND wait_topic = ?1 AND wait_key = ?2",
     [ST_COUNT_ADD] = "INSERT INTO run_counts VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET runs = runs + ?3",
     [ST_SEGMENT_INSERT] = "INSERT INTO segments (strand, run, segment) VALUES (?1, ?2, ?3)",
     [ST_SEGMENT_STRAND] = "SELECT strand FROM segments WHERE run = ?1 AND segment = ?2",
@@ -56,21 +64,26 @@ const char *const mt_sqlite_sql[ST_STATEMENT_COUNT] = {
     [ST_GENERATION_FIND] = "SELECT g FROM generations WHERE id = ?1",
     [ST_GENERATION_NAME] = "INSERT INTO generations (id, created_at) VALUES (?1, 0)",
 
-    [ST_ENTRY_INSERT] = "INSERT INTO entries (k, kind, name, digest, outcome, params, request, result, sealed, meta,"
-                        " site, at, done_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
-    [ST_ENTRY_ANSWER] = "UPDATE entries SET outcome = ?2, result = ?3, sealed = ?4, meta = coalesce(?5, meta),"
-                        " done_at = ?6 WHERE k = ?1",
-    [ST_ENTRY_META] = "UPDATE entries SET meta = coalesce(?2, meta), request = coalesce(?3, request) WHERE k = ?1",
+    [ST_ENTRY_INSERT] =
+        "INSERT INTO entries (k, kind, name, digest, outcome, params, request, result, sealed, meta,"
+        " site, at, done_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+    [ST_ENTRY_ANSWER] =
+        "UPDATE entries SET outcome = ?2, result = ?3, sealed = ?4, meta = coalesce(?5, meta),"
+        " done_at = ?6 WHERE k = ?1",
+    [ST_ENTRY_META] =
+        "UPDATE entries SET meta = coalesce(?2, meta), request = coalesce(?3, request) WHERE k = ?1",
     [ST_ENTRY_OUTCOME] = "SELECT outcome FROM entries WHERE k = ?1",
     [ST_ENTRY_LAST] = "SELECT max(k) FROM entries WHERE k BETWEEN ?1 AND ?2",
-    [ST_ENTRIES] = "SELECT k, kind, name, digest, outcome, params, request, result, sealed, meta, site, at, done_at"
-                   " FROM entries WHERE k BETWEEN ?1 AND ?2 ORDER BY k",
+    [ST_ENTRIES] =
+        "SELECT k, kind, name, digest, outcome, params, request, result, sealed, meta, site, at, done_at"
+        " FROM entries WHERE k BETWEEN ?1 AND ?2 ORDER BY k",
 
     [ST_EVENT_SOURCE] = "SELECT n FROM events WHERE source = ?1",
     [ST_EVENT_INSERT] = "INSERT INTO events (n, topic, key, payload, source, raw, at, readers)"
                         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0)",
-    [ST_EVENT_NEXT] = "SELECT n, topic, key, payload, source, at, readers FROM events WHERE topic = ?1 AND key = ?2"
-                      " AND n > ?3 ORDER BY n LIMIT 1",
+    [ST_EVENT_NEXT] =
+        "SELECT n, topic, key, payload, source, at, readers FROM events WHERE topic = ?1 AND key = ?2"
+        " AND n > ?3 ORDER BY n LIMIT 1",
     [ST_EVENT_READ] = "UPDATE events SET readers = readers + 1 WHERE n = ?1",
     [ST_EVENT_LAST] = "SELECT max(n) FROM events WHERE topic = ?1 AND key = ?2",
 
@@ -82,22 +95,26 @@ const char *const mt_sqlite_sql[ST_STATEMENT_COUNT] = {
     [ST_DOC_KEY_INSERT] = "INSERT INTO document_keys (collection, field, value, id) VALUES (?1, ?2, ?3, ?4)",
     [ST_DOC_KEY_TAKEN] = "SELECT 1 FROM document_keys WHERE collection = ?1 AND field = ?2 AND value = ?3"
                          " AND id <> ?4 LIMIT 1",
-    [ST_COLLECTION_BUMP] = "INSERT INTO collections VALUES (?1, 1) ON CONFLICT DO UPDATE SET counter = counter + 1",
+    [ST_COLLECTION_BUMP] =
+        "INSERT INTO collections VALUES (?1, 1) ON CONFLICT DO UPDATE SET counter = counter + 1",
     [ST_COLLECTION_COUNTER] = "SELECT counter FROM collections WHERE name = ?1",
     [ST_DOC_GET] = "SELECT id, version, body FROM documents WHERE collection = ?1 AND id = ?2",
 
-    [ST_DELIVERY_INSERT] = "INSERT INTO deliveries (n, id, grp, event, url, headers, body, schedule, accept, state,"
-                           " attempts, next_at, created_at, log)"
-                           " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+    [ST_DELIVERY_INSERT] =
+        "INSERT INTO deliveries (n, id, grp, event, url, headers, body, schedule, accept, state,"
+        " attempts, next_at, created_at, log)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
     [ST_DELIVERY_UPDATE] = "UPDATE deliveries SET state = ?2, attempts = ?3, next_at = ?4, log = ?5, url = ?6"
                            " WHERE id = ?1",
-    [ST_DELIVERY_GET] = "SELECT n, id, grp, event, url, headers, body, schedule, accept, state, attempts, next_at,"
-                        " created_at, log FROM deliveries WHERE id = ?1",
+    [ST_DELIVERY_GET] =
+        "SELECT n, id, grp, event, url, headers, body, schedule, accept, state, attempts, next_at,"
+        " created_at, log FROM deliveries WHERE id = ?1",
     [ST_TASK_INSERT] = "INSERT INTO tasks (n, due_at, name, payload) VALUES (?1, ?2, ?3, ?4)",
     [ST_TASK_DELETE] = "DELETE FROM tasks WHERE n = ?1",
     [ST_TASKS] = "SELECT n, due_at, name, payload FROM tasks WHERE due_at <= ?1 ORDER BY due_at, n LIMIT ?2",
-    [ST_GENERATION_KEEP] = "INSERT INTO generations (id, manifest, created_at) VALUES (?1, ?2, ?3) ON CONFLICT (id)"
-                           " DO UPDATE SET manifest = ?2, created_at = ?3 WHERE manifest IS NULL",
+    [ST_GENERATION_KEEP] =
+        "INSERT INTO generations (id, manifest, created_at) VALUES (?1, ?2, ?3) ON CONFLICT (id)"
+        " DO UPDATE SET manifest = ?2, created_at = ?3 WHERE manifest IS NULL",
     [ST_BLOB_KEEP] = "INSERT INTO blobs (sha, text) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
     [ST_GENERATION_GET] = "SELECT manifest FROM generations WHERE id = ?1 AND manifest IS NOT NULL",
     [ST_GENERATIONS] = "SELECT g.id, g.created_at, (SELECT coalesce(sum(c.runs), 0) FROM run_counts c"
@@ -109,28 +126,31 @@ const char *const mt_sqlite_sql[ST_STATEMENT_COUNT] = {
     [ST_RUN_COUNTS] = "SELECT state, sum(runs) FROM run_counts GROUP BY state",
     [ST_DUE_RUNS] = "SELECT min(due_at) FROM runs INDEXED BY runs_due WHERE owner = 0 AND due_at < " NEVER
                     " AND class = ?1",
-    [ST_DUE_REST] = "SELECT min(coalesce((SELECT min(next_at) FROM deliveries WHERE state = 'pending'), " NEVER "),"
-                    " coalesce((SELECT min(due_at) FROM tasks), " NEVER "))",
+    [ST_DUE_REST] =
+        "SELECT min(coalesce((SELECT min(next_at) FROM deliveries WHERE state = 'pending'), " NEVER "),"
+        " coalesce((SELECT min(due_at) FROM tasks), " NEVER "))",
 };
 
 int mt_sqlite_error(sqlite3 *db, struct mt_error *e) {
     int code = sqlite3_extended_errcode(db);
     const char *text = sqlite3_errmsg(db);
     if (code == SQLITE_IOERR_FSYNC || code == SQLITE_IOERR_DIR_FSYNC) {
-        /* After a failed fsync the kernel may call the lost pages clean, and the next fsync a success. Only a restart, which
-         * reads what is really there, is honest. */
+        /* After a failed fsync the kernel may call the lost pages clean, and the next fsync a success. Only a
+         * restart, which reads what is really there, is honest. */
         mt_err("the disk refused to make data durable (fsync failed); stopping at once", "cause", text);
         abort();
     }
     if ((code & 0xff) == SQLITE_FULL ||
-        ((code & 0xff) == SQLITE_IOERR && (sqlite3_system_errno(db) == ENOSPC || sqlite3_system_errno(db) == EDQUOT)))
+        ((code & 0xff) == SQLITE_IOERR &&
+         (sqlite3_system_errno(db) == ENOSPC || sqlite3_system_errno(db) == EDQUOT)))
         return mt_fail(e, MT_FULL, "the disk that holds the store is full");
     return mt_fail(e, MT_STORE, "the store failed: %s (SQLite code %d)", text, code);
 }
 
 sqlite3_stmt *mt_sqlite_statement(struct mt_sqlite_conn *c, enum mt_statement which, struct mt_error *e) {
     sqlite3_stmt **st = &c->statements[which];
-    if (!*st && sqlite3_prepare_v3(c->db, mt_sqlite_sql[which], -1, SQLITE_PREPARE_PERSISTENT, st, NULL) != SQLITE_OK) {
+    if (!*st && sqlite3_prepare_v3(c->db, mt_sqlite_sql[which], -1, SQLITE_PREPARE_PERSISTENT, st, NULL) !=
+                    SQLITE_OK) {
         mt_sqlite_error(c->db, e);
         return NULL;
     }

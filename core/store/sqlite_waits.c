@@ -1,12 +1,13 @@
-/* Waiting and waking: how a run is let go of until something happens, how events, timeouts and people wake it.
- * A wait is answered here, by the one writer, and only once. The writer's thread, inside its transaction. */
+/* Waiting and waking: how a run is let go of until something happens, how events, timeouts and people wake
+ * it. A wait is answered here, by the one writer, and only once. The writer's thread, inside its transaction.
+ */
 #include "base/text.h"
 #include "store/sqlite_private.h"
 #include <stdlib.h>
 #include <string.h>
 
-int mt_sqlite_wake(struct mt_sqlite *s, const struct mt_head *h, enum mt_run_state state, int64_t due_at, int cls,
-                   bool clear_error, int64_t at, struct mt_error *e) {
+int mt_sqlite_wake(struct mt_sqlite *s, const struct mt_head *h, enum mt_run_state state, int64_t due_at,
+                   int cls, bool clear_error, int64_t at, struct mt_error *e) {
     sqlite3_stmt *st = mt_sqlite_statement(&s->writer, ST_RUN_WAKE, e);
     if (!st) return -1;
     sqlite3_bind_int64(st, 1, h->n);
@@ -28,7 +29,9 @@ static enum mt_run_state woken_state(int state) {
     return state == MT_RUN_COMPENSATING ? MT_RUN_COMPENSATING : MT_RUN_QUEUED;
 }
 
-static int64_t sooner(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t sooner(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
 
 /* ---- letting go ---- */
 
@@ -64,14 +67,17 @@ static enum mt_applied let_go(struct mt_apply *a, struct wait w, bool now) {
     return MT_APPLIED;
 }
 
-/* A cancellation that came while the owner was preparing to wait, and that no answer has told it of yet, must not be slept
- * through. One that it knew of is its own business: it may be waiting for a call in flight to settle. */
+/* A cancellation that came while the owner was preparing to wait, and that no answer has told it of yet, must
+ * not be slept through. One that it knew of is its own business: it may be waiting for a call in flight to
+ * settle. */
 static bool cancelled_meanwhile(const struct mt_owned *o, enum mt_run_state state) {
-    return o->cancel_requested && !o->cancel_seen && state != MT_RUN_COMPENSATING && state != MT_RUN_NEEDS_ATTENTION;
+    return o->cancel_requested && !o->cancel_seen && state != MT_RUN_COMPENSATING &&
+           state != MT_RUN_NEEDS_ATTENTION;
 }
 
 /* The first event of (topic, key) after the cursor: 1, 0 or -1. */
-static int next_event(struct mt_apply *a, const char *topic, const char *key, int64_t cursor, struct mt_event *out) {
+static int next_event(struct mt_apply *a, const char *topic, const char *key, int64_t cursor,
+                      struct mt_event *out) {
     sqlite3_stmt *st = mt_sqlite_statement(&a->s->writer, ST_EVENT_NEXT, a->e);
     if (!st) return -1;
     mt_sqlite_text(st, 1, topic);
@@ -112,7 +118,8 @@ enum mt_applied mt_sqlite_suspend(struct mt_apply *a, struct mt_op *op) {
 /* ---- AWAIT ---- */
 
 static enum mt_applied answer_wait(struct mt_apply *a, struct mt_op *op, const char *result) {
-    if (op->await.inserted) return mt_sqlite_update_entry(a, op, op->await.entry, MT_DONE, result, op->await.at);
+    if (op->await.inserted)
+        return mt_sqlite_update_entry(a, op, op->await.entry, MT_DONE, result, op->await.at);
     return mt_sqlite_insert_entry(a, op, op->await.entry, MT_DONE, result, op->await.at);
 }
 
@@ -162,7 +169,8 @@ static int wake_waiters(struct mt_apply *a, struct mt_op *op) {
     if (!st) return -1;
     mt_sqlite_text(st, 1, op->event.topic);
     mt_sqlite_text(st, 2, op->event.key);
-    while ((rc = mt_sqlite_step(&s->writer, st, a->e)) == 1) { /* first all, then change: the index moves under us */
+    while ((rc = mt_sqlite_step(&s->writer, st, a->e)) ==
+           1) { /* first all, then change: the index moves under us */
         heads = mt_sqlite_grow(heads, count, sizeof *heads);
         heads[count++] = (struct mt_head){.n = sqlite3_column_int64(st, 0),
                                           .due_at = sqlite3_column_int64(st, 2),
@@ -170,8 +178,8 @@ static int wake_waiters(struct mt_apply *a, struct mt_op *op) {
                                           .state = sqlite3_column_int(st, 5)};
     }
     for (size_t i = 0; i < count && rc == 0; i++) {
-        rc = mt_sqlite_wake(s, &heads[i], woken_state(heads[i].state), sooner(heads[i].due_at, op->event.at), -1, false,
-                            op->event.at, a->e);
+        rc = mt_sqlite_wake(s, &heads[i], woken_state(heads[i].state), sooner(heads[i].due_at, op->event.at),
+                            -1, false, op->event.at, a->e);
         op->event.woken++;
     }
     if (count) mt_rules_due(a->b, op->event.at);
@@ -226,7 +234,8 @@ static enum mt_applied run_missing(struct mt_apply *a, struct mt_op *op, const c
     return mt_rules_refuse(a->b, op, MT_RES_MISSING, "there is no run %s", id);
 }
 
-static enum mt_applied forbidden(struct mt_apply *a, struct mt_op *op, const char *id, int state, const char *wanted) {
+static enum mt_applied forbidden(struct mt_apply *a, struct mt_op *op, const char *id, int state,
+                                 const char *wanted) {
     return mt_rules_refuse(a->b, op, MT_RES_FORBIDDEN, "run %s is %s: %s", id,
                            mt_run_state_name((enum mt_run_state)state), wanted);
 }
@@ -253,14 +262,15 @@ enum mt_applied mt_sqlite_cancel(struct mt_apply *a, struct mt_op *op) {
         return MT_APPLIED;
     }
     mt_rules_due(a->b, op->cancel.at);
-    rc = mt_sqlite_wake(s, &h, MT_RUN_QUEUED, sooner(h.due_at, op->cancel.at), MT_CLASS_WAITED, false, op->cancel.at,
-                        a->e);
+    rc = mt_sqlite_wake(s, &h, MT_RUN_QUEUED, sooner(h.due_at, op->cancel.at), MT_CLASS_WAITED, false,
+                        op->cancel.at, a->e);
     return rc ? MT_BROKEN : MT_APPLIED;
 }
 
 static enum mt_applied take_up_again(struct mt_apply *a, const struct mt_head *h, int64_t at) {
     mt_rules_due(a->b, at);
-    return mt_sqlite_wake(a->s, h, MT_RUN_QUEUED, at, MT_CLASS_WAITED, true, at, a->e) ? MT_BROKEN : MT_APPLIED;
+    return mt_sqlite_wake(a->s, h, MT_RUN_QUEUED, at, MT_CLASS_WAITED, true, at, a->e) ? MT_BROKEN
+                                                                                       : MT_APPLIED;
 }
 
 enum mt_applied mt_sqlite_retry(struct mt_apply *a, struct mt_op *op) {

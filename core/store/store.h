@@ -2,6 +2,9 @@
  * (all of its operations or none) and many share one commit (group commit, writer.h). Reads go to any thread and see
  * committed data only. Batches borrow every pointer from their submitter, who waits until they are answered.
  *
+ * An operation sees what those before it in its batch have done. A run that was let go of in a batch takes no more of
+ * that batch's operations (MT_RES_NOT_OWNER), and a run that ends is let go of.
+ *
  * A run that waits is a row. `owner` is the epoch of the engine that executes it now (0: nobody); a batch that names a run
  * is refused (MT_CONFLICT) when its owner is not the batch's epoch, so an engine that lost a run cannot write to it.
  * Who is due: owner = 0 and due_at <= now. An event, a signal, a cancellation and a timer all wake a run by setting due_at. */
@@ -131,7 +134,9 @@ enum mt_op_type {
     MT_OP_AWAIT,       /* answer a wait from the event log, or its timeout, or suspend */
     MT_OP_CONTINUE,    /* begin the batch's run's next segment */
     MT_OP_EVENT,       /* append to the log, waking who waits */
-    MT_OP_CANCEL, MT_OP_RETRY, MT_OP_RESOLVE, /* what a person does to a run (no owner needed) */
+    MT_OP_CANCEL, MT_OP_RETRY, MT_OP_RESOLVE, /* what a person does to a run (no owner needed). A cancelled run that is
+                          owned is only marked: its owner hears of it with its next answer, and a SUSPEND or AWAIT that
+                          was on its way before makes it due at once (unless compensating or needs_attention) */
     MT_OP_DOC_PUT, MT_OP_DOC_DELETE, MT_OP_DOC_CHECK, MT_OP_COLLECTION_CHECK,
     MT_OP_DELIVERY_PUT, MT_OP_DELIVERY_UPDATE,
     MT_OP_TASK_PUT, MT_OP_TASK_DELETE,
@@ -213,9 +218,9 @@ struct mt_op {
             struct mt_event event;   /* out for FOUND: submitter clears */
         } await;
         struct {
-            const char *input, *generation, *cursors;
+            const char *input, *generation /* NULL: the same */, *cursors /* NULL: none */;
             int64_t at;
-        } cont;
+        } cont; /* queued, nobody's, due at `at` */
         struct {
             const char *topic, *key, *payload;
             const char *source; /* deduplicated by it, for ever; NULL: not deduplicated */

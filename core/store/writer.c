@@ -1,7 +1,7 @@
-/* The writer (writer.h). Submitters push batches onto a lock-free stack; the writer takes the whole stack at once, turns it
- * round, and commits what it holds: whoever comes while the disk syncs shares the next sync.
- * A batch's `done` is its submitter's futex: 0 on its way, 1 on its way with somebody asleep on it, 2 answered. Once it
- * is 2 the batch belongs to the submitter again and the writer must not look at it. */
+/* The writer (writer.h). Submitters push batches onto a lock-free stack; the writer takes the whole stack at
+ * once, turns it round, and commits what it holds: whoever comes while the disk syncs shares the next sync.
+ * A batch's `done` is its submitter's futex: 0 on its way, 1 on its way with somebody asleep on it, 2
+ * answered. Once it is 2 the batch belongs to the submitter again and the writer must not look at it. */
 #include "store/writer.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -53,10 +53,16 @@ static void futex_wait(uint32_t *word, uint32_t expected, int64_t timeout_ms) {
     syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, timeout_ms < 0 ? NULL : &t, NULL, 0);
 }
 
-static void futex_wake(uint32_t *word) { syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0); }
+static void futex_wake(uint32_t *word) {
+    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
 
-static void count(uint64_t *counter, uint64_t by) { __atomic_fetch_add(counter, by, __ATOMIC_RELAXED); }
-static uint64_t counted(const uint64_t *counter) { return __atomic_load_n(counter, __ATOMIC_RELAXED); }
+static void count(uint64_t *counter, uint64_t by) {
+    __atomic_fetch_add(counter, by, __ATOMIC_RELAXED);
+}
+static uint64_t counted(const uint64_t *counter) {
+    return __atomic_load_n(counter, __ATOMIC_RELAXED);
+}
 
 /* ---- submitting ---- */
 
@@ -77,7 +83,8 @@ static uint64_t limit_of(const struct mt_writer *w) {
 void mt_writer_post(struct mt_writer *w, struct mt_batch *batch) {
     if (batch->optional && counted(&w->depth) >= limit_of(w)) {
         mt_rules_begin(batch);
-        batch->status = mt_fail(&batch->error, MT_UNAVAILABLE, "too much is waiting to be written; try again shortly");
+        batch->status =
+            mt_fail(&batch->error, MT_UNAVAILABLE, "too much is waiting to be written; try again shortly");
         batch->error.retryable = true;
         count(&w->refused, 1);
         __atomic_store_n(&batch->done, ANSWERED, __ATOMIC_RELEASE);
@@ -107,8 +114,8 @@ bool mt_writer_busy(const struct mt_writer *w) {
     return __atomic_load_n(&w->full, __ATOMIC_RELAXED) || counted(&w->depth) >= limit_of(w);
 }
 
-int mt_writer_exclusive(struct mt_writer *w, int (*fn)(struct mt_store *store, void *ctx, struct mt_error *e), void *ctx,
-                        struct mt_error *e) {
+int mt_writer_exclusive(struct mt_writer *w, int (*fn)(struct mt_store *store, void *ctx, struct mt_error *e),
+                        void *ctx, struct mt_error *e) {
     struct exclusive x = {.batch = {.ops = &exclusive_mark}, .fn = fn, .ctx = ctx};
     push(w, &x.batch);
     if (mt_writer_wait(w, &x.batch) == 0) return 0;
@@ -133,7 +140,8 @@ static void answer_failed(struct mt_writer *w, struct mt_batch *b, const struct 
 
 /* Moves what was submitted to the end of the writer's own list, oldest first. */
 static void take(struct mt_writer *w) {
-    struct mt_batch *stack = __atomic_exchange_n(&w->head, NULL, __ATOMIC_ACQUIRE), *list = NULL, *last = stack;
+    struct mt_batch *stack = __atomic_exchange_n(&w->head, NULL, __ATOMIC_ACQUIRE), *list = NULL,
+                    *last = stack;
     if (!stack) return;
     while (stack) {
         struct mt_batch *next = stack->next;
@@ -192,8 +200,8 @@ static void announce(struct mt_writer *w, size_t n) {
     for (size_t i = 0; i < n; i++) answer(w, w->group[i]);
 }
 
-/* What to do with a group that found the disk full: what belongs to a run goes back to the front of the list, to be tried
- * again; the rest is answered. */
+/* What to do with a group that found the disk full: what belongs to a run goes back to the front of the list,
+ * to be tried again; the rest is answered. */
 static void put_back(struct mt_writer *w, size_t n, const struct mt_error *e) {
     while (n-- > 0) {
         struct mt_batch *b = w->group[n];
@@ -225,7 +233,8 @@ static void commit_group(struct mt_writer *w, size_t n) {
     for (size_t i = 0; i < n; i++) answer_failed(w, w->group[i], &e);
 }
 
-/* While the disk is full: answers what does not belong to a run, runs what is exclusive (it may make room). */
+/* While the disk is full: answers what does not belong to a run, runs what is exclusive (it may make room).
+ */
 static void sift(struct mt_writer *w) {
     static const char message[] = "the disk that holds the store is full";
     struct mt_batch *list = w->first, *next;
@@ -262,7 +271,8 @@ static void sleep_until_woken(struct mt_writer *w, int64_t ms) {
     futex_wait(&w->wake, 0, ms);
 }
 
-/* Waits out a full disk for a while; then the caller tries again. When no run is waiting, the next start is the try. */
+/* Waits out a full disk for a while; then the caller tries again. When no run is waiting, the next start is
+ * the try. */
 static void wait_for_room(struct mt_writer *w, int64_t *pause) {
     int64_t until = mono_ms() + *pause, now;
     *pause = *pause * 2 < FULL_WAIT_MAX_MS ? *pause * 2 : FULL_WAIT_MAX_MS;
@@ -277,7 +287,8 @@ static void wait_for_room(struct mt_writer *w, int64_t *pause) {
     if (!w->first) __atomic_store_n(&w->full, false, __ATOMIC_RELAXED);
 }
 
-/* The last words to those who still wait for room when the program stops: their runs are taken up at the next start. */
+/* The last words to those who still wait for room when the program stops: their runs are taken up at the next
+ * start. */
 static void give_up(struct mt_writer *w) {
     struct mt_error e;
     mt_fail(&e, MT_FULL, "the disk that holds the store is full, and the program is stopping");

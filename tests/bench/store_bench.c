@@ -1,6 +1,6 @@
-/* How fast the store takes what an ordinary flow writes: five batches, each awaited, from many threads at once.
- *   store_bench [threads] [flows] [dir]
- * Prints flows/s, CPU per flow, commits per flow and the size of commits. */
+/* How fast the store takes what an ordinary flow writes: five batches, each awaited, from many threads at
+ * once. store_bench [threads] [flows] [dir] Prints flows/s, CPU per flow, commits per flow and the size of
+ * commits. */
 #include "base/text.h"
 #include "store/writer.h"
 #include <inttypes.h>
@@ -34,7 +34,8 @@ static struct mt_entry intent(int seq) {
     mt_copy(e.name, sizeof e.name, "mintro.intents.create");
     mt_copy(e.digest, sizeof e.digest, "0123456789abcdef0123456789abcdef");
     mt_copy(e.site, sizeof e.site, "checkout.lua:31");
-    e.params = (char *)"{\"amount\":\"80.00 USD\",\"email\":\"customer@example.com\",\"reference_id\":\"ORDER-123456\"}";
+    e.params = (char *)"{\"amount\":\"80.00 "
+                       "USD\",\"email\":\"customer@example.com\",\"reference_id\":\"ORDER-123456\"}";
     return e;
 }
 
@@ -43,19 +44,22 @@ static void one_flow(struct bench *b) {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     mt_id_new("run_", (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000, mt_random_system(), id);
-    struct mt_op start = {.type = MT_OP_START,
-                          .start = {.id = id,
-                                    .flow = "checkout",
-                                    .key = id,
-                                    .input = "{\"amount\":\"80.00 USD\",\"reference\":\"ORDER-123456\",\"email\":\"a@b.example\"}",
-                                    .input_digest = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
-                                    .generation = "sha256:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
-                                    .claim = true,
-                                    .cls = MT_CLASS_WAITED,
-                                    .at = 1700000000000}};
+    struct mt_op start = {
+        .type = MT_OP_START,
+        .start = {.id = id,
+                  .flow = "checkout",
+                  .key = id,
+                  .input =
+                      "{\"amount\":\"80.00 USD\",\"reference\":\"ORDER-123456\",\"email\":\"a@b.example\"}",
+                  .input_digest = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
+                  .generation = "sha256:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
+                  .claim = true,
+                  .cls = MT_CLASS_WAITED,
+                  .at = 1700000000000}};
     submit(b, NULL, &start, 1);
     for (int seq = 1; seq <= 4; seq++) {
-        struct mt_entry answer = {.seq = seq - 1, .outcome = MT_DONE, .result = result, .done_at = 1700000000100};
+        struct mt_entry answer = {
+            .seq = seq - 1, .outcome = MT_DONE, .result = result, .done_at = 1700000000100};
         struct mt_entry next = intent(seq);
         struct mt_op ops[2];
         size_t n = 0;
@@ -64,7 +68,10 @@ static void one_flow(struct bench *b) {
             ops[n++] = (struct mt_op){.type = MT_OP_ENTRY, .entry = &next};
         else
             ops[n++] = (struct mt_op){.type = MT_OP_RUN,
-                                      .run = {.state = MT_RUN_COMPLETED, .output = "{\"status\":\"succeeded\"}", .release = true, .at = 1700000000200}};
+                                      .run = {.state = MT_RUN_COMPLETED,
+                                              .output = "{\"status\":\"succeeded\"}",
+                                              .release = true,
+                                              .at = 1700000000200}};
         submit(b, id, ops, n);
     }
 }
@@ -75,7 +82,9 @@ static void *worker(void *arg) {
     return NULL;
 }
 
-static double seconds(const struct timeval *t) { return (double)t->tv_sec + (double)t->tv_usec / 1e6; }
+static double seconds(const struct timeval *t) {
+    return (double)t->tv_sec + (double)t->tv_usec / 1e6;
+}
 
 int main(int argc, char **argv) {
     int threads = argc > 1 ? atoi(argv[1]) : 64;
@@ -107,10 +116,12 @@ int main(int argc, char **argv) {
     double user = seconds(&after.ru_utime) - seconds(&before.ru_utime);
     double kernel = seconds(&after.ru_stime) - seconds(&before.ru_stime);
     double flows = (double)b.flows;
-    printf("threads %d  flows %" PRId64 "  flows/s %.0f  CPU us/flow %.1f (user %.1f, system %.1f)  commits/flow %.3f  "
+    printf("threads %d  flows %" PRId64
+           "  flows/s %.0f  CPU us/flow %.1f (user %.1f, system %.1f)  commits/flow %.3f  "
            "batches/commit %.1f  RSS %ld MB\n",
-           threads, b.flows, flows / wall, (user + kernel) * 1e6 / flows, user * 1e6 / flows, kernel * 1e6 / flows,
-           (double)stats.commits / flows, (double)stats.batches / (double)stats.commits, after.ru_maxrss / 1024);
+           threads, b.flows, flows / wall, (user + kernel) * 1e6 / flows, user * 1e6 / flows,
+           kernel * 1e6 / flows, (double)stats.commits / flows, (double)stats.batches / (double)stats.commits,
+           after.ru_maxrss / 1024);
     printf("commits by size (1, 2, 3-4, 5-8, ...):");
     for (int i = 0; i < 12; i++) printf(" %" PRIu64, stats.size_histogram[i]);
     printf("\n");

@@ -25,7 +25,9 @@ static inline int remove_one(const char *path, const struct stat *st, int type, 
     return remove(path);
 }
 
-static inline void remove_tree(const char *dir) { nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS); }
+static inline void remove_tree(const char *dir) {
+    nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
 
 static inline char *make_dir(void) {
     char path[] = "/tmp/mintage-store-XXXXXX";

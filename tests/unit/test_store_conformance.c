@@ -1,5 +1,6 @@
 /* links: mt_store mt_base */
-/* The store's contract, operation by operation, on every implementation: what store.h says, said as assertions. */
+/* The store's contract, operation by operation, on every implementation: what store.h says, said as
+ * assertions. */
 #include "store_support.h"
 
 struct fixture {
@@ -31,11 +32,14 @@ static int close_store(void **state) {
     return 0;
 }
 
-static struct mt_store *store_of(void **state) { return ((struct fixture *)*state)->s; }
+static struct mt_store *store_of(void **state) {
+    return ((struct fixture *)*state)->s;
+}
 
 /* ---- short words ---- */
 
-static struct mt_batch run_batch(struct mt_store *s, const char *run, int64_t epoch, struct mt_op *ops, size_t count) {
+static struct mt_batch run_batch(struct mt_store *s, const char *run, int64_t epoch, struct mt_op *ops,
+                                 size_t count) {
     struct mt_batch b = {.run = run, .epoch = epoch, .ops = ops, .count = count};
     commit_batch(s, &b);
     return b;
@@ -50,7 +54,9 @@ static void must(struct mt_store *s, const char *run, struct mt_op op) {
     if (b.status) fail_msg("refused: %s", b.error.message);
 }
 
-static void start(struct mt_store *s, const char *id, bool claim) { must(s, NULL, start_op(id, NULL, claim, 100)); }
+static void start(struct mt_store *s, const char *id, bool claim) {
+    must(s, NULL, start_op(id, NULL, claim, 100));
+}
 
 static struct mt_run get(struct mt_store *s, const char *id) {
     struct mt_run r;
@@ -90,7 +96,9 @@ static const char *claimed(struct mt_store *s, int64_t now, size_t limit) {
 }
 
 static void event(struct mt_store *s, const char *topic, const char *key, const char *payload) {
-    must(s, NULL, (struct mt_op){.type = MT_OP_EVENT, .event = {.topic = topic, .key = key, .payload = payload, .at = 500}});
+    must(s, NULL,
+         (struct mt_op){.type = MT_OP_EVENT,
+                        .event = {.topic = topic, .key = key, .payload = payload, .at = 500}});
 }
 
 static struct mt_op suspend_op(enum mt_run_state state, int64_t due_at, const char *topic, const char *key) {
@@ -111,8 +119,9 @@ static void park(struct mt_store *s, const char *id) {
 }
 
 static struct mt_op end_op(enum mt_run_state state) {
-    return (struct mt_op){.type = MT_OP_RUN,
-                          .run = {.state = (int)state, .output = "{\"ok\":true}", .release = true, .at = 900}};
+    return (struct mt_op){
+        .type = MT_OP_RUN,
+        .run = {.state = (int)state, .output = "{\"ok\":true}", .release = true, .at = 900}};
 }
 
 static void assert_refused(struct mt_batch b, struct mt_op *ops, size_t at, enum mt_op_result result) {
@@ -280,7 +289,8 @@ static void test_next_due(void **state) {
     assert_true(runs == MT_NEVER && rest == MT_NEVER);
     start(s, "run_1", false);
     start(s, "run_2", true);
-    must(s, NULL, (struct mt_op){.type = MT_OP_TASK_PUT, .task = {.due_at = 70, .name = "settle", .payload = "{}"}});
+    must(s, NULL,
+         (struct mt_op){.type = MT_OP_TASK_PUT, .task = {.due_at = 70, .name = "settle", .payload = "{}"}});
     assert_int_equal(s->next_due(s, &runs, &rest, &e), 0);
     assert_int_equal(runs, 100);
     assert_int_equal(rest, 70);
@@ -313,7 +323,8 @@ static void test_let_go_within_a_batch(void **state) {
     struct mt_store *s = store_of(state);
     start(s, "run_1", true);
     struct mt_entry entry = entry_at(0, 1, "sleep");
-    struct mt_op ops[] = {suspend_op(MT_RUN_SLEEPING, 700, NULL, NULL), {.type = MT_OP_ENTRY, .entry = &entry}};
+    struct mt_op ops[] = {suspend_op(MT_RUN_SLEEPING, 700, NULL, NULL),
+                          {.type = MT_OP_ENTRY, .entry = &entry}};
     assert_refused(run_batch(s, "run_1", s->epoch, ops, 2), ops, 1, MT_RES_NOT_OWNER);
     assert_int_equal(state_of(s, "run_1"), MT_RUN_RUNNING); /* all or nothing */
     must(s, "run_1", (struct mt_op){.type = MT_OP_ENTRY, .entry = &entry});
@@ -341,12 +352,14 @@ static void test_journal(void **state) {
     intent.request = (char *)"\0sealed";
     intent.request_len = 7;
     must(s, "run_1", (struct mt_op){.type = MT_OP_ENTRY, .entry = &intent});
-    struct mt_entry answer = {.seq = 1, .outcome = MT_DONE, .result = (char *)"{\"id\":1}", .sealed = true, .done_at = 77};
+    struct mt_entry answer = {
+        .seq = 1, .outcome = MT_DONE, .result = (char *)"{\"id\":1}", .sealed = true, .done_at = 77};
     struct mt_entry next = entry_at(0, 2, "read");
     next.meta = (char *)"{\"attempts\":1}";
     struct mt_op ops[] = {{.type = MT_OP_ANSWER, .entry = &answer}, {.type = MT_OP_ENTRY, .entry = &next}};
     assert_int_equal(run_batch(s, "run_1", s->epoch, ops, 2).status, 0);
-    struct mt_entry meta = {.seq = 2, .meta = (char *)"{\"attempts\":2}", .request = (char *)"again", .request_len = 5};
+    struct mt_entry meta = {
+        .seq = 2, .meta = (char *)"{\"attempts\":2}", .request = (char *)"again", .request_len = 5};
     must(s, "run_1", (struct mt_op){.type = MT_OP_ANSWER, .entry = &meta});
 
     struct mt_entry *entries;
@@ -383,7 +396,8 @@ static void test_journal(void **state) {
 static void test_journal_refusals(void **state) {
     struct mt_store *s = store_of(state);
     start(s, "run_1", true);
-    struct mt_entry first = entry_at(0, 1, "call"), second = entry_at(0, 2, "call"), ahead = entry_at(1, 1, "call");
+    struct mt_entry first = entry_at(0, 1, "call"), second = entry_at(0, 2, "call"),
+                    ahead = entry_at(1, 1, "call");
     struct mt_op entry = {.type = MT_OP_ENTRY, .entry = &first};
     must(s, "run_1", entry);
     assert_refused(one(s, "run_1", &entry), &entry, 0, MT_RES_DUPLICATE);
@@ -405,9 +419,13 @@ static void test_journal_refusals(void **state) {
 static void test_run_changes(void **state) {
     struct mt_store *s = store_of(state);
     start(s, "run_1", true);
-    must(s, "run_1", (struct mt_op){.type = MT_OP_RUN, .run = {.state = -1, .progress = "{\"p\":1}", .at = 300}});
-    must(s, "run_1", (struct mt_op){.type = MT_OP_RUN, .run = {.state = -1, .error = "{}", .waiting_for = "{}", .at = 301}});
-    must(s, "run_1", (struct mt_op){.type = MT_OP_RUN, .run = {.state = MT_RUN_COMPENSATING, .error = "", .at = 302}});
+    must(s, "run_1",
+         (struct mt_op){.type = MT_OP_RUN, .run = {.state = -1, .progress = "{\"p\":1}", .at = 300}});
+    must(s, "run_1",
+         (struct mt_op){.type = MT_OP_RUN,
+                        .run = {.state = -1, .error = "{}", .waiting_for = "{}", .at = 301}});
+    must(s, "run_1",
+         (struct mt_op){.type = MT_OP_RUN, .run = {.state = MT_RUN_COMPENSATING, .error = "", .at = 302}});
     struct mt_run r = get(s, "run_1");
     assert_string_equal(r.progress, "{\"p\":1}");
     assert_null(r.error);
@@ -431,8 +449,9 @@ static void test_continue(void **state) {
     start(s, "run_1", true);
     struct mt_entry first = entry_at(0, 1, "call"), later = entry_at(1, 1, "call");
     must(s, "run_1", (struct mt_op){.type = MT_OP_ENTRY, .entry = &first});
-    struct mt_op op = {.type = MT_OP_CONTINUE,
-                       .cont = {.input = "{\"cycle\":2}", .generation = "sha256:b", .cursors = "{}", .at = 400}};
+    struct mt_op op = {
+        .type = MT_OP_CONTINUE,
+        .cont = {.input = "{\"cycle\":2}", .generation = "sha256:b", .cursors = "{}", .at = 400}};
     struct mt_batch b = one(s, "run_1", &op);
     assert_int_equal(b.status, 0);
     assert_int_equal(b.due, 400);
@@ -487,7 +506,8 @@ static void test_event_wakes(void **state) {
     must(s, "run_1", suspend_op(MT_RUN_WAITING, MT_NEVER, "order", "1"));
     must(s, "run_2", suspend_op(MT_RUN_WAITING, 300, "order", "2"));
     must(s, "run_3", suspend_op(MT_RUN_COMPENSATING, 9000, "order", "1"));
-    struct mt_op op = {.type = MT_OP_EVENT, .event = {.topic = "order", .key = "1", .payload = "1", .source = "s1", .at = 500}};
+    struct mt_op op = {.type = MT_OP_EVENT,
+                       .event = {.topic = "order", .key = "1", .payload = "1", .source = "s1", .at = 500}};
     struct mt_batch b = one(s, NULL, &op);
     assert_int_equal(op.event.woken, 2);
     assert_int_equal(b.due, 500);
@@ -634,8 +654,9 @@ static void test_event_lists(void **state) {
         bool newest;
         size_t limit, count;
         int64_t first;
-    } rows[] = {{NULL, NULL, 0, false, 10, 4, 1}, {NULL, NULL, 0, true, 2, 2, 4}, {NULL, NULL, 3, true, 10, 2, 2},
-                {"a", NULL, 1, false, 10, 2, 3},  {"a", "1", 0, false, 1, 1, 1},  {"c", NULL, 0, false, 10, 0, 0}};
+    } rows[] = {{NULL, NULL, 0, false, 10, 4, 1}, {NULL, NULL, 0, true, 2, 2, 4},
+                {NULL, NULL, 3, true, 10, 2, 2},  {"a", NULL, 1, false, 10, 2, 3},
+                {"a", "1", 0, false, 1, 1, 1},    {"c", NULL, 0, false, 10, 0, 0}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         assert_int_equal(s->list_events(s, rows[i].topic, rows[i].key, rows[i].after, rows[i].newest, false,
                                         rows[i].limit, &events, &count, &e),
@@ -654,7 +675,8 @@ static void test_event_lists(void **state) {
 /* ---- people ---- */
 
 static struct mt_op cancel_op(const char *run) {
-    return (struct mt_op){.type = MT_OP_CANCEL, .cancel = {.run = run, .reason = "changed my mind", .at = 600}};
+    return (struct mt_op){.type = MT_OP_CANCEL,
+                          .cancel = {.run = run, .reason = "changed my mind", .at = 600}};
 }
 
 static void test_cancel_unowned(void **state) {
@@ -739,8 +761,9 @@ static void test_resolve(void **state) {
     start(s, "run_1", true);
     struct mt_entry intent = entry_at(0, 1, "call");
     must(s, "run_1", (struct mt_op){.type = MT_OP_ENTRY, .entry = &intent});
-    struct mt_op op = {.type = MT_OP_RESOLVE,
-                       .resolve = {.run = "run_1", .seq = 1, .outcome = MT_DONE, .result = "{\"id\":9}", .at = 800}};
+    struct mt_op op = {
+        .type = MT_OP_RESOLVE,
+        .resolve = {.run = "run_1", .seq = 1, .outcome = MT_DONE, .result = "{\"id\":9}", .at = 800}};
     assert_refused(one(s, NULL, &op), &op, 0, MT_RES_FORBIDDEN);
     park(s, "run_1");
     op.resolve.seq = 2;
@@ -761,9 +784,12 @@ static void test_resolve(void **state) {
 
 /* ---- documents ---- */
 
-static struct mt_op put_op(const char *id, const char *body, int64_t expect, const struct mt_doc_key *keys, size_t n) {
-    return (struct mt_op){.type = MT_OP_DOC_PUT,
-                          .doc = {.collection = "orders", .id = id, .body = body, .expect = expect, .keys = keys, .key_count = n}};
+static struct mt_op put_op(const char *id, const char *body, int64_t expect, const struct mt_doc_key *keys,
+                           size_t n) {
+    return (struct mt_op){
+        .type = MT_OP_DOC_PUT,
+        .doc = {
+            .collection = "orders", .id = id, .body = body, .expect = expect, .keys = keys, .key_count = n}};
 }
 
 static void test_documents(void **state) {
@@ -813,18 +839,18 @@ static void test_document_queries(void **state) {
         bool newest;
         size_t limit;
         const char *ids;
-    } rows[] = {{NULL, NULL, NULL, false, 10, "abcd"},     {NULL, NULL, NULL, true, 3, "dcb"},
-                {NULL, NULL, "b", false, 10, "cd"},        {NULL, NULL, "b", true, 10, "a"},
-                {"state", "paid", NULL, false, 10, "bc"},  {"state", "open", NULL, true, 10, "da"},
-                {"state", "paid", "b", false, 10, "c"},    {"state", "gone", NULL, false, 10, ""}};
+    } rows[] = {{NULL, NULL, NULL, false, 10, "abcd"},    {NULL, NULL, NULL, true, 3, "dcb"},
+                {NULL, NULL, "b", false, 10, "cd"},       {NULL, NULL, "b", true, 10, "a"},
+                {"state", "paid", NULL, false, 10, "bc"}, {"state", "open", NULL, true, 10, "da"},
+                {"state", "paid", "b", false, 10, "c"},   {"state", "gone", NULL, false, 10, ""}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct mt_document *docs;
         size_t count;
         int64_t counter;
         struct mt_error e;
         char ids[16] = "";
-        assert_int_equal(s->query_documents(s, "orders", rows[i].field, rows[i].value, rows[i].after, rows[i].newest,
-                                            rows[i].limit, &docs, &count, &counter, &e),
+        assert_int_equal(s->query_documents(s, "orders", rows[i].field, rows[i].value, rows[i].after,
+                                            rows[i].newest, rows[i].limit, &docs, &count, &counter, &e),
                          0);
         assert_int_equal(counter, 5);
         for (size_t k = 0; k < count; k++) {
@@ -846,8 +872,13 @@ static void test_document_queries(void **state) {
 
 static void test_deliveries(void **state) {
     struct mt_store *s = store_of(state);
-    struct mt_delivery d = {.url = (char *)"http://x", .headers = (char *)"{}", .body = (char *)"b\0dy", .body_len = 4,
-                            .schedule = (char *)"[1]", .next_at = 50, .created_at = 40};
+    struct mt_delivery d = {.url = (char *)"http://x",
+                            .headers = (char *)"{}",
+                            .body = (char *)"b\0dy",
+                            .body_len = 4,
+                            .schedule = (char *)"[1]",
+                            .next_at = 50,
+                            .created_at = 40};
     mt_copy(d.id, sizeof d.id, "dlv_1");
     mt_copy(d.group, sizeof d.group, "mintro");
     mt_copy(d.event, sizeof d.event, "payment.succeeded");
@@ -868,7 +899,11 @@ static void test_deliveries(void **state) {
         const char *group;
         int64_t due_by;
         const char *ids;
-    } rows[] = {{NULL, MT_NEVER, "123"}, {"mintro", MT_NEVER, "13"}, {NULL, 50, "21"}, {NULL, 49, "2"}, {"mintro", 49, ""}};
+    } rows[] = {{NULL, MT_NEVER, "123"},
+                {"mintro", MT_NEVER, "13"},
+                {NULL, 50, "21"},
+                {NULL, 49, "2"},
+                {"mintro", 49, ""}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct mt_delivery *list;
         size_t count;
@@ -882,7 +917,11 @@ static void test_deliveries(void **state) {
         free(list);
         assert_string_equal(ids, rows[i].ids);
     }
-    struct mt_delivery after = {.url = (char *)"http://y", .attempts = 1, .next_at = 99, .log = (char *)"[{}]"}, got;
+    struct mt_delivery after = {.url = (char *)"http://y",
+                                .attempts = 1,
+                                .next_at = 99,
+                                .log = (char *)"[{}]"},
+                       got;
     mt_copy(after.id, sizeof after.id, "dlv_1");
     mt_copy(after.state, sizeof after.state, "delivered");
     op = (struct mt_op){.type = MT_OP_DELIVERY_UPDATE, .delivery = &after};
@@ -934,7 +973,13 @@ static void test_generations(void **state) {
     start(s, "run_1", true);
     assert_int_equal(s->get_generation(s, GENERATION, &text, &e), -1);
     struct mt_op op = {.type = MT_OP_GENERATION,
-                       .generation = {.id = GENERATION, .manifest = "{\"files\":{}}", .shas = shas, .texts = texts, .lens = lens, .count = 2, .at = 1000}};
+                       .generation = {.id = GENERATION,
+                                      .manifest = "{\"files\":{}}",
+                                      .shas = shas,
+                                      .texts = texts,
+                                      .lens = lens,
+                                      .count = 2,
+                                      .at = 1000}};
     must(s, NULL, op);
     op.generation.manifest = "{}"; /* keeping it again changes nothing */
     must(s, NULL, op);
@@ -950,8 +995,9 @@ static void test_generations(void **state) {
     free(text);
     assert_int_equal(s->get_blob(s, "s3", &text, &len, &e), -1);
     assert_int_equal(s->list_generations(s, &text, &e), 0);
-    assert_string_equal(text, "[{\"id\":\"sha256:b\",\"created_at\":\"1970-01-01T00:00:02.000Z\",\"runs\":0},"
-                              "{\"id\":\"sha256:aaaa\",\"created_at\":\"1970-01-01T00:00:01.000Z\",\"runs\":1}]");
+    assert_string_equal(text,
+                        "[{\"id\":\"sha256:b\",\"created_at\":\"1970-01-01T00:00:02.000Z\",\"runs\":0},"
+                        "{\"id\":\"sha256:aaaa\",\"created_at\":\"1970-01-01T00:00:01.000Z\",\"runs\":1}]");
     free(text);
     must(s, "run_1", end_op(MT_RUN_COMPLETED));
     assert_int_equal(s->list_generations(s, &text, &e), 0);
@@ -1027,7 +1073,8 @@ static void test_lists_and_counts(void **state) {
 static void test_batches_share_a_commit(void **state) {
     struct mt_store *s = store_of(state);
     struct mt_op a = start_op("run_1", "k", true, 100), b = start_op("run_2", "k", true, 100);
-    struct mt_op c = end_op(MT_RUN_COMPLETED), bad[] = {{.type = MT_OP_META, .meta = {"x", "1"}}, cancel_op("run_9")};
+    struct mt_op c = end_op(MT_RUN_COMPLETED),
+                 bad[] = {{.type = MT_OP_META, .meta = {"x", "1"}}, cancel_op("run_9")};
     struct mt_batch batches[] = {{.epoch = s->epoch, .ops = &a, .count = 1},
                                  {.ops = bad, .count = 2},
                                  {.epoch = s->epoch, .ops = &b, .count = 1},

@@ -1,6 +1,7 @@
 /* links: mt_store mt_base */
-/* The same random batches on the SQLite store and on the in-memory oracle: every answer and every read must be the same.
- * STORE_SEED and STORE_OPS choose the sequence and its length; the seed is printed, and printed again on a difference. */
+/* The same random batches on the SQLite store and on the in-memory oracle: every answer and every read must
+ * be the same. STORE_SEED and STORE_OPS choose the sequence and its length; the seed is printed, and printed
+ * again on a difference. */
 #include "base/buf.h"
 #include "base/id.h"
 #include "store_support.h"
@@ -22,18 +23,24 @@ static uint32_t any(struct random *r, uint32_t n) {
     r->source->bytes(r->source, &v, sizeof v);
     return v % n;
 }
-static bool chance(struct random *r, uint32_t percent) { return any(r, 100) < percent; }
+static bool chance(struct random *r, uint32_t percent) {
+    return any(r, 100) < percent;
+}
 
 /* ---- words to make operations of ---- */
 
-static const char *const run_ids[RUNS] = {"run_00", "run_01", "run_02", "run_03", "run_04", "run_05", "run_06", "run_07",
-                                          "run_08", "run_09", "run_10", "run_11", "run_12", "run_13", "run_14", "run_15"};
-static const char *const flows[] = {"checkout", "refund"}, *const generations[] = {"sha256:a", "sha256:b", "sha256:c"};
+static const char *const run_ids[RUNS] = {"run_00", "run_01", "run_02", "run_03", "run_04", "run_05",
+                                          "run_06", "run_07", "run_08", "run_09", "run_10", "run_11",
+                                          "run_12", "run_13", "run_14", "run_15"};
+static const char *const flows[] = {"checkout", "refund"}, *const generations[] = {"sha256:a", "sha256:b",
+                                                                                   "sha256:c"};
 static const char *const topics[] = {"order", "autopay"}, *const keys[] = {"x", "y", "z"};
 static const char *const jsons[] = {"null", "{\"a\":1}", "[1,2]", "\"text\"", "{\"b\":{\"c\":true}}"};
 static const char *const sources[] = {"s1", "s2", "s3", "s4", "s5", "s6"};
 static const char *const collections[] = {"orders", "cards"}, *const ids[] = {"a", "b", "c", "d"};
-static const char *const deliveries[] = {"dlv_1", "dlv_2", "dlv_3", "dlv_4"}, *const states[] = {"pending", "delivered", "failed"};
+static const char *const deliveries[] = {"dlv_1", "dlv_2", "dlv_3", "dlv_4"}, *const states[] = {"pending",
+                                                                                                 "delivered",
+                                                                                                 "failed"};
 static const char *const texts[] = {"return 1", "return 2"};
 static const size_t lens[] = {8, 8};
 #define PICK(r, list) (list)[any((r), sizeof(list) / sizeof *(list))]
@@ -80,7 +87,9 @@ static void find_rest(struct mt_store *s, struct random *r, struct subject *abou
     size_t count = 0;
     struct mt_error e;
     about->collection = PICK(r, collections);
-    assert_int_equal(s->query_documents(s, about->collection, NULL, NULL, NULL, false, 0, &none, &count, &about->counter, &e), 0);
+    assert_int_equal(s->query_documents(s, about->collection, NULL, NULL, NULL, false, 0, &none, &count,
+                                        &about->counter, &e),
+                     0);
     free(none);
     assert_int_equal(s->list_tasks(s, MT_NEVER, 5, &tasks, &count, &e), 0);
     for (size_t i = 0; i < count; i++) {
@@ -115,7 +124,8 @@ static struct subject subject_of(struct mt_store *s, struct random *r) {
     return out;
 }
 
-static struct mt_entry *make_entry(struct random *r, struct mt_entry *e, struct subject *about, bool fresh, int64_t now) {
+static struct mt_entry *make_entry(struct random *r, struct mt_entry *e, struct subject *about, bool fresh,
+                                   int64_t now) {
     *e = entry_at(about->segment, about->next_seq, "call");
     e->at = now;
     if (!fresh || chance(r, 10)) e->seq = 1 + (int)any(r, 6);
@@ -162,7 +172,9 @@ static void make_suspend(struct random *r, struct mt_op *op, int64_t now) {
     op->suspend.at = now;
 }
 
-static const char *change_of(struct random *r) { return chance(r, 50) ? NULL : chance(r, 30) ? "" : PICK(r, jsons); }
+static const char *change_of(struct random *r) {
+    return chance(r, 50) ? NULL : chance(r, 30) ? "" : PICK(r, jsons);
+}
 
 static void make_change(struct random *r, struct mt_op *op, int64_t now) {
     op->run.state = chance(r, 50) ? -1 : (int)any(r, MT_RUN_STATE_COUNT);
@@ -203,7 +215,8 @@ static struct mt_delivery *make_delivery(struct random *r, struct mt_delivery *d
     return d;
 }
 
-static void make_op(struct random *r, struct made *m, size_t i, enum mt_op_type type, struct subject *about, int64_t now) {
+static void make_op(struct random *r, struct made *m, size_t i, enum mt_op_type type, struct subject *about,
+                    int64_t now) {
     struct mt_op *op = &m->ops[i];
     memset(op, 0, sizeof *op);
     op->type = type;
@@ -304,11 +317,12 @@ static void make_op(struct random *r, struct made *m, size_t i, enum mt_op_type 
 }
 
 static enum mt_op_type type_for(struct random *r, bool of_run) {
-    static const enum mt_op_type ours[] = {MT_OP_ENTRY, MT_OP_ENTRY, MT_OP_ENTRY,   MT_OP_ANSWER,  MT_OP_ANSWER,
-                                           MT_OP_RUN,   MT_OP_RUN,   MT_OP_SUSPEND, MT_OP_SUSPEND, MT_OP_AWAIT,
-                                           MT_OP_AWAIT, MT_OP_CONTINUE};
-    static const enum mt_op_type common[] = {MT_OP_START, MT_OP_START, MT_OP_START, MT_OP_CLAIM, MT_OP_CLAIM, MT_OP_EVENT,
-                                             MT_OP_EVENT, MT_OP_CANCEL, MT_OP_RETRY, MT_OP_RETRY, MT_OP_RESOLVE, MT_OP_RESOLVE};
+    static const enum mt_op_type ours[] = {MT_OP_ENTRY,   MT_OP_ENTRY, MT_OP_ENTRY, MT_OP_ANSWER,
+                                           MT_OP_ANSWER,  MT_OP_RUN,   MT_OP_RUN,   MT_OP_SUSPEND,
+                                           MT_OP_SUSPEND, MT_OP_AWAIT, MT_OP_AWAIT, MT_OP_CONTINUE};
+    static const enum mt_op_type common[] = {MT_OP_START, MT_OP_START, MT_OP_START,   MT_OP_CLAIM,
+                                             MT_OP_CLAIM, MT_OP_EVENT, MT_OP_EVENT,   MT_OP_CANCEL,
+                                             MT_OP_RETRY, MT_OP_RETRY, MT_OP_RESOLVE, MT_OP_RESOLVE};
     if (of_run && chance(r, 75)) return PICK(r, ours);
     return chance(r, 50) ? PICK(r, common) : (enum mt_op_type)any(r, OP_TYPES);
 }
@@ -331,25 +345,33 @@ static void copy_made(const struct made *from, struct made *to) {
         struct mt_op *op = &to->ops[i];
         if (op->type == MT_OP_ENTRY || op->type == MT_OP_ANSWER) op->entry = &to->entries[i];
         if (op->type == MT_OP_AWAIT) op->await.entry = &to->entries[i];
-        if (op->type == MT_OP_DELIVERY_PUT || op->type == MT_OP_DELIVERY_UPDATE) op->delivery = &to->deliveries[i];
+        if (op->type == MT_OP_DELIVERY_PUT || op->type == MT_OP_DELIVERY_UPDATE)
+            op->delivery = &to->deliveries[i];
         if (op->type == MT_OP_DOC_PUT) op->doc.keys = to->keys[i];
     }
 }
 
 /* ---- saying what a store answers, as text ---- */
 
-static const char *or_null(const char *s) { return s ? s : "-"; }
+static const char *or_null(const char *s) {
+    return s ? s : "-";
+}
 
 static void say_run(struct mt_buf *b, struct mt_run *r) {
-    mt_buf_addf(b, "run %s %s %s %d %s seg %d owner %" PRId64 " due %" PRId64 " in %s prog %s out %s err %s wait %s cur %s par %s/%d %d cancel %d %s entries %d at %" PRId64 " %" PRId64 "\n",
-                r->id, r->flow, or_null(r->key), (int)r->state, r->generation, r->segment, r->owner, r->due_at, or_null(r->input),
-                or_null(r->progress), or_null(r->output), or_null(r->error), or_null(r->waiting_for), or_null(r->cursors), r->parent,
-                r->parent_seq, r->detached, r->cancel_requested, or_null(r->cancel_reason), r->entries, r->created_at, r->updated_at);
+    mt_buf_addf(b,
+                "run %s %s %s %d %s seg %d owner %" PRId64 " due %" PRId64
+                " in %s prog %s out %s err %s wait %s cur %s par %s/%d %d cancel %d %s entries %d at %" PRId64
+                " %" PRId64 "\n",
+                r->id, r->flow, or_null(r->key), (int)r->state, r->generation, r->segment, r->owner,
+                r->due_at, or_null(r->input), or_null(r->progress), or_null(r->output), or_null(r->error),
+                or_null(r->waiting_for), or_null(r->cursors), r->parent, r->parent_seq, r->detached,
+                r->cancel_requested, or_null(r->cancel_reason), r->entries, r->created_at, r->updated_at);
     mt_run_clear(r);
 }
 
 static void say_event(struct mt_buf *b, struct mt_event *e) {
-    mt_buf_addf(b, "event %" PRId64 " %s %s %s %s %" PRId64 " %d\n", e->n, e->topic, e->key, or_null(e->payload), or_null(e->source), e->at, e->readers);
+    mt_buf_addf(b, "event %" PRId64 " %s %s %s %s %" PRId64 " %d\n", e->n, e->topic, e->key,
+                or_null(e->payload), or_null(e->source), e->at, e->readers);
     mt_event_clear(e);
 }
 
@@ -383,8 +405,9 @@ static void say_op(struct mt_buf *b, struct mt_op *op) {
 }
 
 static void say_batch(struct mt_buf *b, struct made *m) {
-    mt_buf_addf(b, "batch %s %d failed %zu %s due %" PRId64 " cancel %d\n", or_null(m->batch.run), m->batch.status, m->batch.failed,
-                mt_kind_name(m->batch.error.kind), m->batch.due, m->batch.cancel_requested);
+    mt_buf_addf(b, "batch %s %d failed %zu %s due %" PRId64 " cancel %d\n", or_null(m->batch.run),
+                m->batch.status, m->batch.failed, mt_kind_name(m->batch.error.kind), m->batch.due,
+                m->batch.cancel_requested);
     for (size_t i = 0; i < m->batch.count; i++) say_op(b, &m->ops[i]);
 }
 
@@ -404,27 +427,30 @@ static void say_journal(struct mt_buf *b, struct mt_store *s, const char *run, i
     if (s->read_journal(s, run, segment, &entries, &count, &e)) fail_msg("read_journal: %s", e.message);
     for (size_t i = 0; i < count; i++) {
         struct mt_entry *x = &entries[i];
-        mt_buf_addf(b, "entry %s %d/%d %s %s %s %d %s req %zu %s result %s %d meta %s %s %" PRId64 " %" PRId64 "\n", run, x->segment,
-                    x->seq, x->kind, x->name, x->digest, (int)x->outcome, or_null(x->params), x->request_len,
-                    x->request ? "yes" : "-", or_null(x->result), x->sealed, or_null(x->meta), x->site, x->at, x->done_at);
+        mt_buf_addf(
+            b, "entry %s %d/%d %s %s %s %d %s req %zu %s result %s %d meta %s %s %" PRId64 " %" PRId64 "\n",
+            run, x->segment, x->seq, x->kind, x->name, x->digest, (int)x->outcome, or_null(x->params),
+            x->request_len, x->request ? "yes" : "-", or_null(x->result), x->sealed, or_null(x->meta),
+            x->site, x->at, x->done_at);
         if (x->request) mt_buf_add_json_string(b, x->request, x->request_len);
         mt_entry_clear(x);
     }
     free(entries);
 }
 
-static void say_events(struct mt_buf *b, struct mt_store *s, const char *topic, const char *key, int64_t after, bool newest,
-                       bool unread, size_t limit) {
+static void say_events(struct mt_buf *b, struct mt_store *s, const char *topic, const char *key,
+                       int64_t after, bool newest, bool unread, size_t limit) {
     struct mt_event *events = NULL;
     size_t count = 0;
     struct mt_error e;
-    if (s->list_events(s, topic, key, after, newest, unread, limit, &events, &count, &e)) fail_msg("list_events: %s", e.message);
+    if (s->list_events(s, topic, key, after, newest, unread, limit, &events, &count, &e))
+        fail_msg("list_events: %s", e.message);
     for (size_t i = 0; i < count; i++) say_event(b, &events[i]);
     free(events);
 }
 
-static void say_documents(struct mt_buf *b, struct mt_store *s, const char *collection, const char *field, const char *value,
-                          const char *after, bool newest, size_t limit) {
+static void say_documents(struct mt_buf *b, struct mt_store *s, const char *collection, const char *field,
+                          const char *value, const char *after, bool newest, size_t limit) {
     struct mt_document *docs = NULL;
     size_t count = 0;
     int64_t counter;
@@ -439,16 +465,19 @@ static void say_documents(struct mt_buf *b, struct mt_store *s, const char *coll
     free(docs);
 }
 
-static void say_deliveries(struct mt_buf *b, struct mt_store *s, const char *group, int64_t due_by, size_t limit) {
+static void say_deliveries(struct mt_buf *b, struct mt_store *s, const char *group, int64_t due_by,
+                           size_t limit) {
     struct mt_delivery *list = NULL;
     size_t count = 0;
     struct mt_error e;
-    if (s->list_deliveries(s, group, due_by, limit, &list, &count, &e)) fail_msg("list_deliveries: %s", e.message);
+    if (s->list_deliveries(s, group, due_by, limit, &list, &count, &e))
+        fail_msg("list_deliveries: %s", e.message);
     for (size_t i = 0; i < count; i++) {
         struct mt_delivery *d = &list[i];
-        mt_buf_addf(b, "delivery %s %" PRId64 " %s %s %s %s %.*s %s %s %s %d %" PRId64 " %" PRId64 " %s\n", d->id, d->n, d->group,
-                    d->event, or_null(d->url), or_null(d->headers), (int)d->body_len, d->body, or_null(d->schedule),
-                    or_null(d->accept), d->state, d->attempts, d->next_at, d->created_at, or_null(d->log));
+        mt_buf_addf(b, "delivery %s %" PRId64 " %s %s %s %s %.*s %s %s %s %d %" PRId64 " %" PRId64 " %s\n",
+                    d->id, d->n, d->group, d->event, or_null(d->url), or_null(d->headers), (int)d->body_len,
+                    d->body, or_null(d->schedule), or_null(d->accept), d->state, d->attempts, d->next_at,
+                    d->created_at, or_null(d->log));
         mt_delivery_clear(d);
     }
     free(list);
@@ -460,7 +489,8 @@ static void say_tasks(struct mt_buf *b, struct mt_store *s, int64_t due_by, size
     struct mt_error e;
     if (s->list_tasks(s, due_by, limit, &tasks, &count, &e)) fail_msg("list_tasks: %s", e.message);
     for (size_t i = 0; i < count; i++) {
-        mt_buf_addf(b, "task %" PRId64 " %" PRId64 " %s %s\n", tasks[i].n, tasks[i].due_at, tasks[i].name, tasks[i].payload);
+        mt_buf_addf(b, "task %" PRId64 " %" PRId64 " %s %s\n", tasks[i].n, tasks[i].due_at, tasks[i].name,
+                    tasks[i].payload);
         mt_task_clear(&tasks[i]);
     }
     free(tasks);
@@ -498,7 +528,8 @@ static void say_all(struct mt_buf *b, struct mt_store *s) {
 static void say_some(struct mt_buf *b, struct mt_store *s, struct random *r, int64_t now) {
     struct mt_run run;
     struct mt_error e;
-    struct mt_run_filter f = {.flow = MAYBE(r, flows), .key = chance(r, 20) ? PICK(r, keys) : NULL, .limit = any(r, 20)};
+    struct mt_run_filter f = {
+        .flow = MAYBE(r, flows), .key = chance(r, 20) ? PICK(r, keys) : NULL, .limit = any(r, 20)};
     f.state = chance(r, 50) ? -1 : (int)any(r, MT_RUN_STATE_COUNT);
     if (chance(r, 50)) mt_copy(f.before, sizeof f.before, PICK(r, run_ids));
     switch (any(r, 9)) {
@@ -522,7 +553,8 @@ static void say_some(struct mt_buf *b, struct mt_store *s, struct random *r, int
         break;
     }
     case 5: {
-        const char *collection = PICK(r, collections), *field = chance(r, 50) ? "state" : NULL, *value = PICK(r, keys);
+        const char *collection = PICK(r, collections), *field = chance(r, 50) ? "state" : NULL,
+                   *value = PICK(r, keys);
         const char *after = MAYBE(r, ids);
         bool newest = chance(r, 50);
         say_documents(b, s, collection, field, value, after, newest, any(r, 5));
@@ -550,7 +582,8 @@ struct comparison {
     struct random random;
     int64_t now;
     int64_t ops, applied[OP_TYPES], answered[RESULTS];
-    int64_t spoil_at; /* after so many operations b alone gets one more, quietly: the comparison must notice; -1: never */
+    int64_t spoil_at; /* after so many operations b alone gets one more, quietly: the comparison must notice;
+                         -1: never */
     enum mt_op_type spoil_with;
 };
 
@@ -573,7 +606,8 @@ static void commit_made(struct mt_store *s, struct made *made, size_t count) {
 
 static void spoil(struct comparison *c) {
     struct made m;
-    struct subject about = {.id = run_ids[0], .parked = run_ids[0], .collection = collections[0], .next_seq = 1};
+    struct subject about = {
+        .id = run_ids[0], .parked = run_ids[0], .collection = collections[0], .next_seq = 1};
     c->spoil_at = -1;
     do { /* until it is one that is not refused */
         memset(&m, 0, sizeof m);
@@ -657,7 +691,9 @@ static void report(const struct comparison *c, uint64_t seed) {
     const char *a = c->said_a.data, *b = c->said_b.data;
     while (*a && *a == *b) a++, b++;
     while (a > c->said_a.data && a[-1] != '\n') a--, b--;
-    fail_msg("the stores differ after %" PRId64 " operations (STORE_SEED=%" PRIu64 ")\nsqlite: %.400s\nmemory: %.400s", c->ops, seed, a, b);
+    fail_msg("the stores differ after %" PRId64 " operations (STORE_SEED=%" PRIu64
+             ")\nsqlite: %.400s\nmemory: %.400s",
+             c->ops, seed, a, b);
 }
 
 static uint64_t number_from(const char *name, uint64_t fallback) {
@@ -704,6 +740,7 @@ static void test_a_difference_is_noticed(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_same_answers), cmocka_unit_test(test_a_difference_is_noticed)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_same_answers),
+                                       cmocka_unit_test(test_a_difference_is_noticed)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* links: mt_store mt_base */
-/* What only a store on a disk can get wrong: durability, recovery, locking, schemas, a full disk, a failed fsync. */
+/* What only a store on a disk can get wrong: durability, recovery, locking, schemas, a full disk, a failed
+ * fsync. */
 #include "base/log.h"
 #include "store/sqlite_test.h"
 #include "store_support.h"
@@ -56,12 +57,15 @@ static void write_and_vanish(const char *dir) {
     struct mt_store *s = mt_store_sqlite_open(dir, &e);
     if (!s) _exit(2);
     struct mt_entry entry = entry_at(0, 1, "call");
-    struct mt_op first[] = {start_op("run_1", "k", true, 100), start_op("run_2", NULL, true, 100),
-                            start_op("run_3", NULL, true, 100), {.type = MT_OP_META, .meta = {"a", "1"}}};
+    struct mt_op first[] = {start_op("run_1", "k", true, 100),
+                            start_op("run_2", NULL, true, 100),
+                            start_op("run_3", NULL, true, 100),
+                            {.type = MT_OP_META, .meta = {"a", "1"}}};
     struct mt_op intent = {.type = MT_OP_ENTRY, .entry = &entry};
     struct mt_op compensating = {.type = MT_OP_RUN, .run = {.state = MT_RUN_COMPENSATING, .at = 200}};
-    struct mt_op sleeping = {.type = MT_OP_SUSPEND,
-                             .suspend = {.state = MT_RUN_SLEEPING, .due_at = 900, .cls = MT_CLASS_TIMER, .at = 200}};
+    struct mt_op sleeping = {
+        .type = MT_OP_SUSPEND,
+        .suspend = {.state = MT_RUN_SLEEPING, .due_at = 900, .cls = MT_CLASS_TIMER, .at = 200}};
     struct mt_batch batches[] = {{.epoch = s->epoch, .ops = first, .count = 4},
                                  {.run = "run_1", .epoch = s->epoch, .ops = &intent, .count = 1},
                                  {.run = "run_2", .epoch = s->epoch, .ops = &compensating, .count = 1},
@@ -131,7 +135,8 @@ static void test_segments_survive(void **state) {
     struct mt_op op = start_op("run_1", NULL, true, 100);
     must(s, NULL, &op, 1);
     struct mt_entry first = entry_at(0, 1, "call"), second = entry_at(1, 1, "call");
-    struct mt_op ops[] = {{.type = MT_OP_ENTRY, .entry = &first}, {.type = MT_OP_CONTINUE, .cont = {.input = "{}", .at = 200}}};
+    struct mt_op ops[] = {{.type = MT_OP_ENTRY, .entry = &first},
+                          {.type = MT_OP_CONTINUE, .cont = {.input = "{}", .at = 200}}};
     must(s, "run_1", ops, 2);
     s->close(s);
     s = open_or_fail(*state);
@@ -229,7 +234,8 @@ static void test_full_disk(void **state) {
     must(s, NULL, &first, 1);
     mt_store_sqlite_limit_pages(s, 4);
     struct mt_op small = start_op("run_2", NULL, true, 100);
-    struct mt_op progress = {.type = MT_OP_RUN, .run = {.state = MT_RUN_COMPLETED, .progress = big, .at = 200}};
+    struct mt_op progress = {.type = MT_OP_RUN,
+                             .run = {.state = MT_RUN_COMPLETED, .progress = big, .at = 200}};
     struct mt_batch batches[] = {{.epoch = s->epoch, .ops = &small, .count = 1},
                                  {.run = "run_1", .epoch = s->epoch, .ops = &progress, .count = 1}};
     struct mt_batch *list[] = {&batches[0], &batches[1]};
@@ -349,7 +355,8 @@ static void test_readers_see_whole_commits(void **state) {
         snprintf(a, sizeof a, "run_%d_a", i);
         snprintf(b, sizeof b, "run_%d_b", i);
         struct mt_op first = start_op(a, NULL, true, 100), second = start_op(b, NULL, true, 100);
-        struct mt_batch batches[] = {{.epoch = s->epoch, .ops = &first, .count = 1}, {.epoch = s->epoch, .ops = &second, .count = 1}};
+        struct mt_batch batches[] = {{.epoch = s->epoch, .ops = &first, .count = 1},
+                                     {.epoch = s->epoch, .ops = &second, .count = 1}};
         struct mt_batch *list[] = {&batches[0], &batches[1]};
         struct mt_error e;
         assert_int_equal(s->commit(s, list, 2, &e), 0);
@@ -375,9 +382,11 @@ static void test_sleeping_runs_cost_no_memory(void **state) {
         for (int i = 0; i < BATCH; i++) {
             snprintf(ids[i], sizeof ids[i], "run_%08d", done + i);
             starts[i] = start_op(ids[i], NULL, true, 100);
-            suspends[i] = (struct mt_op){.type = MT_OP_SUSPEND, .suspend = {.state = MT_RUN_SLEEPING, .due_at = 99999, .at = 200}};
+            suspends[i] = (struct mt_op){.type = MT_OP_SUSPEND,
+                                         .suspend = {.state = MT_RUN_SLEEPING, .due_at = 99999, .at = 200}};
             batches[2 * i] = (struct mt_batch){.epoch = s->epoch, .ops = &starts[i], .count = 1};
-            batches[2 * i + 1] = (struct mt_batch){.run = ids[i], .epoch = s->epoch, .ops = &suspends[i], .count = 1};
+            batches[2 * i + 1] =
+                (struct mt_batch){.run = ids[i], .epoch = s->epoch, .ops = &suspends[i], .count = 1};
             list[2 * i] = &batches[2 * i];
             list[2 * i + 1] = &batches[2 * i + 1];
         }

@@ -1,8 +1,9 @@
 /* links: mt_store mt_base */
-/* The writer: group commit, waking, order, limits, a full disk waited out, work of its own between commits. */
-#include "store/writer.h"
+/* The writer: group commit, waking, order, limits, a full disk waited out, work of its own between commits.
+ */
 #include "base/log.h"
 #include "store/sqlite_test.h"
+#include "store/writer.h"
 #include "store_support.h"
 #include <pthread.h>
 
@@ -36,14 +37,19 @@ static int begin(void **state, bool sqlite, size_t limit) {
     mt_log_setup(MT_LOG_OFF, MT_LOG_TEXT);
     if (sqlite) f->dir = make_dir();
     f->s = sqlite ? open_or_fail(f->dir) : mt_store_memory_open();
-    struct mt_writer_options o = {.store = f->s, .queue_limit = limit, .due = note_due, .committed = note_commit, .ctx = f};
+    struct mt_writer_options o = {
+        .store = f->s, .queue_limit = limit, .due = note_due, .committed = note_commit, .ctx = f};
     f->w = mt_writer_start(&o, &e);
     *state = f;
     return f->w ? 0 : -1;
 }
 
-static int on_sqlite(void **state) { return begin(state, true, 0); }
-static int on_memory(void **state) { return begin(state, false, 4); }
+static int on_sqlite(void **state) {
+    return begin(state, true, 0);
+}
+static int on_memory(void **state) {
+    return begin(state, false, 4);
+}
 
 static int end(void **state) {
     struct fixture *f = *state;
@@ -73,7 +79,8 @@ static void *submit_many(void *arg) {
         char id[MT_ID_SIZE];
         snprintf(id, sizeof id, "run_%d_%d", me->number, i);
         struct mt_op start = start_op(id, NULL, true, 100);
-        struct mt_op finish = {.type = MT_OP_RUN, .run = {.state = MT_RUN_COMPLETED, .release = true, .at = 200}};
+        struct mt_op finish = {.type = MT_OP_RUN,
+                               .run = {.state = MT_RUN_COMPLETED, .release = true, .at = 200}};
         struct mt_batch b = batch_of(me->f, &start);
         me->failed += mt_writer_submit(me->f->w, &b) != 0;
         b = batch_of(me->f, &finish);
@@ -179,7 +186,8 @@ static void *hold_writer(void *arg) {
 }
 
 static void hold_it(struct held *h, struct fixture *f) {
-    *h = (struct held){.f = f, .gate = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER}};
+    *h = (struct held){.f = f,
+                       .gate = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER}};
     assert_int_equal(pthread_create(&h->thread, NULL, hold_writer, h), 0);
     pthread_mutex_lock(&h->gate.lock);
     while (!h->gate.reached) pthread_cond_wait(&h->gate.changed, &h->gate.lock);
@@ -276,7 +284,8 @@ struct full {
     char *big;
 };
 
-/* A run's batch that does not fit waits; one that is nobody's is refused, and when it has been, the other has been tried. */
+/* A run's batch that does not fit waits; one that is nobody's is refused, and when it has been, the other has
+ * been tried. */
 static void fill_disk(struct fixture *f, struct full *x) {
     int64_t none = 0;
     struct mt_error e;
@@ -290,7 +299,8 @@ static void fill_disk(struct fixture *f, struct full *x) {
     x->of_run = batch_of(f, &x->progress);
     x->of_run.run = "run_1";
     mt_writer_post(f->w, &x->of_run);
-    x->document = (struct mt_op){.type = MT_OP_DOC_PUT, .doc = {.collection = "c", .id = "1", .body = x->big, .expect = -1}};
+    x->document = (struct mt_op){.type = MT_OP_DOC_PUT,
+                                 .doc = {.collection = "c", .id = "1", .body = x->big, .expect = -1}};
     x->of_nobody = batch_of(f, &x->document);
     assert_int_equal(mt_writer_submit(f->w, &x->of_nobody), -1);
     assert_int_equal(x->of_nobody.error.kind, MT_FULL);
