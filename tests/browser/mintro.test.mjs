@@ -331,6 +331,8 @@ test('control: pay refuses what a page would refuse; nothing secret is recorded'
   for (const url of ['http://example.com/', 'https://127.0.0.1/', 'http://127.0.0.1@example.com/', 'nonsense', 5]) {
     equal((await call(sandbox, 'PUT', '/_sandbox/endpoints', { mintro: url })).status, 422, String(url));
   }
+  const state = (await call(sandbox, 'GET', '/_sandbox/state')).body;
+  equal(state.providers.mintro.intents.find((intent) => intent.intent_id === id)?.status, 'succeeded', 'state');
   equal((await call(sandbox, 'POST', '/_sandbox/balance', { provider: 'mintro', balance: 0 })).status, 422, 'balance');
 });
 

@@ -25,12 +25,12 @@ test('a card pays and the customer returns to the shop', async ({ mintro, mercha
 test('the order, its tax, discount and recurring terms are shown', async ({ mintro, open }) => {
   const intent = await mintro.create({
     success_url: 'https://coffee.example.com/thanks', cancel_url: 'https://coffee.example.com/cart', amount: '93.50', tax: 8.5, discount: 5, intent_type: 'recurring', interval_days: 30,
-    order_items: [{ name: 'Coffee <subscription>', quantity: 2, price: 40 }, { name: 'Grinder rental', quantity: 1, price: 10 }],
+    order_items: [{ name: 'Coffee subscription', quantity: 2, price: 40 }, { name: 'Grinder & <service>', quantity: 1, price: 10 }],
   });
   const page = await open({ viewport: { width: 1180, height: 800 } });
   await page.goto(intent.payment_url);
   const order = await page.locator('.order').innerText();
-  for (const text of ['$93.50 every 30 days until cancelled', 'Coffee <subscription>', '2 × $40.00', '$8.50', '−$5.00', '$93.50 USD']) {
+  for (const text of ['$93.50 every 30 days until cancelled', 'Coffee subscription', 'Grinder & <service>', '2 × $40.00', '$8.50', '−$5.00', '$93.50 USD']) {
     ok(order.includes(text), `the order does not say ${text}: ${order}`);
   }
   await page.screenshot({ path: join(out, 'pay-desktop.png') });

@@ -150,7 +150,7 @@ function intents.shown(intent, req)
 end
 
 function intents.list(req)
-  local out = {}
+  local out = json.array {}
   for _, intent in ipairs(store:list { limit = 1000 }) do
     out[#out + 1] = intents.shown(current(intent), req)
   end

@@ -8,6 +8,7 @@ local decimal = require "lib.decimal"
 local events = require "lib.mintro.events"
 local ids = require "lib.ids"
 local journal = require "lib.journal"
+local json = require "mintage.json"
 local store = require "lib.mintro.store"
 local task = require "mintage.task"
 
@@ -109,7 +110,7 @@ function subscriptions.cancel(profile, own_fault)
 end
 
 function subscriptions.list()
-  local out = {}
+  local out = json.array {}
   for _, profile in ipairs(profiles:list { limit = 1000 }) do
     out[#out + 1] = {
       subscription_id = "sub_" .. profile.id,
