@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum { PROBLEMS_MAX = 100 };
 
@@ -85,6 +86,11 @@ int mt_check_command(const struct mt_command *self, struct mt_config *config, in
     size_t count = 0;
     int code = MT_EXIT_FAILED;
 
+    if (access(path, F_OK) != 0) {
+        mt_fail(&e, MT_USAGE, "there is no %s to check", path);
+        code = mt_report(&e);
+        goto out;
+    }
     int read = is_folder(path) ? mt_source_set_read(path, &set, &e) : mt_source_set_read_one(path, &set, &e);
     if (read != 0 || !(vm = mt_vm_new(&vo, &e))) {
         code = mt_report(&e);

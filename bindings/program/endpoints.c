@@ -8,43 +8,47 @@
 #include <string.h>
 #include <time.h>
 
-enum { RETRY_FIRST_MS = 50, RETRY_MAX_MS = 2000, TIMEOUT_MS = 2000, WARN_AFTER = 5 };
+enum { RETRY_FIRST_MS = 50, RETRY_MAX_MS = 2000, TIMEOUT_MS = 2000, WARN_AFTER = 5, PROVIDERS = 3 };
 
 struct mt_endpoints {
     struct mt_transport *transport;
-    char *url, *body;
+    char *url, *bodies[PROVIDERS];
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t stopped;
     bool stop;
 };
 
-static char *make_body(const char *target, const char *secret) {
-    static const char *const providers[] = {"mintro", "paymnt", "paymint"}; /* MINT sends none */
+/* MINT sends none. One PUT each, because a sandbox may know fewer providers than we do. */
+static const char *const providers[PROVIDERS] = {"mintro", "paymnt", "paymint"};
+
+static char *make_body(const char *provider, const char *target, const char *secret) {
     struct mt_buf b;
     char url[1200];
-    mt_buf_init(&b, 8192);
-    for (size_t i = 0; i < sizeof providers / sizeof providers[0]; i++) {
-        mt_format(url, sizeof url, "%s/%s%s%s", target, providers[i], secret ? "?s=" : "", secret ? secret : "");
-        mt_buf_addf(&b, "%c\"%s\":", i ? ',' : '{', providers[i]);
-        mt_buf_add_json_string(&b, url, strlen(url));
-    }
+    mt_buf_init(&b, 4096);
+    mt_format(url, sizeof url, "%s/%s%s%s", target, provider, secret ? "?s=" : "", secret ? secret : "");
+    mt_buf_addf(&b, "{\"%s\":", provider);
+    mt_buf_add_json_string(&b, url, strlen(url));
     mt_buf_addc(&b, '}');
     return mt_buf_take(&b, NULL);
 }
 
-static int put(struct mt_endpoints *ep, struct mt_error *e) {
+/* 0 as well when the sandbox refuses it for good. */
+static int put(struct mt_endpoints *ep, const char *body, struct mt_error *e) {
     struct mt_http_request req = {.method = mt_strdup("PUT"),
                                   .url = mt_strdup(ep->url),
-                                  .body = mt_strdup(ep->body),
-                                  .body_len = strlen(ep->body),
+                                  .body = mt_strdup(body),
+                                  .body_len = strlen(body),
                                   .timeout_ms = TIMEOUT_MS,
                                   .connect_timeout_ms = TIMEOUT_MS};
     struct mt_http_response resp;
     mt_headers_add(&req.headers, "Content-Type", "application/json");
     mt_http_response_init(&resp);
     int result = ep->transport->perform(ep->transport, &req, &resp, e);
-    if (result == 0 && resp.status >= 300) result = mt_fail(e, MT_PROTOCOL, "the sandbox answered %d", resp.status);
+    if (result == 0 && resp.status == 422)
+        mt_warn("the sandbox refuses an endpoint for webhooks", "answer", resp.body.data);
+    else if (result == 0 && resp.status >= 300)
+        result = mt_fail(e, MT_PROTOCOL, "the sandbox answered %d", resp.status);
     mt_http_response_clear(&resp);
     mt_http_request_clear(&req);
     return result;
@@ -67,15 +71,23 @@ static bool pause_for(struct mt_endpoints *ep, int ms) {
     return go_on;
 }
 
-static void *register_all(void *arg) {
-    struct mt_endpoints *ep = arg;
+/* False: told to stop before it was taken. */
+static bool register_one(struct mt_endpoints *ep, const char *body) {
     struct mt_error e;
     int wait = RETRY_FIRST_MS, tries = 0;
-    while (put(ep, &e) != 0) {
+    while (put(ep, body, &e) != 0) {
         if (++tries == WARN_AFTER)
             mt_warn("the sandbox does not answer; still trying", "sandbox", ep->url, "error", e.message);
-        if (!pause_for(ep, wait)) return NULL;
+        if (!pause_for(ep, wait)) return false;
         wait = wait * 2 < RETRY_MAX_MS ? wait * 2 : RETRY_MAX_MS;
+    }
+    return true;
+}
+
+static void *register_all(void *arg) {
+    struct mt_endpoints *ep = arg;
+    for (size_t i = 0; i < PROVIDERS; i++) {
+        if (!register_one(ep, ep->bodies[i])) return NULL;
     }
     mt_info("the sandbox sends its webhooks here", "sandbox", ep->url);
     return NULL;
@@ -90,13 +102,13 @@ struct mt_endpoints *mt_endpoints_register(struct mt_transport *transport, const
     ep->transport = transport;
     ep->url = mt_calloc(1, len + 32);
     mt_format(ep->url, len + 32, "%.*s/_sandbox/endpoints", (int)len, sandbox_url);
-    ep->body = make_body(target, secret);
+    for (size_t i = 0; i < PROVIDERS; i++) ep->bodies[i] = make_body(providers[i], target, secret);
     pthread_mutex_init(&ep->lock, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&ep->stopped, &attr);
     pthread_condattr_destroy(&attr);
-    if (!ep->body || pthread_create(&ep->thread, NULL, register_all, ep) != 0) {
+    if (pthread_create(&ep->thread, NULL, register_all, ep) != 0) {
         mt_err("cannot register for the sandbox's webhooks", "sandbox", ep->url);
         ep->thread = 0;
     }
@@ -113,6 +125,6 @@ void mt_endpoints_stop(struct mt_endpoints *ep) {
     pthread_cond_destroy(&ep->stopped);
     pthread_mutex_destroy(&ep->lock);
     free(ep->url);
-    free(ep->body);
+    for (size_t i = 0; i < PROVIDERS; i++) free(ep->bodies[i]);
     free(ep);
 }

@@ -183,12 +183,14 @@ fail:
 static void say_loaded(struct mt_runtime *rt) {
     struct mt_generation *g = mt_scripts_current(rt->scripts);
     size_t flows, routes;
-    char n[24];
-    if (!g) return;
+    char n[24], id[24];
+    if (!g || rt->o.sandbox) goto out;
     mt_runtime_count_entries(rt, &flows, &routes);
     mt_format(n, sizeof n, "%zu", flows);
-    mt_info("flows loaded", "flows", n, "from", mt_generations_origin(rt->generations), "generation", mt_generation_id(g));
-    mt_generation_release(g);
+    mt_format(id, sizeof id, "%.19s", mt_generation_id(g)); /* a longer one may look like a card's number to the log */
+    mt_info("flows loaded", "flows", n, "from", mt_generations_origin(rt->generations), "generation", id);
+out:
+    if (g) mt_generation_release(g);
 }
 
 static void say_broken(const struct mt_error *e, const char *consequence) {

@@ -8,6 +8,7 @@
 #include "terminal.h"
 #include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const struct mt_route *const routes[] = {
@@ -32,6 +33,10 @@ static void greet(struct mt_runtime *rt, int64_t took_ms) {
 }
 
 static int check_settings(const struct mt_config *config, struct mt_error *e) {
+    struct stat st;
+    const char *flows = mt_config_str(config, "flows");
+    if (mt_config_is_set(config, "flows") && (stat(flows, &st) != 0 || !S_ISDIR(st.st_mode)))
+        return mt_fail(e, MT_USAGE, "--flows: there is no folder %s; make it, or leave --flows away to serve what ships", flows);
     if (mt_config_str(config, "clock") && !mt_config_str(config, "sandbox"))
         return mt_fail(e, MT_USAGE,
                        "--clock moves time, which real providers do not do along: it needs --sandbox URL. Leave it away");

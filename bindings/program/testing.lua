@@ -124,7 +124,7 @@ function testing.start(command, options)
   p.options.data = p.options.data or testing.folder()
   p.options.port = p.options.port or 0
   p.data = p.options.data
-  p.log = p.data .. "/" .. command .. ".log"
+  p.log = testing.folder() .. "/" .. command .. ".log"
   started[#started + 1] = p
   p:launch()
   return p

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <lauxlib.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -171,6 +172,35 @@ static int process_signal(lua_State *L) {
     return 1;
 }
 
+struct later {
+    int pidfd, ms, signal;
+};
+
+static void *signal_later(void *arg) {
+    struct later l = *(struct later *)arg;
+    free(arg);
+    if (!wait_readable(l.pidfd, l.ms)) syscall(SYS_pidfd_send_signal, l.pidfd, l.signal, NULL, 0);
+    close(l.pidfd);
+    return NULL;
+}
+
+/* process:signal_after(ms, signal): while the spec itself is busy with a request. Nothing, if it ends before. */
+static int process_signal_after(lua_State *L) {
+    struct process *p = check(L);
+    pthread_t thread;
+    luaL_argcheck(L, p->pid > 0, 1, "this process has ended");
+    int ms = (int)luaL_checkinteger(L, 2), sig = (int)luaL_checkinteger(L, 3);
+    struct later *l = mt_calloc(1, sizeof *l);
+    *l = (struct later){dup(p->pidfd), ms, sig};
+    if (pthread_create(&thread, NULL, signal_later, l) != 0) {
+        close(l->pidfd);
+        free(l);
+        return luaL_error(L, "cannot start a thread");
+    }
+    pthread_detach(thread);
+    return 0;
+}
+
 static int process_pid(lua_State *L) {
     lua_pushinteger(L, check(L)->pid);
     return 1;
@@ -209,7 +239,8 @@ static int kill_pid(lua_State *L) {
 
 void mt_testing_add_processes(lua_State *L) {
     static const luaL_Reg methods[] = {{"wait", process_wait}, {"ready", process_ready}, {"signal", process_signal},
-                                       {"pid", process_pid},   {"close", process_end},   {NULL, NULL}};
+                                       {"pid", process_pid},   {"close", process_end},   {"signal_after", process_signal_after},
+                                       {NULL, NULL}};
     static const luaL_Reg meta[] = {{"__gc", process_end}, {"__close", process_end}, {NULL, NULL}};
     static const luaL_Reg functions[] = {
         {"spawn", spawn}, {"now_ms", clock_now}, {"breathe", breathe}, {"kill", kill_pid}, {NULL, NULL}};
