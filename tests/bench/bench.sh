@@ -6,6 +6,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 mintage=${MINTAGE_BIN:-$root/build/mintage}
+unset MINTAGE_BIN # the program refuses settings it does not know
 seconds=10 connections=64 rounds=3 peer=yes
 while [ $# -gt 0 ]; do
   case $1 in
