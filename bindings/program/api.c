@@ -23,9 +23,10 @@ bool mt_runtime_authorised(void *ctx, const struct mt_request *req) {
 }
 
 static void refuse_unauthorised(struct mt_response *resp) {
-    mt_respond_problem(resp, 401, "authentication",
-                       "this needs the admin token: Authorization: Bearer TOKEN (it is in the file admin-token of the "
-                       "runtime's data folder)");
+    mt_respond_problem(
+        resp, 401, "authentication",
+        "this needs the admin token: Authorization: Bearer TOKEN (it is in the file admin-token of the "
+        "runtime's data folder)");
     mt_headers_set(&resp->headers, "WWW-Authenticate", "Bearer");
 }
 
@@ -74,13 +75,15 @@ static char *query(const struct mt_request *req, const char *name) {
     return mt_form_get(req->query, strlen(req->query), name);
 }
 
-static bool refuse_parameter(struct mt_response *resp, const char *name, const char *found, const char *wanted) {
-    mt_respond_problem(resp, 422, "invalid_request", "parameter %s: found '%.60s', wanted %s", name, found, wanted);
+static bool refuse_parameter(struct mt_response *resp, const char *name, const char *found,
+                             const char *wanted) {
+    mt_respond_problem(resp, 422, "invalid_request", "parameter %s: found '%.60s', wanted %s", name, found,
+                       wanted);
     return false;
 }
 
-bool mt_api_int(const struct mt_request *req, struct mt_response *resp, const char *name, int64_t fallback, int64_t min,
-                int64_t max, int64_t *out) {
+bool mt_api_int(const struct mt_request *req, struct mt_response *resp, const char *name, int64_t fallback,
+                int64_t min, int64_t max, int64_t *out) {
     char *text = query(req, name), wanted[96];
     bool ok = true;
     *out = fallback;
@@ -92,8 +95,8 @@ bool mt_api_int(const struct mt_request *req, struct mt_response *resp, const ch
     return ok;
 }
 
-bool mt_api_duration(const struct mt_request *req, struct mt_response *resp, const char *name, int64_t fallback,
-                     int64_t max_ms, int64_t *out) {
+bool mt_api_duration(const struct mt_request *req, struct mt_response *resp, const char *name,
+                     int64_t fallback, int64_t max_ms, int64_t *out) {
     char *text = query(req, name), limit[48], wanted[96];
     bool ok = true;
     *out = fallback;
@@ -106,7 +109,8 @@ bool mt_api_duration(const struct mt_request *req, struct mt_response *resp, con
     return ok;
 }
 
-bool mt_api_text(const struct mt_request *req, struct mt_response *resp, const char *name, size_t max, char **out) {
+bool mt_api_text(const struct mt_request *req, struct mt_response *resp, const char *name, size_t max,
+                 char **out) {
     char wanted[64];
     *out = query(req, name);
     if (!*out || (strlen(*out) < max && **out)) return true;

@@ -1,5 +1,6 @@
-/* The HTTP surface of the runtime: tables of routes, and what their handlers share (parameters, bodies, refusals). Handlers run on
- * the server's threads, many at once. Every refusal is application/problem+json and names the field. */
+/* The HTTP surface of the runtime: tables of routes, and what their handlers share (parameters, bodies,
+ * refusals). Handlers run on the server's threads, many at once. Every refusal is application/problem+json
+ * and names the field. */
 #pragma once
 #include "base/buf.h"
 #include "runtime.h"
@@ -10,8 +11,9 @@ int mt_api_bind(struct mt_runtime *rt, struct mt_router *router, struct mt_error
 /* An mt_handler, ctx the runtime: the routes that scripts registered; 503 while starting. */
 void mt_api_scripts(void *rt, const struct mt_request *req, struct mt_response *resp);
 
-extern const struct mt_route mt_api_run_routes[];     /* api_runs.c: start, look at and steer runs */
-extern const struct mt_route mt_api_list_routes[];    /* api_lists.c: events, flows, generations, providers, the stream */
+extern const struct mt_route mt_api_run_routes[]; /* api_runs.c: start, look at and steer runs */
+extern const struct mt_route
+    mt_api_list_routes[]; /* api_lists.c: events, flows, generations, providers, the stream */
 extern const struct mt_route mt_api_public_routes[];  /* api_public.c: webhooks, checkout pages */
 extern const struct mt_route mt_api_asset_routes[];   /* api_public.c: the files of web/ */
 extern const struct mt_route mt_api_health_routes[];  /* api_health.c: liveness, readiness, metrics */
@@ -20,18 +22,20 @@ extern const struct mt_route mt_api_sandbox_routes[]; /* sandbox_api.c: clock, s
 /* ---- query parameters ---- */
 
 /* An integer parameter within [min, max]; `fallback` when absent. False: 422 is answered, naming it. */
-bool mt_api_int(const struct mt_request *req, struct mt_response *resp, const char *name, int64_t fallback, int64_t min,
-                int64_t max, int64_t *out);
+bool mt_api_int(const struct mt_request *req, struct mt_response *resp, const char *name, int64_t fallback,
+                int64_t min, int64_t max, int64_t *out);
 /* A duration in ms, at most max_ms. */
-bool mt_api_duration(const struct mt_request *req, struct mt_response *resp, const char *name, int64_t fallback,
-                     int64_t max_ms, int64_t *out);
+bool mt_api_duration(const struct mt_request *req, struct mt_response *resp, const char *name,
+                     int64_t fallback, int64_t max_ms, int64_t *out);
 /* A text; caller frees; NULL when absent. False: too long for max bytes with its NUL. */
-bool mt_api_text(const struct mt_request *req, struct mt_response *resp, const char *name, size_t max, char **out);
+bool mt_api_text(const struct mt_request *req, struct mt_response *resp, const char *name, size_t max,
+                 char **out);
 bool mt_api_flag(const struct mt_request *req, struct mt_response *resp, const char *name, bool *out);
 
 /* ---- bodies and answers ---- */
 
-/* The body as a JSON object (an empty body is {}); new reference. NULL: 400 (malformed) or 422 (no object) is answered. */
+/* The body as a JSON object (an empty body is {}); new reference. NULL: 400 (malformed) or 422 (no object) is
+ * answered. */
 json_t *mt_api_body(const struct mt_request *req, struct mt_response *resp);
 /* Refuses members of obj that are not among names (NULL-terminated). False: 422 is answered. */
 bool mt_api_known(const json_t *obj, const char *const *names, struct mt_response *resp);

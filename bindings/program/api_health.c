@@ -14,7 +14,8 @@ static void healthz(struct mt_runtime *rt, const struct mt_request *req, struct 
     mt_respond_json(resp, 200, ok, sizeof ok - 1);
 }
 
-/* Ready: requests are let in and there is a generation to run. Broken files do not make a working runtime unready. */
+/* Ready: requests are let in and there is a generation to run. Broken files do not make a working runtime
+ * unready. */
 static void readyz(struct mt_runtime *rt, const struct mt_request *req, struct mt_response *resp) {
     (void)req;
     static const char ok[] = "{\"status\":\"ready\"}";
@@ -46,8 +47,8 @@ static void add_server(struct mt_runtime *rt, struct mt_buf *b) {
                    "# TYPE mintage_http_responses_total counter\n");
     for (int i = 1; i < 6; i++)
         mt_buf_addf(b, "mintage_http_responses_total{class=\"%dxx\"} %" PRIu64 "\n", i, s.by_class[i]);
-    metric(b, "mintage_http_refused_total", "counter", "Requests refused as malformed, too large or too many.",
-           (double)s.refused);
+    metric(b, "mintage_http_refused_total", "counter",
+           "Requests refused as malformed, too large or too many.", (double)s.refused);
     metric(b, "mintage_http_in_flight", "gauge", "Requests being answered.", (double)s.in_flight);
     metric(b, "mintage_streams", "gauge", "Open event streams.", (double)mt_sse_count(rt->sse));
 }
@@ -71,10 +72,12 @@ static void add_process(struct mt_runtime *rt, struct mt_buf *b) {
                 "# HELP mintage_build_info The version.\n# TYPE mintage_build_info gauge\n"
                 "mintage_build_info{version=\"%s\"} 1\n",
                 MT_VERSION);
-    metric(b, "process_start_time_seconds", "gauge", "When the process started.", (double)rt->started_ms / 1000);
+    metric(b, "process_start_time_seconds", "gauge", "When the process started.",
+           (double)rt->started_ms / 1000);
     if (getrusage(RUSAGE_SELF, &u) == 0)
         metric(b, "process_cpu_seconds_total", "counter", "Processor time used.",
-               (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6);
+               (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+                   (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6);
 }
 
 static void metrics(struct mt_runtime *rt, const struct mt_request *req, struct mt_response *resp) {
@@ -87,7 +90,8 @@ static void metrics(struct mt_runtime *rt, const struct mt_request *req, struct 
     mt_engine_metrics(rt->engine, &b);
     if (rt->providers) mt_providers_metrics(rt->providers, &b);
     mt_api_answer(resp, 200, &b);
-    if (resp->status == 200) mt_headers_set(&resp->headers, "Content-Type", "text/plain; version=0.0.4; charset=utf-8");
+    if (resp->status == 200)
+        mt_headers_set(&resp->headers, "Content-Type", "text/plain; version=0.0.4; charset=utf-8");
 }
 
 const struct mt_route mt_api_health_routes[] = {

@@ -1,4 +1,5 @@
-/* What the runtime knows besides runs: events, flows, generations, providers; and the stream of all that changes. */
+/* What the runtime knows besides runs: events, flows, generations, providers; and the stream of all that
+ * changes. */
 #include "api.h"
 #include "base/json.h"
 #include "base/text.h"
@@ -9,7 +10,8 @@ enum { LIST_DEFAULT = 100, LIST_MAX = 1000, ANSWER_MAX = 64 * 1024 * 1024 };
 
 /* ---- events ---- */
 
-/* Newest first; cursor goes back in time. ?after=N answers what came after event N, oldest first, for those who follow. */
+/* Newest first; cursor goes back in time. ?after=N answers what came after event N, oldest first, for those
+ * who follow. */
 static void events(struct mt_runtime *rt, const struct mt_request *req, struct mt_response *resp) {
     char *topic = NULL, *key = NULL;
     int64_t limit, cursor, after;
@@ -19,12 +21,13 @@ static void events(struct mt_runtime *rt, const struct mt_request *req, struct m
     struct mt_error e;
     if (!mt_api_int(req, resp, "limit", LIST_DEFAULT, 1, LIST_MAX, &limit) ||
         !mt_api_int(req, resp, "cursor", 0, 1, INT64_MAX, &cursor) ||
-        !mt_api_int(req, resp, "after", -1, 0, INT64_MAX, &after) || !mt_api_flag(req, resp, "unread", &unread) ||
-        !mt_api_text(req, resp, "topic", MT_NAME_MAX, &topic) || !mt_api_text(req, resp, "key", MT_KEY_MAX, &key))
+        !mt_api_int(req, resp, "after", -1, 0, INT64_MAX, &after) ||
+        !mt_api_flag(req, resp, "unread", &unread) || !mt_api_text(req, resp, "topic", MT_NAME_MAX, &topic) ||
+        !mt_api_text(req, resp, "key", MT_KEY_MAX, &key))
         goto out;
     bool newest = after < 0;
-    if (rt->store->list_events(rt->store, topic, key, newest ? cursor : after, newest, unread, (size_t)limit + 1, &found,
-                               &count, &e) != 0) {
+    if (rt->store->list_events(rt->store, topic, key, newest ? cursor : after, newest, unread,
+                               (size_t)limit + 1, &found, &count, &e) != 0) {
         mt_api_fail(resp, &e);
         goto out;
     }
@@ -64,7 +67,8 @@ static void flows(struct mt_runtime *rt, const struct mt_request *req, struct mt
     (void)req;
     struct mt_error e;
     struct mt_generation *g = mt_scripts_current(rt->scripts);
-    json_t *entries = g ? mt_json_parse(mt_generation_registry(g), strlen(mt_generation_registry(g)), &e) : json_array();
+    json_t *entries =
+        g ? mt_json_parse(mt_generation_registry(g), strlen(mt_generation_registry(g)), &e) : json_array();
     json_t *data = json_array(), *handlers = json_array(), *entry;
     size_t i;
     json_array_foreach(entries, i, entry)
@@ -144,10 +148,7 @@ static void stream(struct mt_runtime *rt, const struct mt_request *req, struct m
 }
 
 const struct mt_route mt_api_list_routes[] = {
-    {"GET", "/v1/events", MT_ADMIN, events},
-    {"GET", "/v1/flows", MT_ADMIN, flows},
-    {"GET", "/v1/generations", MT_ADMIN, generations},
-    {"GET", "/v1/providers", MT_ADMIN, providers},
-    {"GET", "/v1/stream", MT_ADMIN, stream},
-    {NULL, NULL, MT_ADMIN, NULL},
+    {"GET", "/v1/events", MT_ADMIN, events},           {"GET", "/v1/flows", MT_ADMIN, flows},
+    {"GET", "/v1/generations", MT_ADMIN, generations}, {"GET", "/v1/providers", MT_ADMIN, providers},
+    {"GET", "/v1/stream", MT_ADMIN, stream},           {NULL, NULL, MT_ADMIN, NULL},
 };

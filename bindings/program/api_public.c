@@ -1,4 +1,5 @@
-/* What the world reaches without the admin token: providers' webhooks, customers' checkout pages, and the assets of both. */
+/* What the world reaches without the admin token: providers' webhooks, customers' checkout pages, and the
+ * assets of both. */
 #include "api.h"
 #include "base/json.h"
 #include "base/text.h"
@@ -19,7 +20,8 @@ static void webhook(struct mt_runtime *rt, const struct mt_request *req, struct 
 /* ---- checkout pages ---- */
 
 /* The run that a page's token names; 404 is answered when there is none. */
-static int run_of_token(struct mt_runtime *rt, const struct mt_request *req, struct mt_response *resp, struct mt_run *run) {
+static int run_of_token(struct mt_runtime *rt, const struct mt_request *req, struct mt_response *resp,
+                        struct mt_run *run) {
     char id[MT_ID_SIZE];
     struct mt_error e;
     *run = (struct mt_run){0};
@@ -48,14 +50,15 @@ static void frame_source(const json_t *progress, char *out, size_t size) {
         *out = '\0';
 }
 
-/* Browsers without script cannot follow the run: with ?continue they are led to the payment as long as it can be paid, and
- * to a page that says the outcome afterwards. NULL: neither is known yet. */
+/* Browsers without script cannot follow the run: with ?continue they are led to the payment as long as it can
+ * be paid, and to a page that says the outcome afterwards. NULL: neither is known yet. */
 static const char *plain_page(const struct mt_run *run, const json_t *progress, struct mt_response *resp) {
     char origin[300];
     const char *url = mt_json_str(progress, "payment_url", NULL);
     if (run->state == MT_RUN_COMPLETED) return "checkout/completed.html";
     if (mt_run_ended(run->state)) return "checkout/failed.html";
-    if (run->state == MT_RUN_COMPENSATING || run->state == MT_RUN_NEEDS_ATTENTION) return "checkout/checking.html";
+    if (run->state == MT_RUN_COMPENSATING || run->state == MT_RUN_NEEDS_ATTENTION)
+        return "checkout/checking.html";
     if (!origin_of(url, origin, sizeof origin)) return NULL;
     mt_headers_set(&resp->headers, "Location", url);
     return "";

@@ -24,7 +24,8 @@ static void answer_run(struct mt_runtime *rt, struct mt_response *resp, int stat
     mt_api_answer(resp, status, &b);
 }
 
-static int get_run(struct mt_runtime *rt, const struct mt_request *req, struct mt_run *run, struct mt_response *resp) {
+static int get_run(struct mt_runtime *rt, const struct mt_request *req, struct mt_run *run,
+                   struct mt_response *resp) {
     struct mt_error e;
     const char *id = mt_request_param(req, "id");
     if (strlen(id) < MT_ID_SIZE && rt->store->get_run(rt->store, id, run, &e) == 0) return 0;
@@ -37,8 +38,10 @@ static int get_run(struct mt_runtime *rt, const struct mt_request *req, struct m
 
 /* ---- starting ---- */
 
-/* Reads Idempotency-Key, written as a quoted string (as its standard says) or bare. False: 422 is answered. */
-static bool read_key(const struct mt_request *req, struct mt_response *resp, char out[MT_KEY_MAX], bool *given) {
+/* Reads Idempotency-Key, written as a quoted string (as its standard says) or bare. False: 422 is answered.
+ */
+static bool read_key(const struct mt_request *req, struct mt_response *resp, char out[MT_KEY_MAX],
+                     bool *given) {
     const char *s = mt_headers_get(&req->headers, "Idempotency-Key");
     *given = s != NULL;
     if (!s) return true;
@@ -56,11 +59,13 @@ static bool read_key(const struct mt_request *req, struct mt_response *resp, cha
     out[n] = '\0';
     if (ok && closed && !*s && n > 0) return true;
     mt_respond_problem(resp, 422, "invalid_request",
-                       "Idempotency-Key: wanted 1 to %d visible ASCII characters, bare or in double quotes", MT_KEY_MAX - 1);
+                       "Idempotency-Key: wanted 1 to %d visible ASCII characters, bare or in double quotes",
+                       MT_KEY_MAX - 1);
     return false;
 }
 
-/* Two starts with one key at the same time: the second is told to come again, as the header's standard says. */
+/* Two starts with one key at the same time: the second is told to come again, as the header's standard says.
+ */
 static bool begin_starting(struct mt_runtime *rt, struct mt_starting *s) {
     bool taken = false;
     if (!s->key) return true;
@@ -84,7 +89,9 @@ static void end_starting(struct mt_runtime *rt, struct mt_starting *s) {
     pthread_mutex_unlock(&rt->starting_lock);
 }
 
-static bool at_rest(const struct mt_run *run) { return mt_run_ended(run->state) || run->state == MT_RUN_NEEDS_ATTENTION; }
+static bool at_rest(const struct mt_run *run) {
+    return mt_run_ended(run->state) || run->state == MT_RUN_NEEDS_ATTENTION;
+}
 
 /* Waits for the run's end, if a thread may be held for that; *run is then the run as it is. */
 static void wait_for_end(struct mt_runtime *rt, struct mt_run *run, int64_t wait_ms) {
@@ -106,7 +113,8 @@ static void start(struct mt_runtime *rt, const struct mt_request *req, struct mt
     char key[MT_KEY_MAX];
     bool keyed, existing = false;
     int64_t wait_ms;
-    if (!read_key(req, resp, key, &keyed) || !mt_api_duration(req, resp, "wait", 0, WAIT_MAX_MS, &wait_ms)) return;
+    if (!read_key(req, resp, key, &keyed) || !mt_api_duration(req, resp, "wait", 0, WAIT_MAX_MS, &wait_ms))
+        return;
     json_t *input = mt_api_body(req, resp);
     if (!input) return;
     json_decref(input); /* the engine reads the text itself, against the flow's schema */
@@ -119,7 +127,8 @@ static void start(struct mt_runtime *rt, const struct mt_request *req, struct mt
     struct mt_run run = {0};
     struct mt_error e;
     if (!begin_starting(rt, &starting)) {
-        mt_respond_problem(resp, 409, "conflict", "a start with this Idempotency-Key is being accepted; ask again");
+        mt_respond_problem(resp, 409, "conflict",
+                           "a start with this Idempotency-Key is being accepted; ask again");
         mt_headers_set(&resp->headers, "Retry-After", "1");
         return;
     }
@@ -151,12 +160,15 @@ static void list(struct mt_runtime *rt, const struct mt_request *req, struct mt_
     struct mt_run_filter filter = {.state = -1};
 
     if (!mt_api_int(req, resp, "limit", LIST_DEFAULT, 1, LIST_MAX, &limit) ||
-        !mt_api_text(req, resp, "flow", MT_NAME_MAX, &flow) || !mt_api_text(req, resp, "key", MT_KEY_MAX, &key) ||
-        !mt_api_text(req, resp, "state", 32, &state_name) || !mt_api_text(req, resp, "cursor", MT_ID_SIZE, &cursor))
+        !mt_api_text(req, resp, "flow", MT_NAME_MAX, &flow) ||
+        !mt_api_text(req, resp, "key", MT_KEY_MAX, &key) ||
+        !mt_api_text(req, resp, "state", 32, &state_name) ||
+        !mt_api_text(req, resp, "cursor", MT_ID_SIZE, &cursor))
         goto out;
     if (state_name && !mt_run_state_from_name(state_name, &state)) {
         mt_respond_problem(resp, 422, "invalid_request",
-                           "parameter state: found '%s', wanted queued, running, sleeping, waiting, compensating, completed, "
+                           "parameter state: found '%s', wanted queued, running, sleeping, waiting, "
+                           "compensating, completed, "
                            "failed, cancelled or needs_attention",
                            state_name);
         goto out;
@@ -196,7 +208,8 @@ out:
 static void show(struct mt_runtime *rt, const struct mt_request *req, struct mt_response *resp) {
     struct mt_run run = {0};
     int64_t wait_ms;
-    if (!mt_api_duration(req, resp, "wait", 0, WAIT_MAX_MS, &wait_ms) || get_run(rt, req, &run, resp) != 0) return;
+    if (!mt_api_duration(req, resp, "wait", 0, WAIT_MAX_MS, &wait_ms) || get_run(rt, req, &run, resp) != 0)
+        return;
     wait_for_end(rt, &run, wait_ms);
     answer_run(rt, resp, 200, &run);
 }
@@ -256,7 +269,8 @@ static void cancel(struct mt_runtime *rt, const struct mt_request *req, struct m
             mt_respond_problem(resp, 422, "invalid_request", "reason: wanted a text of at most 500 bytes");
         else
             answer_deed(rt, resp,
-                        mt_engine_cancel(rt->engine, mt_request_param(req, "id"), json_string_value(reason), &run, &e),
+                        mt_engine_cancel(rt->engine, mt_request_param(req, "id"), json_string_value(reason),
+                                         &run, &e),
                         &run, &e);
     }
     json_decref(body);
@@ -279,8 +293,10 @@ static const char *resolve_problem(const json_t *body, enum mt_outcome *outcome)
     if (*outcome == MT_DONE && !json_object_get(body, "value"))
         return "value: wanted what the effect answered, since it is done (null if nothing)";
     if (*outcome == MT_DONE && error) return "error: an effect that is done has none";
-    if (*outcome != MT_DONE && json_object_get(body, "value")) return "value: only an effect that is done has one";
-    if (error && !json_is_object(error)) return "error: wanted an object such as {\"kind\":\"declined\",\"message\":\"...\"}";
+    if (*outcome != MT_DONE && json_object_get(body, "value"))
+        return "value: only an effect that is done has one";
+    if (error && !json_is_object(error))
+        return "error: wanted an object such as {\"kind\":\"declined\",\"message\":\"...\"}";
     return NULL;
 }
 
@@ -293,13 +309,15 @@ static void resolve(struct mt_runtime *rt, const struct mt_request *req, struct 
     if (body && mt_api_known(body, known, resp)) {
         const char *problem = resolve_problem(body, &outcome);
         const json_t *value = json_object_get(body, "value"), *error = json_object_get(body, "error");
-        char *value_text = value ? mt_json_dump(value, NULL) : NULL, *error_text = error ? mt_json_dump(error, NULL) : NULL;
+        char *value_text = value ? mt_json_dump(value, NULL) : NULL,
+             *error_text = error ? mt_json_dump(error, NULL) : NULL;
         if (problem)
             mt_respond_problem(resp, 422, "invalid_request", "%s", problem);
         else
             answer_deed(rt, resp,
-                        mt_engine_resolve(rt->engine, mt_request_param(req, "id"), (int)mt_json_int(body, "seq", 0), outcome,
-                                          value_text, error_text, &run, &e),
+                        mt_engine_resolve(rt->engine, mt_request_param(req, "id"),
+                                          (int)mt_json_int(body, "seq", 0), outcome, value_text, error_text,
+                                          &run, &e),
                         &run, &e);
         free(value_text);
         free(error_text);
@@ -333,8 +351,8 @@ static void signal_run(struct mt_runtime *rt, const struct mt_request *req, stru
         else if (mt_run_ended(run.state))
             mt_respond_problem(resp, 409, "conflict", "the run has ended (%s) and takes no more signals",
                                mt_run_state_name(run.state));
-        else if (mt_engine_signal(rt->engine, mt_json_str(body, "topic", ""), mt_json_str(body, "key", ""), text, NULL, &n,
-                                  NULL, &e) != 0)
+        else if (mt_engine_signal(rt->engine, mt_json_str(body, "topic", ""), mt_json_str(body, "key", ""),
+                                  text, NULL, &n, NULL, &e) != 0)
             mt_api_fail(resp, &e);
         else {
             mt_run_clear(&run);

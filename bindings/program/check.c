@@ -1,5 +1,6 @@
-/* mintage check: loads flows as a runtime would, without store, network or engine, and prints every mistake it can find: each
- * broken file gets its own line, because each is also loaded without the others that are broken. */
+/* mintage check: loads flows as a runtime would, without store, network or engine, and prints every mistake
+ * it can find: each broken file gets its own line, because each is also loaded without the others that are
+ * broken. */
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/text.h"
@@ -21,7 +22,8 @@ static bool is_folder(const char *path) {
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-/* Takes the named file out of the set, so that the next load finds the next mistake. False when there is no such file. */
+/* Takes the named file out of the set, so that the next load finds the next mistake. False when there is no
+ * such file. */
 static bool leave_out(struct mt_source_set *set, const char *name) {
     for (size_t i = 0; i < set->count; i++) {
         if (strcmp(set->files[i].name, name) != 0) continue;
@@ -34,8 +36,8 @@ static bool leave_out(struct mt_source_set *set, const char *name) {
     return false;
 }
 
-static struct mt_generation *load_all(struct mt_vm *vm, struct mt_source_set *set, struct mt_flow_problem *problems,
-                                      size_t *count) {
+static struct mt_generation *load_all(struct mt_vm *vm, struct mt_source_set *set,
+                                      struct mt_flow_problem *problems, size_t *count) {
     struct mt_error e;
     for (*count = 0; *count < PROBLEMS_MAX;) {
         struct mt_generation *g = mt_generation_load(vm, set->files, set->count, NULL, &e);
@@ -51,8 +53,8 @@ static struct mt_generation *load_all(struct mt_vm *vm, struct mt_source_set *se
 static void print_json(const struct mt_flow_problem *problems, size_t count, const json_t *entries) {
     json_t *list = json_array(), *root = json_object();
     for (size_t i = 0; i < count; i++)
-        json_array_append_new(list, json_pack("{s:s, s:i, s:s}", "file", problems[i].file, "line", problems[i].line,
-                                              "message", problems[i].message));
+        json_array_append_new(list, json_pack("{s:s, s:i, s:s}", "file", problems[i].file, "line",
+                                              problems[i].line, "message", problems[i].message));
     json_object_set_new(root, "problems", list);
     json_object_set(root, "registered", (json_t *)entries);
     json_dumpf(root, stdout, JSON_INDENT(2));
@@ -60,15 +62,15 @@ static void print_json(const struct mt_flow_problem *problems, size_t count, con
     json_decref(root);
 }
 
-static void print_words(const struct mt_flow_problem *problems, size_t count, const json_t *entries, const char *path,
-                        const struct mt_colors *c) {
+static void print_words(const struct mt_flow_problem *problems, size_t count, const json_t *entries,
+                        const char *path, const struct mt_colors *c) {
     const json_t *entry;
     size_t i, flows = 0;
     for (i = 0; i < count; i++) printf("%serror%s  %s\n", c->red, c->reset, problems[i].message);
     json_array_foreach(entries, i, entry) flows += strcmp(mt_json_str(entry, "kind", ""), "flow") == 0;
     if (count == 0)
-        printf("%sfine%s   %s: %zu flow%s, %zu registered in all\n", c->green, c->reset, path, flows, flows == 1 ? "" : "s",
-               json_array_size(entries));
+        printf("%sfine%s   %s: %zu flow%s, %zu registered in all\n", c->green, c->reset, path, flows,
+               flows == 1 ? "" : "s", json_array_size(entries));
     else
         printf("%zu problem%s in %s\n", count, count == 1 ? "" : "s", path);
 }
@@ -97,7 +99,8 @@ int mt_check_command(const struct mt_command *self, struct mt_config *config, in
         goto out;
     }
     g = load_all(vm, &set, problems, &count);
-    entries = g ? mt_json_parse(mt_generation_registry(g), strlen(mt_generation_registry(g)), &e) : json_array();
+    entries =
+        g ? mt_json_parse(mt_generation_registry(g), strlen(mt_generation_registry(g)), &e) : json_array();
     if (mt_config_bool(config, "json"))
         print_json(problems, count, entries);
     else

@@ -20,7 +20,8 @@ int mt_client_open(struct mt_client *c, const struct mt_config *config, struct m
     if (!token && mt_data_read_token(data, c->token, sizeof c->token, e) != 0) {
         if (e->kind == MT_NOT_FOUND)
             mt_fail(e, MT_USAGE,
-                    "there is no admin token in %s; name the runtime's data folder with --data, or the token with "
+                    "there is no admin token in %s; name the runtime's data folder with --data, or the token "
+                    "with "
                     "MINTAGE_TOKEN",
                     data);
         return -1;
@@ -41,15 +42,17 @@ static void read_problem(const struct mt_http_response *resp, struct mt_error *e
     const char *detail = mt_json_str(body, "detail", NULL);
     enum mt_kind kind = mt_kind_from_name(mt_json_str(body, "code", ""));
     if (resp->status == 401)
-        mt_fail(e, MT_AUTHENTICATION, "the runtime refuses this admin token; is it another runtime's? See --data and --token");
+        mt_fail(e, MT_AUTHENTICATION,
+                "the runtime refuses this admin token; is it another runtime's? See --data and --token");
     else
-        mt_fail(e, kind ? kind : MT_PROTOCOL, "%s (HTTP %d)", detail ? detail : "the runtime gives no reason", resp->status);
+        mt_fail(e, kind ? kind : MT_PROTOCOL, "%s (HTTP %d)", detail ? detail : "the runtime gives no reason",
+                resp->status);
     e->http_status = resp->status;
     json_decref(body);
 }
 
-json_t *mt_client_call(struct mt_client *c, const char *method, const char *path, const char *body, const char *key,
-                       struct mt_error *e) {
+json_t *mt_client_call(struct mt_client *c, const char *method, const char *path, const char *body,
+                       const char *key, struct mt_error *e) {
     struct mt_http_request req = {.method = mt_strdup(method),
                                   .body = mt_strdup(body),
                                   .body_len = body ? strlen(body) : 0,
@@ -71,7 +74,8 @@ json_t *mt_client_call(struct mt_client *c, const char *method, const char *path
     if (!req.url)
         mt_fail(e, MT_USAGE, "the request is too long");
     else if (c->transport->perform(c->transport, &req, &resp, e) != 0)
-        mt_error_wrap(e, "no runtime answers at %s (start one with mintage dev, or name another with --url)", c->url);
+        mt_error_wrap(e, "no runtime answers at %s (start one with mintage dev, or name another with --url)",
+                      c->url);
     else if (resp.status >= 300)
         read_problem(&resp, e);
     else if (!(answer = mt_json_parse(resp.body.data, resp.body.len, e)))

@@ -6,18 +6,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char dev_details[] =
-    "Starts the runtime and the sandbox of the four providers together, with one clock, and keeps the runtime running: it is\n"
-    "started again when it dies, and its runs carry on. Flows are loaded again as you save them. Prints where to click.\n";
+static const char dev_details[] = "Starts the runtime and the sandbox of the four providers together, with "
+                                  "one clock, and keeps the runtime running: it is\n"
+                                  "started again when it dies, and its runs carry on. Flows are loaded again "
+                                  "as you save them. Prints where to click.\n";
 
-static const char serve_details[] =
-    "Runs flows and serves the HTTP API, webhooks and checkout pages. Providers' credentials come from the configuration file\n"
-    "(\"providers\": {\"mintro\": {\"client_id\": ...}}) or the environment (MINTAGE_MINTRO_CLIENT_SECRET, ...). Stops on\n"
-    "SIGTERM or SIGINT when the requests under way are answered. When the folder of flows is missing and --flows is not given,\n"
-    "the flows that ship with Mintage are served.\n";
+static const char serve_details[] = "Runs flows and serves the HTTP API, webhooks and checkout pages. "
+                                    "Providers' credentials come from the configuration file\n"
+                                    "(\"providers\": {\"mintro\": {\"client_id\": ...}}) or the environment "
+                                    "(MINTAGE_MINTRO_CLIENT_SECRET, ...). Stops on\n"
+                                    "SIGTERM or SIGINT when the requests under way are answered. When the "
+                                    "folder of flows is missing and --flows is not given,\n"
+                                    "the flows that ship with Mintage are served.\n";
 
 static const char sandbox_details[] =
-    "Emulates Mintro, Paymnt, MINT and Paymint at their documented paths, for any client in any language. Loopback only.\n"
+    "Emulates Mintro, Paymnt, MINT and Paymint at their documented paths, for any client in any language. "
+    "Loopback only.\n"
     "\n"
     "Credentials (they work here and are refused everywhere else):\n"
     "  Mintro           X-Client-ID: mintro_test_client   X-Client-Secret: mintro_test_secret\n"
@@ -25,21 +29,27 @@ static const char sandbox_details[] =
     "  MINT reseller    public key mint_test_public       private key mint_test_private\n"
     "  MINT redemption  app_key 32a13829f2635187\n"
     "  Paymint (Pro)    X-API-KEY: mmk_test_key           X-Paymint-MMK-Mode: true, member test_member,\n"
-    "                   merchant test_merchant; or X-Paymint-Api-Key: paymint_test_key, business number 1234567890\n"
+    "                   merchant test_merchant; or X-Paymint-Api-Key: paymint_test_key, business number "
+    "1234567890\n"
     "  Paymint (Basic)  X-API-KEY: mmk_test_basic         answers 402 on protected endpoints\n"
     "\n"
     "Test cards:\n"
     "  4242424242424242  4111111111111111  5555555555554444  378282246310005  6011111111111117   succeed\n"
     "  4000000000000002  5105105105105100   declined          4000000000009995   not enough money\n"
-    "  4000000000009987  lost card          4000000000009979  stolen card       4000003800000446   3-D Secure\n"
+    "  4000000000009987  lost card          4000000000009979  stolen card       4000003800000446   3-D "
+    "Secure\n"
     "\n"
-    "Control, without credentials: /_sandbox/requests, ledger, state, faults, clock, endpoints, webhooks, pay, balance.\n"
+    "Control, without credentials: /_sandbox/requests, ledger, state, faults, clock, endpoints, webhooks, "
+    "pay, balance.\n"
     "  curl -d '{\"advance\":\"30d\"}' http://127.0.0.1:8090/_sandbox/clock\n"
-    "  curl -d '{\"match\":{\"provider\":\"mintro\",\"operation\":\"intents.create\"},\"fault\":\"drop_response\",\"times\":1}' \\\n"
+    "  curl -d "
+    "'{\"match\":{\"provider\":\"mintro\",\"operation\":\"intents.create\"},\"fault\":\"drop_response\","
+    "\"times\":1}' \\\n"
     "       http://127.0.0.1:8090/_sandbox/faults\n";
 
 static const char run_details[] =
-    "Starts a run of FLOW on a running runtime, waits for its end and prints it. The input is JSON on the command line, @FILE to\n"
+    "Starts a run of FLOW on a running runtime, waits for its end and prints it. The input is JSON on the "
+    "command line, @FILE to\n"
     "read it from a file, or - to read it from standard input. Exit code 1 unless the run completed.\n"
     "  mintage run checkout @order.json --key order-1001\n";
 
@@ -53,50 +63,52 @@ static const char runs_details[] =
     "States: queued running sleeping waiting compensating completed failed cancelled needs_attention.\n";
 
 static const char check_details[] =
-    "Compiles and loads the flows without running them, and prints file and line of every mistake. PATH is a folder of flows\n"
+    "Compiles and loads the flows without running them, and prints file and line of every mistake. PATH is a "
+    "folder of flows\n"
     "or one file; without it, the folder of --flows. Exit code 1 when something is wrong.\n";
 
-static const char test_details[] =
-    "Runs specs (busted) under Mintage's own Lua 5.4. PATH is a spec file or a folder of *_spec.lua (default: tests/spec, else\n"
-    "spec). A spec gets at running programs, HTTP and JSON with require \"mintage.testing\". What stands after -- goes to busted:\n"
-    "  mintage test tests/spec/api_spec.lua -- --filter=cancel --output=TAP\n";
+static const char test_details[] = "Runs specs (busted) under Mintage's own Lua 5.4. PATH is a spec file or "
+                                   "a folder of *_spec.lua (default: tests/spec, else\n"
+                                   "spec). A spec gets at running programs, HTTP and JSON with require "
+                                   "\"mintage.testing\". What stands after -- goes to busted:\n"
+                                   "  mintage test tests/spec/api_spec.lua -- --filter=cancel --output=TAP\n";
 
 const struct mt_command mt_commands[] = {
-    {"dev", MT_CMD_DEV, "", "runtime and sandbox together, for writing flows", dev_details, 0, 0, mt_dev_command},
+    {"dev", MT_CMD_DEV, "", "runtime and sandbox together, for writing flows", dev_details, 0, 0,
+     mt_dev_command},
     {"serve", MT_CMD_SERVE, "", "the runtime alone", serve_details, 0, 0, mt_serve_command},
-    {"sandbox", MT_CMD_SANDBOX, "", "the four providers alone, emulated", sandbox_details, 0, 0, mt_sandbox_command},
-    {"run", MT_CMD_RUN, "FLOW [JSON|@FILE|-]", "start a run, wait for its end and print it", run_details, 1, 2,
-     mt_run_command},
-    {"runs", MT_CMD_RUNS, "list|show|cancel|retry|resolve ...", "look at runs, and take a hand in them", runs_details, 1, 3,
-     mt_runs_command},
-    {"check", MT_CMD_CHECK, "[PATH]", "find mistakes in flows without running them", check_details, 0, 1, mt_check_command},
-    {"test", MT_CMD_TEST, "[PATH ...] [-- BUSTED OPTIONS]", "run specs", test_details, 0, -1, mt_test_command},
+    {"sandbox", MT_CMD_SANDBOX, "", "the four providers alone, emulated", sandbox_details, 0, 0,
+     mt_sandbox_command},
+    {"run", MT_CMD_RUN, "FLOW [JSON|@FILE|-]", "start a run, wait for its end and print it", run_details, 1,
+     2, mt_run_command},
+    {"runs", MT_CMD_RUNS, "list|show|cancel|retry|resolve ...", "look at runs, and take a hand in them",
+     runs_details, 1, 3, mt_runs_command},
+    {"check", MT_CMD_CHECK, "[PATH]", "find mistakes in flows without running them", check_details, 0, 1,
+     mt_check_command},
+    {"test", MT_CMD_TEST, "[PATH ...] [-- BUSTED OPTIONS]", "run specs", test_details, 0, -1,
+     mt_test_command},
     {NULL, 0, NULL, NULL, NULL, 0, 0, NULL},
 };
 
-const struct mt_command *mt_command_find(const char *name)
-{
+const struct mt_command *mt_command_find(const char *name) {
     for (const struct mt_command *c = mt_commands; c->name; c++) {
-        if (strcmp(c->name, name) == 0)
-            return c;
+        if (strcmp(c->name, name) == 0) return c;
     }
     return NULL;
 }
 
-const char *mt_command_nearest(const char *name)
-{
+const char *mt_command_nearest(const char *name) {
     const char *names[sizeof mt_commands / sizeof mt_commands[0] + 1];
     size_t n = 0;
-    for (const struct mt_command *c = mt_commands; c->name; c++)
-        names[n++] = c->name;
+    for (const struct mt_command *c = mt_commands; c->name; c++) names[n++] = c->name;
     names[n++] = "help";
     names[n++] = "version";
     return mt_nearest(name, names, n);
 }
 
-void mt_command_help(const struct mt_command *c, FILE *out)
-{
-    fprintf(out, "mintage %s %s%s[OPTIONS]\n\n%s\n", c->name, c->arguments, *c->arguments ? " " : "", c->details);
+void mt_command_help(const struct mt_command *c, FILE *out) {
+    fprintf(out, "mintage %s %s%s[OPTIONS]\n\n%s\n", c->name, c->arguments, *c->arguments ? " " : "",
+            c->details);
     struct mt_buf options;
     mt_buf_init(&options, 64 * 1024);
     if (c->bit != MT_CMD_TEST) { /* specs have no settings of their own */
@@ -107,17 +119,17 @@ void mt_command_help(const struct mt_command *c, FILE *out)
     fprintf(out, "Exit codes: 0 done, 1 failed, 2 wrong usage.\n");
 }
 
-void mt_program_help(FILE *out)
-{
-    fprintf(out, "Mintage %s: durable payment flows in Lua.\n\nUsage: mintage COMMAND [OPTIONS]\n\n", MT_VERSION);
+void mt_program_help(FILE *out) {
+    fprintf(out, "Mintage %s: durable payment flows in Lua.\n\nUsage: mintage COMMAND [OPTIONS]\n\n",
+            MT_VERSION);
     for (const struct mt_command *c = mt_commands; c->name; c++)
         fprintf(out, "  %-8s %s\n", c->name, c->summary);
-    fprintf(out, "  %-8s %s\n  %-8s %s\n", "help", "help COMMAND: all about one command", "version", "the version");
+    fprintf(out, "  %-8s %s\n  %-8s %s\n", "help", "help COMMAND: all about one command", "version",
+            "the version");
     fprintf(out, "\nStart here: mintage dev\n");
 }
 
-int mt_usage(const struct mt_command *c, const char *format, ...)
-{
+int mt_usage(const struct mt_command *c, const char *format, ...) {
     va_list args;
     va_start(args, format);
     fprintf(stderr, "mintage %s: ", c->name);
@@ -127,8 +139,7 @@ int mt_usage(const struct mt_command *c, const char *format, ...)
     return MT_EXIT_USAGE;
 }
 
-int mt_report(const struct mt_error *e)
-{
+int mt_report(const struct mt_error *e) {
     fprintf(stderr, "mintage: %s\n", e->message);
     return e->kind == MT_USAGE ? MT_EXIT_USAGE : MT_EXIT_FAILED;
 }

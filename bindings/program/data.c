@@ -23,12 +23,14 @@ int mt_data_make(const char *dir, struct mt_error *e) {
     for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
         if (mkdir(path, 0777) != 0 && errno != EEXIST)
-            return mt_fail(e, MT_USAGE, "cannot make the folder %s: %s; choose another with --data", path, strerror(errno));
+            return mt_fail(e, MT_USAGE, "cannot make the folder %s: %s; choose another with --data", path,
+                           strerror(errno));
         *slash = '/';
     }
     struct stat st;
     if (mkdir(path, 0700) != 0 && errno != EEXIST)
-        return mt_fail(e, MT_USAGE, "cannot make the data folder %s: %s; choose another with --data", path, strerror(errno));
+        return mt_fail(e, MT_USAGE, "cannot make the data folder %s: %s; choose another with --data", path,
+                       strerror(errno));
     if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode))
         return mt_fail(e, MT_USAGE, "%s is not a folder; choose another with --data", path);
     return 0;
@@ -39,8 +41,8 @@ int mt_data_read_token(const char *dir, char *out, size_t size, struct mt_error 
     if (mt_data_path(dir, TOKEN_FILE, path, sizeof path, e) != 0) return -1;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return mt_fail(e, errno == ENOENT ? MT_NOT_FOUND : MT_USAGE, "cannot read the admin token %s: %s", path,
-                       strerror(errno));
+        return mt_fail(e, errno == ENOENT ? MT_NOT_FOUND : MT_USAGE, "cannot read the admin token %s: %s",
+                       path, strerror(errno));
     ssize_t n = read(fd, out, size - 1);
     close(fd);
     if (n < 0) return mt_fail(e, MT_USAGE, "cannot read the admin token %s: %s", path, strerror(errno));

@@ -1,6 +1,6 @@
-/* mintage dev: the parent of a sandbox and a runtime. It starts the one and then the other, starts again what dies, joins their
- * output into one stream, and takes both with it when it ends (by PR_SET_PDEATHSIG even when it is killed). It holds no state:
- * everything that matters is in the data folder. One thread. */
+/* mintage dev: the parent of a sandbox and a runtime. It starts the one and then the other, starts again what
+ * dies, joins their output into one stream, and takes both with it when it ends (by PR_SET_PDEATHSIG even
+ * when it is killed). It holds no state: everything that matters is in the data folder. One thread. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -57,7 +57,9 @@ struct dev {
     int code;
 };
 
-static int64_t now_ms(struct dev *d) { return d->clock->mono_ns(d->clock) / 1000000; }
+static int64_t now_ms(struct dev *d) {
+    return d->clock->mono_ns(d->clock) / 1000000;
+}
 
 static void say(struct dev *d, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void say(struct dev *d, const char *format, ...) {
@@ -89,7 +91,8 @@ static void pass_on(struct child *c, unsigned bit, const struct mt_config *confi
         const struct mt_setting *row = &mt_program_settings.settings[i];
         bool mine = false;
         for (size_t k = 0; ours[k]; k++) mine = mine || strcmp(ours[k], row->name) == 0;
-        if (!mine && (row->commands & bit) && (row->commands & MT_CMD_DEV) && mt_config_source(config, row->name)[0] == '-')
+        if (!mine && (row->commands & bit) && (row->commands & MT_CMD_DEV) &&
+            mt_config_source(config, row->name)[0] == '-')
             add_arg(c, "--%s=%s", row->name, mt_config_str(config, row->name));
     }
 }
@@ -189,7 +192,8 @@ static void read_output(struct dev *d, struct child *c) {
     }
 }
 
-/* Says how a child ended, and plans its next start. One that never got ready is not tried again: it has said why. */
+/* Says how a child ended, and plans its next start. One that never got ready is not tried again: it has said
+ * why. */
 static void ended(struct dev *d, struct child *c, int status) {
     int64_t now = now_ms(d);
     if (c->out >= 0) read_output(d, c);
@@ -216,7 +220,8 @@ static void reap(struct dev *d) {
     struct child *all[] = {&d->serve, &d->sandbox};
     for (size_t i = 0; i < 2; i++) {
         int status;
-        if (all[i]->pid > 0 && waitpid(all[i]->pid, &status, WNOHANG) == all[i]->pid) ended(d, all[i], status);
+        if (all[i]->pid > 0 && waitpid(all[i]->pid, &status, WNOHANG) == all[i]->pid)
+            ended(d, all[i], status);
     }
 }
 
@@ -254,16 +259,20 @@ static void greet(struct dev *d) {
     bool any = strcmp(d->host, "0.0.0.0") == 0;
     mt_copy(host, sizeof host, any ? "127.0.0.1" : d->host);
     mt_format(url, sizeof url, "http://%s:%d", host, d->serve.port);
-    printf("\n%sMintage is running.%s Everything here is a test: no real money moves.\n\n", c->bold, c->reset);
+    printf("\n%sMintage is running.%s Everything here is a test: no real money moves.\n\n", c->bold,
+           c->reset);
     if (has_shop(url))
-        printf("  %sShop%s      %s%s/shop%s   pay with card 4242 4242 4242 4242\n", c->bold, c->reset, c->cyan, url, c->reset);
-    printf("  %sSandbox%s   %shttp://127.0.0.1:%d/%s   the four providers, emulated\n", c->bold, c->reset, c->cyan,
-           d->sandbox.port, c->reset);
+        printf("  %sShop%s      %s%s/shop%s   pay with card 4242 4242 4242 4242\n", c->bold, c->reset,
+               c->cyan, url, c->reset);
+    printf("  %sSandbox%s   %shttp://127.0.0.1:%d/%s   the four providers, emulated\n", c->bold, c->reset,
+           c->cyan, d->sandbox.port, c->reset);
     printf("  %sAPI%s       %s%s/v1/runs%s\n", c->bold, c->reset, c->cyan, url, c->reset);
-    printf("  %sToken%s     %s   (Authorization: Bearer ...; kept in %s/admin-token)\n", c->bold, c->reset, d->token, d->data);
-    printf("  %sFlows%s     %s, loaded again as you save\n", c->bold, c->reset, mt_config_str(d->config, "flows"));
-    printf("\n  Try: mintage runs list%s%s   Stop: Ctrl-C\n\n", d->serve.port == MT_PORT_RUNTIME ? "" : " --url ",
-           d->serve.port == MT_PORT_RUNTIME ? "" : url);
+    printf("  %sToken%s     %s   (Authorization: Bearer ...; kept in %s/admin-token)\n", c->bold, c->reset,
+           d->token, d->data);
+    printf("  %sFlows%s     %s, loaded again as you save\n", c->bold, c->reset,
+           mt_config_str(d->config, "flows"));
+    printf("\n  Try: mintage runs list%s%s   Stop: Ctrl-C\n\n",
+           d->serve.port == MT_PORT_RUNTIME ? "" : " --url ", d->serve.port == MT_PORT_RUNTIME ? "" : url);
     fflush(stdout);
 }
 
@@ -383,7 +392,8 @@ static int prepare(struct dev *d, struct mt_error *e) {
     const char *token = mt_config_str(d->config, "admin-token");
     if (!mt_copy(d->data, sizeof d->data, mt_config_str(d->config, "data")))
         return mt_fail(e, MT_USAGE, "the path of the data folder is too long");
-    if (mt_data_make(d->data, e) != 0 || mt_data_path(d->data, "clock", d->clock_file, sizeof d->clock_file, e) != 0)
+    if (mt_data_make(d->data, e) != 0 ||
+        mt_data_path(d->data, "clock", d->clock_file, sizeof d->clock_file, e) != 0)
         return -1;
     if (token) mt_copy(d->token, sizeof d->token, "as configured");
     if (!token && mt_data_token(d->data, d->token, sizeof d->token, e) != 0) return -1;

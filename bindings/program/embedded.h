@@ -1,4 +1,5 @@
-/* What the program carries inside it, made at build time from flows/ and bindings/lua (web/ is mt_assets, http/assets.h). Read only. */
+/* What the program carries inside it, made at build time from flows/ and bindings/lua (web/ is mt_assets,
+ * http/assets.h). Read only. */
 #pragma once
 #include "http/assets.h"
 

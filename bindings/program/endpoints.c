@@ -1,5 +1,5 @@
-/* Registering webhook endpoints with a sandbox. See endpoints.h. Done once: the sandbox keeps them, and whoever sets others
- * afterwards means it. */
+/* Registering webhook endpoints with a sandbox. See endpoints.h. Done once: the sandbox keeps them, and
+ * whoever sets others afterwards means it. */
 #include "endpoints.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -93,8 +93,8 @@ static void *register_all(void *arg) {
     return NULL;
 }
 
-struct mt_endpoints *mt_endpoints_register(struct mt_transport *transport, const char *sandbox_url, const char *target,
-                                           const char *secret) {
+struct mt_endpoints *mt_endpoints_register(struct mt_transport *transport, const char *sandbox_url,
+                                           const char *target, const char *secret) {
     struct mt_endpoints *ep = mt_calloc(1, sizeof *ep);
     pthread_condattr_t attr;
     size_t len = strlen(sandbox_url);

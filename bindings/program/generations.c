@@ -116,8 +116,8 @@ static int keep(struct mt_generations *g, struct mt_generation *gen, struct mt_e
         texts[i] = files[i].text;
         lens[i] = files[i].len;
     }
-    int result = mt_engine_keep_generation(g->engine, mt_generation_id(gen), mt_generation_settings(gen), names,
-                                           texts, lens, count, e);
+    int result = mt_engine_keep_generation(g->engine, mt_generation_id(gen), mt_generation_settings(gen),
+                                           names, texts, lens, count, e);
     free(names);
     free(texts);
     free(lens);
@@ -162,7 +162,8 @@ enum mt_load mt_generations_load(struct mt_generations *g, struct mt_error *e) {
 
 /* ---- from the store ---- */
 
-static int fetch_files(struct mt_store *store, const json_t *manifest, struct mt_source_set *out, struct mt_error *e) {
+static int fetch_files(struct mt_store *store, const json_t *manifest, struct mt_source_set *out,
+                       struct mt_error *e) {
     const char *name;
     json_t *sha;
     json_object_foreach(json_object_get(manifest, "files"), name, sha) {
@@ -186,8 +187,8 @@ int mt_generations_fetch(void *ctx, const char *id, struct mt_source **files, si
     char *text = NULL;
     int result = -1;
 
-    if (store->get_generation(store, id, &text, e) != 0 || !(manifest = mt_json_parse(text, strlen(text), e)) ||
-        fetch_files(store, manifest, &set, e) != 0) {
+    if (store->get_generation(store, id, &text, e) != 0 ||
+        !(manifest = mt_json_parse(text, strlen(text), e)) || fetch_files(store, manifest, &set, e) != 0) {
         mt_error_wrap(e, "cannot fetch generation %.20s...", id);
         mt_source_set_clear(&set);
         goto out;

@@ -1,6 +1,7 @@
-/* Where generations come from: the folder of flows (or the flows inside the program) and, for runs that are pinned to an
- * earlier one, the store. Invariant: a broken file never replaces a working generation. Which one is current, and the
- * counting of references, is bindings/modules/script.h's. Any thread, but loading has one caller at a time. */
+/* Where generations come from: the folder of flows (or the flows inside the program) and, for runs that are
+ * pinned to an earlier one, the store. Invariant: a broken file never replaces a working generation. Which
+ * one is current, and the counting of references, is bindings/modules/script.h's. Any thread, but loading has
+ * one caller at a time. */
 #pragma once
 #include "base/clock.h"
 #include "bindings/modules/script.h"
@@ -16,7 +17,7 @@ struct mt_generations_options {
     struct mt_clock *clock;
     const char *dir;                 /* the folder of flows; NULL: the embedded ones only */
     const struct mt_asset *embedded; /* used when there is no such folder; NULL: it must be there */
-    const char *settings;            /* JSON: the settings that scripts can see, part of each generation; NULL: none */
+    const char *settings; /* JSON: the settings that scripts can see, part of each generation; NULL: none */
     /* After each swap, each failed load and each repair; on the thread that loads. NULL: nobody listens. */
     void (*changed)(void *ctx);
     void *ctx;
@@ -41,8 +42,8 @@ int mt_generations_fetch(void *ctx, const char *id, struct mt_source **files, si
                          struct mt_error *e);
 
 enum mt_load { MT_LOAD_BROKEN = -1, MT_LOAD_SAME, MT_LOAD_SWAPPED };
-/* Loads what is on disk now, keeps it in the store and publishes it. BROKEN: *e says why, it is remembered as the problem, and
- * what was current stays. */
+/* Loads what is on disk now, keeps it in the store and publishes it. BROKEN: *e says why, it is remembered as
+ * the problem, and what was current stays. */
 enum mt_load mt_generations_load(struct mt_generations *g, struct mt_error *e);
 /* Publishes the last generation that worked, as the store knows it (when the files are broken at start). */
 int mt_generations_restore(struct mt_generations *g, struct mt_error *e);

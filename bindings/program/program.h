@@ -1,5 +1,6 @@
-/* What the files of the program share: the table of commands, the table of settings, exit codes, and how it talks to a person.
- * A command is a row; main.c finds it, reads its settings and calls it. Main thread only, unless said otherwise. */
+/* What the files of the program share: the table of commands, the table of settings, exit codes, and how it
+ * talks to a person. A command is a row; main.c finds it, reads its settings and calls it. Main thread only,
+ * unless said otherwise. */
 #pragma once
 #include "base/config.h"
 #include "base/error.h"
@@ -28,9 +29,9 @@ enum {
 struct mt_command {
     const char *name;
     unsigned bit;
-    const char *arguments; /* "FLOW [JSON|@FILE|-]"; "" for none */
-    const char *summary;   /* one line */
-    const char *details;   /* paragraphs of --help, each ended by a newline */
+    const char *arguments;  /* "FLOW [JSON|@FILE|-]"; "" for none */
+    const char *summary;    /* one line */
+    const char *details;    /* paragraphs of --help, each ended by a newline */
     int min_args, max_args; /* max -1: any number */
     /* Answers the exit code, having said on standard error what went wrong and what to do next. */
     int (*run)(const struct mt_command *self, struct mt_config *config, int argc, const char **argv);
@@ -47,7 +48,8 @@ void mt_program_help(FILE *out);
 extern const struct mt_config_spec mt_program_settings;
 /* The setting "port" differs by command, so it has no default of its own. */
 int mt_setting_port(const struct mt_config *c, int fallback);
-/* The providers' sections that have something in them, file and environment merged. New reference; holds secrets. */
+/* The providers' sections that have something in them, file and environment merged. New reference; holds
+ * secrets. */
 json_t *mt_setting_providers(const struct mt_config *c);
 enum { MT_PORT_RUNTIME = 8080, MT_PORT_SANDBOX = 8090 };
 
@@ -59,7 +61,8 @@ int mt_runs_command(const struct mt_command *self, struct mt_config *config, int
 int mt_check_command(const struct mt_command *self, struct mt_config *config, int argc, const char **argv);
 int mt_test_command(const struct mt_command *self, struct mt_config *config, int argc, const char **argv);
 
-/* Prints "mintage: message" (and what to do next) on standard error and answers the exit code that fits the error's kind. */
+/* Prints "mintage: message" (and what to do next) on standard error and answers the exit code that fits the
+ * error's kind. */
 int mt_report(const struct mt_error *e);
 /* The same for a message of one's own: a usage error. */
 int mt_usage(const struct mt_command *c, const char *format, ...) __attribute__((format(printf, 2, 3)));

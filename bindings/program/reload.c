@@ -1,4 +1,5 @@
-/* The file watcher. See reload.h. What counts is the contents: a change that leaves them as they were loads nothing anew. */
+/* The file watcher. See reload.h. What counts is the contents: a change that leaves them as they were loads
+ * nothing anew. */
 #include "reload.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -32,38 +33,35 @@ struct mt_reload {
     uint64_t signature;
 };
 
-static uint64_t mix(uint64_t h, uint64_t v)
-{
+static uint64_t mix(uint64_t h, uint64_t v) {
     h ^= v + 0x9e3779b97f4a7c15ull + (h << 6) + (h >> 2);
     return h;
 }
 
 /* Names, times and sizes of all files below, in no order; and a watch on each folder. */
-static uint64_t look(struct mt_reload *r, const char *path, int depth)
-{
+static uint64_t look(struct mt_reload *r, const char *path, int depth) {
     uint64_t sum = 1;
     DIR *dir = opendir(path);
-    if (!dir)
-        return 0;
+    if (!dir) return 0;
     if (r->inotify >= 0)
         inotify_add_watch(r->inotify, path,
-                          IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_DELETE_SELF | IN_ONLYDIR);
+                          IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE |
+                              IN_DELETE_SELF | IN_ONLYDIR);
     struct dirent *entry;
     while ((entry = readdir(dir)) != NULL) {
         char name[4096];
         struct stat st;
-        if (entry->d_name[0] == '.' || !mt_format(name, sizeof name, "%s/%s", path, entry->d_name) || stat(name, &st) != 0)
+        if (entry->d_name[0] == '.' || !mt_format(name, sizeof name, "%s/%s", path, entry->d_name) ||
+            stat(name, &st) != 0)
             continue;
         if (S_ISDIR(st.st_mode)) {
-            if (depth < DEPTH_MAX)
-                sum += mix(st.st_ino, look(r, name, depth + 1));
+            if (depth < DEPTH_MAX) sum += mix(st.st_ino, look(r, name, depth + 1));
             continue;
         }
         uint64_t h = mix(st.st_ino, (uint64_t)st.st_size);
         h = mix(h, (uint64_t)st.st_mtim.tv_sec);
         h = mix(h, (uint64_t)st.st_mtim.tv_nsec);
-        for (const char *c = entry->d_name; *c; c++)
-            h = mix(h, (uint64_t)*c);
+        for (const char *c = entry->d_name; *c; c++) h = mix(h, (uint64_t)*c);
         sum += h; /* a sum: readdir's order does not matter */
     }
     closedir(dir);
@@ -71,35 +69,28 @@ static uint64_t look(struct mt_reload *r, const char *path, int depth)
 }
 
 /* Takes in what inotify has to say. Whether there was anything. */
-static bool drain(struct mt_reload *r)
-{
+static bool drain(struct mt_reload *r) {
     char events[16 * 1024] __attribute__((aligned(__alignof__(struct inotify_event))));
     bool any = false;
-    while (r->inotify >= 0 && read(r->inotify, events, sizeof events) > 0)
-        any = true;
+    while (r->inotify >= 0 && read(r->inotify, events, sizeof events) > 0) any = true;
     return any;
 }
 
 /* 1: something to read, 0: the time is over, -1: stop. */
-static int wait_for_news(struct mt_reload *r, int timeout_ms)
-{
+static int wait_for_news(struct mt_reload *r, int timeout_ms) {
     struct pollfd fds[2] = {{.fd = r->stop, .events = POLLIN}, {.fd = r->inotify, .events = POLLIN}};
     int n = poll(fds, r->inotify >= 0 ? 2 : 1, timeout_ms);
-    if (n > 0 && fds[0].revents)
-        return -1;
+    if (n > 0 && fds[0].revents) return -1;
     return n > 0 ? 1 : 0;
 }
 
-static void reload(struct mt_reload *r)
-{
+static void reload(struct mt_reload *r) {
     struct mt_error e = {0};
     enum mt_load result = mt_generations_load(r->generations, &e);
-    if (r->loaded)
-        r->loaded(r->ctx, result, &e);
+    if (r->loaded) r->loaded(r->ctx, result, &e);
 }
 
-static void *watch(void *arg)
-{
+static void *watch(void *arg) {
     struct mt_reload *r = arg;
     for (;;) {
         int news = wait_for_news(r, LOOK_MS);
@@ -107,8 +98,7 @@ static void *watch(void *arg)
             drain(r);
             news = wait_for_news(r, QUIET_MS);
         }
-        if (news < 0)
-            return NULL;
+        if (news < 0) return NULL;
         uint64_t now = look(r, r->dir, 0);
         if (now != r->signature) {
             r->signature = now;
@@ -118,9 +108,8 @@ static void *watch(void *arg)
 }
 
 struct mt_reload *mt_reload_start(struct mt_generations *g, const char *dir,
-                                  void (*loaded)(void *ctx, enum mt_load result, const struct mt_error *e), void *ctx,
-                                  struct mt_error *e)
-{
+                                  void (*loaded)(void *ctx, enum mt_load result, const struct mt_error *e),
+                                  void *ctx, struct mt_error *e) {
     struct mt_reload *r = mt_calloc(1, sizeof *r);
     r->generations = g;
     r->dir = mt_strdup(dir);
@@ -140,19 +129,14 @@ struct mt_reload *mt_reload_start(struct mt_generations *g, const char *dir,
     return r;
 }
 
-void mt_reload_stop(struct mt_reload *r)
-{
-    if (!r)
-        return;
+void mt_reload_stop(struct mt_reload *r) {
+    if (!r) return;
     if (r->thread) {
         uint64_t one = 1;
-        if (write(r->stop, &one, sizeof one) == sizeof one)
-            pthread_join(r->thread, NULL);
+        if (write(r->stop, &one, sizeof one) == sizeof one) pthread_join(r->thread, NULL);
     }
-    if (r->inotify >= 0)
-        close(r->inotify);
-    if (r->stop >= 0)
-        close(r->stop);
+    if (r->inotify >= 0) close(r->inotify);
+    if (r->stop >= 0) close(r->stop);
     free(r->dir);
     free(r);
 }

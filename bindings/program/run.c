@@ -1,4 +1,5 @@
-/* mintage run: starts a run, follows it to its end, prints it. The run is durable: interrupting this command leaves it running. */
+/* mintage run: starts a run, follows it to its end, prints it. The run is durable: interrupting this command
+ * leaves it running. */
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/text.h"
@@ -81,15 +82,15 @@ static void tell(const json_t *run, char told[512]) {
     const json_t *progress = json_object_get(run, "progress");
     const char *url = mt_json_str(progress, "payment_url", NULL);
     char now[512];
-    mt_format(now, sizeof now, "%s %s%s%s", mt_json_str(run, "id", ""), mt_json_str(run, "state", ""), url ? ", pay at " : "",
-              url ? url : "");
+    mt_format(now, sizeof now, "%s %s%s%s", mt_json_str(run, "id", ""), mt_json_str(run, "state", ""),
+              url ? ", pay at " : "", url ? url : "");
     if (!isatty(STDERR_FILENO) || strcmp(now, told) == 0) return;
     fprintf(stderr, "%s\n", now);
     mt_copy(told, 512, now);
 }
 
-static json_t *start(struct mt_client *c, const char *flow, const char *input, const char *key, int64_t wait_ms,
-                     struct mt_error *e) {
+static json_t *start(struct mt_client *c, const char *flow, const char *input, const char *key,
+                     int64_t wait_ms, struct mt_error *e) {
     struct mt_buf path;
     mt_buf_init(&path, 4096);
     mt_buf_adds(&path, "/v1/flows/");
@@ -100,8 +101,10 @@ static json_t *start(struct mt_client *c, const char *flow, const char *input, c
     return run;
 }
 
-/* Waits in slices, so that what changes meanwhile can be told. Takes run; NULL and *e when it cannot be had any more. */
-static json_t *follow(struct mt_client *c, json_t *run, int64_t until_ms, struct mt_clock *clock, struct mt_error *e) {
+/* Waits in slices, so that what changes meanwhile can be told. Takes run; NULL and *e when it cannot be had
+ * any more. */
+static json_t *follow(struct mt_client *c, json_t *run, int64_t until_ms, struct mt_clock *clock,
+                      struct mt_error *e) {
     char told[512] = "", path[128];
     int64_t slice = 1000;
     for (;;) {
@@ -126,7 +129,8 @@ int mt_run_command(const struct mt_command *self, struct mt_config *config, int 
     int code = MT_EXIT_FAILED;
     int64_t wait = mt_config_is_set(config, "wait") ? mt_config_int(config, "wait") : INT64_MAX / 4;
 
-    if (!(input = read_input(argc > 1 ? argv[1] : "{}", &e)) || mt_client_open(&client, config, &e) != 0) goto fail;
+    if (!(input = read_input(argc > 1 ? argv[1] : "{}", &e)) || mt_client_open(&client, config, &e) != 0)
+        goto fail;
     int64_t until = clock->mono_ns(clock) / 1000000 + wait;
     run = start(&client, argv[0], input, mt_config_str(config, "key"), wait < 1000 ? wait : 1000, &e);
     if (run) run = follow(&client, run, until, clock, &e);
@@ -136,7 +140,8 @@ int mt_run_command(const struct mt_command *self, struct mt_config *config, int 
     const char *state = mt_json_str(run, "state", "");
     if (strcmp(state, "completed") == 0) code = MT_EXIT_DONE;
     if (code != MT_EXIT_DONE)
-        fprintf(stderr, "The run is %s. Its story: mintage runs show %s\n", state, mt_json_str(run, "id", ""));
+        fprintf(stderr, "The run is %s. Its story: mintage runs show %s\n", state,
+                mt_json_str(run, "id", ""));
     goto out;
 fail:
     code = mt_report(&e);

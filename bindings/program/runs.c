@@ -45,8 +45,8 @@ static void notice_problem(struct context *x) {
     json_t *state = mt_client_call(&x->client, "GET", "/v1/generations", NULL, NULL, &ignored);
     const json_t *problem = json_object_get(state, "problem");
     if (json_is_object(problem))
-        printf("%sflows are broken%s, new runs use the last that worked: %s\n\n", x->colors->red, x->colors->reset,
-               mt_json_str(problem, "message", ""));
+        printf("%sflows are broken%s, new runs use the last that worked: %s\n\n", x->colors->red,
+               x->colors->reset, mt_json_str(problem, "message", ""));
     json_decref(state);
 }
 
@@ -121,7 +121,8 @@ static json_t *whole_journal(struct context *x, const char *id, struct mt_error 
 
 /* Ids are made of letters, digits and _; anything else would be another path. */
 static int check_id(const char *id, struct mt_error *e) {
-    if (strlen(id) < MT_ID_SIZE && id[strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")] == '\0')
+    if (strlen(id) < MT_ID_SIZE &&
+        id[strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")] == '\0')
         return 0;
     return mt_fail(e, MT_USAGE, "'%.60s' is not the id of a run; mintage runs list shows them", id);
 }
@@ -132,7 +133,8 @@ static int show(struct context *x, struct mt_error *e) {
     int result = -1;
     if (check_id(x->argv[0], e) != 0) return -1;
     mt_format(path, sizeof path, "/v1/runs/%s", x->argv[0]);
-    if (!(run = mt_client_call(&x->client, "GET", path, NULL, NULL, e)) || !(journal = whole_journal(x, x->argv[0], e)))
+    if (!(run = mt_client_call(&x->client, "GET", path, NULL, NULL, e)) ||
+        !(journal = whole_journal(x, x->argv[0], e)))
         goto out;
     if (x->json) {
         json_object_set(run, "journal", json_object_get(journal, "data"));
@@ -166,8 +168,8 @@ static int deed(struct context *x, const char *name, json_t *body, struct mt_err
     if (x->json)
         print_json(run);
     else
-        printf("%s is %s%s%s. Its story: mintage runs show %s\n", x->argv[0], mt_story_color(x->colors, state), state,
-               x->colors->reset, x->argv[0]);
+        printf("%s is %s%s%s. Its story: mintage runs show %s\n", x->argv[0],
+               mt_story_color(x->colors, state), state, x->colors->reset, x->argv[0]);
     json_decref(run);
     return 0;
 }
@@ -177,7 +179,9 @@ static int cancel(struct context *x, struct mt_error *e) {
     return deed(x, "cancel", reason ? json_pack("{s:s}", "reason", reason) : json_object(), e);
 }
 
-static int retry(struct context *x, struct mt_error *e) { return deed(x, "retry", json_object(), e); }
+static int retry(struct context *x, struct mt_error *e) {
+    return deed(x, "retry", json_object(), e);
+}
 
 static int add_json(const struct mt_config *config, const char *name, json_t *body, struct mt_error *e) {
     const char *text = mt_config_str(config, name);
@@ -195,9 +199,11 @@ static int resolve(struct context *x, struct mt_error *e) {
     int64_t seq;
     const char *outcome = mt_config_str(x->config, "outcome");
     if (!mt_parse_int(x->argv[1], 1, INT32_MAX, &seq))
-        return mt_fail(e, MT_USAGE, "'%.40s' is not the number of a journal entry; mintage runs show %s lists them", x->argv[1],
-                       x->argv[0]);
-    if (!outcome) return mt_fail(e, MT_USAGE, "say what became of the effect: --outcome done, rejected or not_sent");
+        return mt_fail(e, MT_USAGE,
+                       "'%.40s' is not the number of a journal entry; mintage runs show %s lists them",
+                       x->argv[1], x->argv[0]);
+    if (!outcome)
+        return mt_fail(e, MT_USAGE, "say what became of the effect: --outcome done, rejected or not_sent");
     json_t *body = json_pack("{s:I, s:s}", "seq", (json_int_t)seq, "outcome", outcome);
     if (add_json(x->config, "value", body, e) != 0 || add_json(x->config, "error", body, e) != 0) {
         json_decref(body);
@@ -213,8 +219,8 @@ static const struct action {
     int args;
     int (*act)(struct context *x, struct mt_error *e);
 } actions[] = {
-    {"list", "", 0, list},           {"show", "ID", 1, show},           {"cancel", "ID", 1, cancel},
-    {"retry", "ID", 1, retry},       {"resolve", "ID SEQ", 2, resolve},
+    {"list", "", 0, list},     {"show", "ID", 1, show},           {"cancel", "ID", 1, cancel},
+    {"retry", "ID", 1, retry}, {"resolve", "ID SEQ", 2, resolve},
 };
 enum { ACTION_COUNT = sizeof actions / sizeof actions[0] };
 
@@ -233,8 +239,8 @@ int mt_runs_command(const struct mt_command *self, struct mt_config *config, int
     const char *near = NULL;
     const struct action *action = find(argv[0], &near);
     if (!action)
-        return mt_usage(self, "there is no '%s'%s%s%s; there are list, show, cancel, retry and resolve", argv[0],
-                        near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
+        return mt_usage(self, "there is no '%s'%s%s%s; there are list, show, cancel, retry and resolve",
+                        argv[0], near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
     if (argc - 1 != action->args)
         return mt_usage(self, "wanted: mintage runs %s %s", action->name, action->arguments);
     struct context x = {.config = config,

@@ -30,7 +30,8 @@ static int open_identity(struct mt_runtime *rt, struct mt_error *e) {
     const char *token = rt->o.sandbox ? NULL : mt_config_str(rt->o.config, "admin-token");
     const char *secret = rt->o.sandbox ? NULL : mt_config_str(rt->o.config, "webhook-secret");
     char path[4200];
-    if (mt_data_make(rt->o.data, e) != 0 || mt_data_path(rt->o.data, "secret-key", path, sizeof path, e) != 0 ||
+    if (mt_data_make(rt->o.data, e) != 0 ||
+        mt_data_path(rt->o.data, "secret-key", path, sizeof path, e) != 0 ||
         mt_secret_file(path, &rt->key, e) != 0)
         return -1;
     if (rt->o.sandbox) return 0;
@@ -49,7 +50,8 @@ static int open_identity(struct mt_runtime *rt, struct mt_error *e) {
         return 0;
     }
     if (strlen(secret) < 16 || !mt_copy(rt->webhook_secret, sizeof rt->webhook_secret, secret))
-        return mt_fail(e, MT_USAGE, "webhook-secret must have 16 to %zu characters", sizeof rt->webhook_secret - 1);
+        return mt_fail(e, MT_USAGE, "webhook-secret must have 16 to %zu characters",
+                       sizeof rt->webhook_secret - 1);
     return 0;
 }
 
@@ -131,8 +133,11 @@ static int open_server(struct mt_runtime *rt, struct mt_error *e) {
     const char *url = rt->o.sandbox ? NULL : mt_config_str(c, "public-url");
     bool fits = url ? mt_copy(rt->public_url, sizeof rt->public_url, url)
                     : mt_format(rt->public_url, sizeof rt->public_url, "http://%s:%d", so.host, rt->port);
-    for (size_t n = strlen(rt->public_url); n > 0 && rt->public_url[n - 1] == '/'; n--) rt->public_url[n - 1] = '\0';
-    return fits ? 0 : mt_fail(e, MT_USAGE, "public-url is too long: at most %zu bytes", sizeof rt->public_url - 1);
+    for (size_t n = strlen(rt->public_url); n > 0 && rt->public_url[n - 1] == '/'; n--)
+        rt->public_url[n - 1] = '\0';
+    return fits
+               ? 0
+               : mt_fail(e, MT_USAGE, "public-url is too long: at most %zu bytes", sizeof rt->public_url - 1);
 }
 
 static void publish(void *ctx, const char *name, const char *json) {
@@ -187,7 +192,8 @@ static void say_loaded(struct mt_runtime *rt) {
     if (!g || rt->o.sandbox) goto out;
     mt_runtime_count_entries(rt, &flows, &routes);
     mt_format(n, sizeof n, "%zu", flows);
-    mt_format(id, sizeof id, "%.19s", mt_generation_id(g)); /* a longer one may look like a card's number to the log */
+    mt_format(id, sizeof id, "%.19s",
+              mt_generation_id(g)); /* a longer one may look like a card's number to the log */
     mt_info("flows loaded", "flows", n, "from", mt_generations_origin(rt->generations), "generation", id);
 out:
     if (g) mt_generation_release(g);

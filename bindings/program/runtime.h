@@ -1,6 +1,6 @@
-/* What a serving process is made of, opened in order and closed in reverse: data folder, key, clock, store, scripts, HTTP server,
- * engine. `serve` and `sandbox` are the same runtime with other options. Filled by one thread before `ready` is set; read by
- * any after. */
+/* What a serving process is made of, opened in order and closed in reverse: data folder, key, clock, store,
+ * scripts, HTTP server, engine. `serve` and `sandbox` are the same runtime with other options. Filled by one
+ * thread before `ready` is set; read by any after. */
 #pragma once
 #include "base/clock.h"
 #include "base/config.h"
@@ -35,9 +35,9 @@ struct mt_runtime_options {
     const char *data;       /* this process's own folder, made when missing */
     const char *clock_path; /* NULL: the system's time */
     int port;
-    bool sandbox;                    /* loopback only, no providers, no flow workers, every route of scripts open */
-    const char *flows;               /* folder of flows; NULL: the embedded ones only */
-    const struct mt_asset *embedded; /* embedded flows; NULL: none */
+    bool sandbox;      /* loopback only, no providers, no flow workers, every route of scripts open */
+    const char *flows; /* folder of flows; NULL: the embedded ones only */
+    const struct mt_asset *embedded;      /* embedded flows; NULL: none */
     const struct mt_route *const *routes; /* tables, ended by NULL */
     const struct mt_vm_module *modules;   /* beyond those of bindings/modules; NULL: none */
 };
@@ -79,7 +79,8 @@ struct mt_runtime {
 
 /* Everything but the first load of flows and readiness. On failure nothing is left open. */
 int mt_runtime_open(struct mt_runtime *rt, const struct mt_runtime_options *o, struct mt_error *e);
-/* Loads flows (or, when they are broken, the last ones that worked), starts the engine, watches the folder, lets requests in. */
+/* Loads flows (or, when they are broken, the last ones that worked), starts the engine, watches the folder,
+ * lets requests in. */
 int mt_runtime_start(struct mt_runtime *rt, struct mt_error *e);
 /* Answers the requests under way, stops everything, frees everything. */
 void mt_runtime_close(struct mt_runtime *rt);

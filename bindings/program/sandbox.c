@@ -1,5 +1,5 @@
-/* mintage sandbox: the four providers alone, emulated by flows/sandbox on a runtime of their own: own store, no providers, no flow
- * workers. It shares nothing with the runtime it judges but, if wanted, the clock. */
+/* mintage sandbox: the four providers alone, emulated by flows/sandbox on a runtime of their own: own store,
+ * no providers, no flow workers. It shares nothing with the runtime it judges but, if wanted, the clock. */
 #include "api.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -12,14 +12,18 @@
 #include <unistd.h>
 
 static const struct mt_route *const routes[] = {
-    mt_api_sandbox_routes, mt_api_health_routes, mt_api_asset_routes, NULL,
+    mt_api_sandbox_routes,
+    mt_api_health_routes,
+    mt_api_asset_routes,
+    NULL,
 };
 
 static void greet(struct mt_runtime *rt) {
     mt_info("ready", "url", rt->public_url, "data", rt->o.data);
     if (!isatty(STDOUT_FILENO)) return;
     const struct mt_colors *c = mt_colors_for(stdout, "auto");
-    printf("\n%sMintage sandbox%s  %s  (test only: no real money moves)\n", c->bold, c->reset, rt->public_url);
+    printf("\n%sMintage sandbox%s  %s  (test only: no real money moves)\n", c->bold, c->reset,
+           rt->public_url);
     printf("  credentials and test cards: mintage sandbox --help, or open the URL\n");
     printf("  stop    Ctrl-C\n\n");
     fflush(stdout);
@@ -57,7 +61,8 @@ int mt_sandbox_command(const struct mt_command *self, struct mt_config *config, 
     greet(&rt);
     mt_runtime_tell_ready(&rt);
     if (mt_config_str(config, "webhooks"))
-        endpoints = mt_endpoints_register(rt.transport, rt.public_url, mt_config_str(config, "webhooks"), NULL);
+        endpoints =
+            mt_endpoints_register(rt.transport, rt.public_url, mt_config_str(config, "webhooks"), NULL);
     mt_runtime_wait_signal(&rt);
 out:
     mt_endpoints_stop(endpoints);

@@ -1,5 +1,5 @@
-/* The sandbox's control routes that need more than a script may do: its clock, its whole state, its deliveries. The others
- * (requests, ledger, faults, endpoints, pay, balance) are routes of flows/sandbox. */
+/* The sandbox's control routes that need more than a script may do: its clock, its whole state, its
+ * deliveries. The others (requests, ledger, faults, endpoints, pay, balance) are routes of flows/sandbox. */
 #include "api.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -38,7 +38,8 @@ static void clock_advance(struct mt_runtime *rt, const struct mt_request *req, s
                                             : false;
     if (!valid || by_ms > ADVANCE_MAX_MS) {
         mt_respond_problem(resp, 422, "invalid_request",
-                           "advance: wanted a duration such as \"30d\" or \"1h30m\", at most 10 years; time only goes forward");
+                           "advance: wanted a duration such as \"30d\" or \"1h30m\", at most 10 years; time "
+                           "only goes forward");
         goto out;
     }
     pthread_mutex_lock(&rt->advance_lock);
@@ -107,8 +108,8 @@ static void webhooks(struct mt_runtime *rt, const struct mt_request *req, struct
     int64_t limit;
     struct mt_error e;
     if (!mt_api_int(req, resp, "limit", LIST_DEFAULT, 1, LIST_MAX, &limit) ||
-        !mt_api_text(req, resp, "provider", MT_NAME_MAX, &provider) || !mt_api_text(req, resp, "event", 96, &event) ||
-        !mt_api_text(req, resp, "state", 16, &state))
+        !mt_api_text(req, resp, "provider", MT_NAME_MAX, &provider) ||
+        !mt_api_text(req, resp, "event", 96, &event) || !mt_api_text(req, resp, "state", 16, &state))
         goto out;
     if (rt->store->list_deliveries(rt->store, provider, MT_NEVER, LIST_MAX, &found, &count, &e) != 0) {
         mt_api_fail(resp, &e);

@@ -12,7 +12,8 @@
 #include <unistd.h>
 
 static const struct mt_route *const routes[] = {
-    mt_api_run_routes, mt_api_list_routes, mt_api_public_routes, mt_api_asset_routes, mt_api_health_routes, NULL,
+    mt_api_run_routes,   mt_api_list_routes,   mt_api_public_routes,
+    mt_api_asset_routes, mt_api_health_routes, NULL,
 };
 
 /* For a person at a terminal; for everybody else it is a log line. */
@@ -36,10 +37,13 @@ static int check_settings(const struct mt_config *config, struct mt_error *e) {
     struct stat st;
     const char *flows = mt_config_str(config, "flows");
     if (mt_config_is_set(config, "flows") && (stat(flows, &st) != 0 || !S_ISDIR(st.st_mode)))
-        return mt_fail(e, MT_USAGE, "--flows: there is no folder %s; make it, or leave --flows away to serve what ships", flows);
+        return mt_fail(e, MT_USAGE,
+                       "--flows: there is no folder %s; make it, or leave --flows away to serve what ships",
+                       flows);
     if (mt_config_str(config, "clock") && !mt_config_str(config, "sandbox"))
         return mt_fail(e, MT_USAGE,
-                       "--clock moves time, which real providers do not do along: it needs --sandbox URL. Leave it away");
+                       "--clock moves time, which real providers do not do along: it needs --sandbox URL. "
+                       "Leave it away");
     return 0;
 }
 
@@ -77,7 +81,8 @@ int mt_serve_command(const struct mt_command *self, struct mt_config *config, in
     if (mt_config_str(config, "sandbox")) {
         char target[600];
         mt_format(target, sizeof target, "%s/webhooks", rt.public_url);
-        endpoints = mt_endpoints_register(rt.transport, mt_config_str(config, "sandbox"), target, rt.webhook_secret);
+        endpoints =
+            mt_endpoints_register(rt.transport, mt_config_str(config, "sandbox"), target, rt.webhook_secret);
     }
     int sig = mt_runtime_wait_signal(&rt);
     mt_info("stopping", "signal", sig == SIGINT ? "SIGINT" : "SIGTERM");

@@ -1,5 +1,5 @@
-/* The table of settings: every option, its variable and its line of --help is a row here, and nowhere else. What a row means
- * is decided where it is read. Immutable; any thread. */
+/* The table of settings: every option, its variable and its line of --help is a row here, and nowhere else.
+ * What a row means is decided where it is read. Immutable; any thread. */
 #include "program.h"
 
 #define LONG_RUNNING MT_CMD_RUNTIME
@@ -10,19 +10,21 @@ static const struct mt_setting settings[] = {
     {"host", MT_SET_STRING, "127.0.0.1", 0, 0, NULL, LONG_RUNNING, "address to listen on", 0},
     {"port", MT_SET_INT, NULL, 0, 65535, NULL, LONG_RUNNING,
      "port to listen on: 8080 for the runtime, 8090 for mintage sandbox; 0: any that is free", 'p'},
-    {"sandbox-port", MT_SET_INT, "8090", 0, 65535, NULL, MT_CMD_DEV, "port of the sandbox; 0: any that is free", 0},
+    {"sandbox-port", MT_SET_INT, "8090", 0, 65535, NULL, MT_CMD_DEV,
+     "port of the sandbox; 0: any that is free", 0},
     {"data", MT_SET_PATH, "./mintage-data", 0, 0, NULL, LONG_RUNNING | MT_CMD_CLIENT,
      "folder for runs, keys and the admin token", 'd'},
     {"flows", MT_SET_PATH, "./flows", 0, 0, NULL, SERVERS | MT_CMD_CHECK,
      "folder of flows: *.lua in it are flows, its subfolders are for require", 0},
     {"config", MT_SET_PATH, NULL, 0, 0, NULL, LONG_RUNNING | MT_CMD_CLIENT, "configuration file (JSON)", 'c'},
-    {"public-url", MT_SET_URL, NULL, 0, 0, NULL, SERVERS, "how customers and providers reach the runtime (http://HOST:PORT)",
-     0},
+    {"public-url", MT_SET_URL, NULL, 0, 0, NULL, SERVERS,
+     "how customers and providers reach the runtime (http://HOST:PORT)", 0},
     {"sandbox", MT_SET_URL, NULL, 0, 0, NULL, MT_CMD_SERVE,
      "point all providers at a running mintage sandbox, with its test credentials", 0},
     {"webhooks", MT_SET_URL, NULL, 0, 0, NULL, MT_CMD_SANDBOX, "send webhooks to URL/{provider}", 0},
     {"reload", MT_SET_BOOL, "true", 0, 0, NULL, SERVERS, "load flows again when their files change", 0},
-    {"admin-token", MT_SET_SECRET, NULL, 0, 0, NULL, SERVERS, "token of the /v1 API (made in the data folder unless set)", 0},
+    {"admin-token", MT_SET_SECRET, NULL, 0, 0, NULL, SERVERS,
+     "token of the /v1 API (made in the data folder unless set)", 0},
     {"webhook-secret", MT_SET_SECRET, NULL, 0, 0, NULL, SERVERS,
      "secret of webhook URLs, ?s=... (derived from the data folder's key unless set)", 0},
     {"embed-origins", MT_SET_STRING, NULL, 0, 0, NULL, SERVERS,
@@ -30,14 +32,16 @@ static const struct mt_setting settings[] = {
     {"workers", MT_SET_INT, "64", 1, 1024, NULL, SERVERS, "flows executing at once", 0},
     {"threads", MT_SET_INT, "512", 8, 4096, NULL, LONG_RUNNING, "HTTP connections served at once", 0},
     {"max-body", MT_SET_SIZE, "1M", 1024, 64LL << 20, NULL, LONG_RUNNING, "largest request body", 0},
-    {"memory-limit", MT_SET_SIZE, "32M", 1 << 20, 1LL << 30, NULL, LONG_RUNNING, "memory that one execution may use", 0},
+    {"memory-limit", MT_SET_SIZE, "32M", 1 << 20, 1LL << 30, NULL, LONG_RUNNING,
+     "memory that one execution may use", 0},
     {"cpu-limit", MT_SET_DURATION, "1s", 10, 60000, NULL, LONG_RUNNING,
      "processor time that a script may use between two effects", 0},
     {"drain", MT_SET_DURATION, "30s", 0, 600000, NULL, LONG_RUNNING,
      "how long requests under way may take to finish when stopping", 0},
     {"clock", MT_SET_PATH, NULL, 0, 0, NULL, MT_CMD_SERVE | MT_CMD_SANDBOX,
      "file with the clock's offset, shared with the sandbox (serve: only with --sandbox)", 0},
-    {"log-level", MT_SET_ENUM, "info", 0, 0, "debug|info|warn|error|off", LONG_RUNNING, "least level of log lines", 0},
+    {"log-level", MT_SET_ENUM, "info", 0, 0, "debug|info|warn|error|off", LONG_RUNNING,
+     "least level of log lines", 0},
     {"log-format", MT_SET_ENUM, "auto", 0, 0, "auto|text|json", LONG_RUNNING,
      "form of log lines; auto: text on a terminal, JSON elsewhere", 0},
     {"ready-fd", MT_SET_INT, "-1", -1, 1024, NULL, MT_CMD_SERVE | MT_CMD_SANDBOX,
@@ -45,22 +49,27 @@ static const struct mt_setting settings[] = {
     {"color", MT_SET_ENUM, "auto", 0, 0, "auto|always|never", MT_CMD_DEV | MT_CMD_CLIENT | MT_CMD_CHECK,
      "colours; auto: on a terminal without NO_COLOR", 0},
     {"url", MT_SET_URL, "http://127.0.0.1:8080", 0, 0, NULL, MT_CMD_CLIENT, "the runtime to talk to", 0},
-    {"token", MT_SET_SECRET, NULL, 0, 0, NULL, MT_CMD_CLIENT, "its admin token (read from the data folder unless set)", 0},
-    {"json", MT_SET_BOOL, "false", 0, 0, NULL, MT_CMD_CLIENT | MT_CMD_CHECK, "print JSON instead of words", 0},
+    {"token", MT_SET_SECRET, NULL, 0, 0, NULL, MT_CMD_CLIENT,
+     "its admin token (read from the data folder unless set)", 0},
+    {"json", MT_SET_BOOL, "false", 0, 0, NULL, MT_CMD_CLIENT | MT_CMD_CHECK, "print JSON instead of words",
+     0},
     {"key", MT_SET_STRING, NULL, 0, 0, NULL, MT_CMD_CLIENT,
      "run: idempotency key, the same key is the same run; runs list: only the run of this key", 'k'},
-    {"wait", MT_SET_DURATION, NULL, 0, DAY_MS, NULL, MT_CMD_RUN, "how long to wait for the run to end (until it does)", 0},
+    {"wait", MT_SET_DURATION, NULL, 0, DAY_MS, NULL, MT_CMD_RUN,
+     "how long to wait for the run to end (until it does)", 0},
     {"flow", MT_SET_STRING, NULL, 0, 0, NULL, MT_CMD_RUNS, "list: only runs of this flow", 0},
     {"state", MT_SET_STRING, NULL, 0, 0, NULL, MT_CMD_RUNS, "list: only runs in this state", 0},
     {"limit", MT_SET_INT, "20", 1, 1000, NULL, MT_CMD_RUNS, "list: at most this many", 'n'},
     {"reason", MT_SET_STRING, NULL, 0, 0, NULL, MT_CMD_RUNS, "cancel: why, for the story", 0},
-    {"outcome", MT_SET_ENUM, NULL, 0, 0, "done|rejected|not_sent", MT_CMD_RUNS, "resolve: what became of the effect", 0},
+    {"outcome", MT_SET_ENUM, NULL, 0, 0, "done|rejected|not_sent", MT_CMD_RUNS,
+     "resolve: what became of the effect", 0},
     {"value", MT_SET_STRING, NULL, 0, 0, NULL, MT_CMD_RUNS, "resolve: what a done effect answered (JSON)", 0},
-    {"error", MT_SET_STRING, NULL, 0, 0, NULL, MT_CMD_RUNS, "resolve: the error of one that did not happen (JSON)", 0},
+    {"error", MT_SET_STRING, NULL, 0, 0, NULL, MT_CMD_RUNS,
+     "resolve: the error of one that did not happen (JSON)", 0},
 };
 
-/* Credentials stand in the configuration's "providers" section or in the environment, never on the command line, where
- * every process of the machine could read them. */
+/* Credentials stand in the configuration's "providers" section or in the environment, never on the command
+ * line, where every process of the machine could read them. */
 static const struct mt_provider_key provider_keys[] = {
     {"mintro", "base_url", MT_SET_URL},
     {"mintro", "client_id", MT_SET_STRING},
@@ -90,8 +99,7 @@ const struct mt_config_spec mt_program_settings = {
     sizeof provider_keys / sizeof provider_keys[0],
 };
 
-int mt_setting_port(const struct mt_config *c, int fallback)
-{
+int mt_setting_port(const struct mt_config *c, int fallback) {
     return mt_config_is_set(c, "port") ? (int)mt_config_int(c, "port") : fallback;
 }
 

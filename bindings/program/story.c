@@ -89,7 +89,8 @@ static void add_outcome(struct mt_buf *b, const struct mt_colors *c, const json_
     } else {
         mt_buf_addf(b, "%s%s%s", c->red, strcmp(outcome, "not_sent") == 0 ? "not sent" : outcome, c->reset);
         if (json_is_object(error))
-            mt_buf_addf(b, ": %s, %s", mt_json_str(error, "kind", "error"), mt_json_str(error, "message", ""));
+            mt_buf_addf(b, ": %s, %s", mt_json_str(error, "kind", "error"),
+                        mt_json_str(error, "message", ""));
     }
 }
 
@@ -129,7 +130,8 @@ static size_t what_width(const json_t *entries) {
     return width < COLUMN_MAX ? width : COLUMN_MAX;
 }
 
-static void print_entry(FILE *out, const struct mt_colors *c, const json_t *entry, int64_t began, size_t width) {
+static void print_entry(FILE *out, const struct mt_colors *c, const json_t *entry, int64_t began,
+                        size_t width) {
     char since[24];
     struct mt_buf what, outcome;
     const char *line = mt_json_str(entry, "line", NULL);
@@ -164,8 +166,8 @@ static void print_head(FILE *out, const struct mt_colors *c, const json_t *run, 
     char ago[64];
     int64_t began = time_of(run, "created_at");
     mt_relative_time(began, now, ago, sizeof ago);
-    fprintf(out, "%s%s%s  %s%s%s  %s%s%s\n", c->bold, mt_json_str(run, "flow", ""), c->reset, mt_story_color(c, state), shown,
-            c->reset, c->dim, mt_json_str(run, "id", ""), c->reset);
+    fprintf(out, "%s%s%s  %s%s%s  %s%s%s\n", c->bold, mt_json_str(run, "flow", ""), c->reset,
+            mt_story_color(c, state), shown, c->reset, c->dim, mt_json_str(run, "id", ""), c->reset);
     if (key) fprintf(out, "  %-9s %s\n", "key", key);
     fprintf(out, "  %-9s %s (%s)\n", "began", ago, mt_json_str(run, "created_at", ""));
     fprintf(out, "  %-9s %.19s\n", "code", mt_json_str(run, "generation", ""));
@@ -190,11 +192,15 @@ static void print_advice(FILE *out, const struct mt_colors *c, const json_t *run
     fprintf(out, "\n  %sWhat to do next%s\n", c->bold, c->reset);
     if (open && strcmp(mt_json_str(open, "kind", ""), "log") != 0) {
         long long seq = mt_json_int(open, "seq", 0);
-        fprintf(out, "    Look at the provider what became of %s (entry %lld), then one of\n", mt_json_str(open, "name", "it"),
-                seq);
-        fprintf(out, "      mintage runs resolve %s %lld --outcome done --value '{...}'   it happened; this is its answer\n", id,
-                seq);
-        fprintf(out, "      mintage runs resolve %s %lld --outcome not_sent               it did not; the run sends it again\n",
+        fprintf(out, "    Look at the provider what became of %s (entry %lld), then one of\n",
+                mt_json_str(open, "name", "it"), seq);
+        fprintf(out,
+                "      mintage runs resolve %s %lld --outcome done --value '{...}'   it happened; this is "
+                "its answer\n",
+                id, seq);
+        fprintf(out,
+                "      mintage runs resolve %s %lld --outcome not_sent               it did not; the run "
+                "sends it again\n",
                 id, seq);
     }
     if (strcmp(kind, "script") == 0 || strcmp(kind, "mismatch") == 0)
@@ -203,7 +209,8 @@ static void print_advice(FILE *out, const struct mt_colors *c, const json_t *run
     fprintf(out, "      mintage runs cancel %s   undo what it did, and end\n", id);
 }
 
-static void print_end(FILE *out, const struct mt_colors *c, const json_t *run, const json_t *entries, int64_t now) {
+static void print_end(FILE *out, const struct mt_colors *c, const json_t *run, const json_t *entries,
+                      int64_t now) {
     const char *state = mt_json_str(run, "state", "");
     const json_t *error = json_object_get(run, "error"), *waiting = json_object_get(run, "waiting_for");
     char when[64];
@@ -224,7 +231,8 @@ static void print_end(FILE *out, const struct mt_colors *c, const json_t *run, c
     if (strcmp(state, "needs_attention") == 0) print_advice(out, c, run, entries);
 }
 
-void mt_story_print(FILE *out, const struct mt_colors *c, const json_t *run, const json_t *journal, int64_t now_ms) {
+void mt_story_print(FILE *out, const struct mt_colors *c, const json_t *run, const json_t *journal,
+                    int64_t now_ms) {
     const json_t *entries = json_object_get(journal, "data"), *entry;
     int64_t began = time_of(run, "created_at"), segment = 0;
     size_t i, width = what_width(entries);

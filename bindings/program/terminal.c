@@ -22,14 +22,17 @@ void mt_relative_time(int64_t at_ms, int64_t now_ms, char *out, size_t size) {
     static const struct {
         int64_t ms;
         const char *word;
-    } units[] = {{365LL * 24 * 3600 * 1000, "year"}, {24LL * 3600 * 1000, "day"}, {3600LL * 1000, "hour"},
-                 {60LL * 1000, "minute"},            {1000, "second"}};
+    } units[] = {{365LL * 24 * 3600 * 1000, "year"},
+                 {24LL * 3600 * 1000, "day"},
+                 {3600LL * 1000, "hour"},
+                 {60LL * 1000, "minute"},
+                 {1000, "second"}};
     int64_t distance = at_ms > now_ms ? at_ms - now_ms : now_ms - at_ms;
     for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
         int64_t n = distance / units[i].ms;
         if (n == 0) continue;
-        mt_format(out, size, "%s%lld %s%s%s", at_ms > now_ms ? "in " : "", (long long)n, units[i].word, n == 1 ? "" : "s",
-                  at_ms > now_ms ? "" : " ago");
+        mt_format(out, size, "%s%lld %s%s%s", at_ms > now_ms ? "in " : "", (long long)n, units[i].word,
+                  n == 1 ? "" : "s", at_ms > now_ms ? "" : " ago");
         return;
     }
     mt_copy(out, size, "just now");
@@ -48,7 +51,8 @@ size_t mt_columns(const char *s) {
         size_t n = mt_utf8_next(s, left);
         unsigned c = (unsigned char)s[0];
         if (n == 2) c = (c & 0x1fu) << 6 | ((unsigned char)s[1] & 0x3fu);
-        if (n == 3) c = (c & 0x0fu) << 12 | ((unsigned char)s[1] & 0x3fu) << 6 | ((unsigned char)s[2] & 0x3fu);
+        if (n == 3)
+            c = (c & 0x0fu) << 12 | ((unsigned char)s[1] & 0x3fu) << 6 | ((unsigned char)s[2] & 0x3fu);
         if (n == 4)
             c = (c & 0x07u) << 18 | ((unsigned char)s[1] & 0x3fu) << 12 | ((unsigned char)s[2] & 0x3fu) << 6 |
                 ((unsigned char)s[3] & 0x3fu);

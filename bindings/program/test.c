@@ -1,5 +1,5 @@
-/* mintage test: hosts busted in a plain Lua 5.4 state of our own (specs are trusted: they have the whole standard library), with
- * mintage.testing to hand. busted decides the exit code. */
+/* mintage test: hosts busted in a plain Lua 5.4 state of our own (specs are trusted: they have the whole
+ * standard library), with mintage.testing to hand. busted decides the exit code. */
 #include "base/text.h"
 #include "embedded.h"
 #include "program.h"
@@ -26,13 +26,16 @@ int mt_open_testing(lua_State *L) {
 
 static int open_testing(lua_State *L) {
     const struct mt_asset *a = mt_embedded_testing;
-    if (luaL_loadbuffer(L, (const char *)a->data, a->len, "@mintage/testing.lua") != LUA_OK) return lua_error(L);
+    if (luaL_loadbuffer(L, (const char *)a->data, a->len, "@mintage/testing.lua") != LUA_OK)
+        return lua_error(L);
     lua_call(L, 0, 1);
     return 1;
 }
 
 /* The name of the folder of specs, when none was given. */
-static const char *default_path(void) { return access("tests/spec", F_OK) == 0 ? "tests/spec" : "spec"; }
+static const char *default_path(void) {
+    return access("tests/spec", F_OK) == 0 ? "tests/spec" : "spec";
+}
 
 /* busted reads the global `arg`: what was given, its paths first. */
 static void set_arguments(lua_State *L, int argc, const char **argv) {
@@ -77,10 +80,10 @@ int mt_test_command(const struct mt_command *self, struct mt_config *config, int
 
     lua_pushcfunction(L, traceback);
     int code = MT_EXIT_FAILED;
-    if (luaL_loadstring(L, "return pcall(require, 'busted.runner')") != LUA_OK || lua_pcall(L, 0, 2, 1) != LUA_OK ||
-        !lua_toboolean(L, -2)) {
-        fprintf(stderr,
-                "mintage test: busted for Lua 5.4 is not installed (on Debian: apt install lua-busted, or ./setup.sh test)\n");
+    if (luaL_loadstring(L, "return pcall(require, 'busted.runner')") != LUA_OK ||
+        lua_pcall(L, 0, 2, 1) != LUA_OK || !lua_toboolean(L, -2)) {
+        fprintf(stderr, "mintage test: busted for Lua 5.4 is not installed (on Debian: apt install "
+                        "lua-busted, or ./setup.sh test)\n");
     } else if (luaL_loadstring(L, "require 'busted.runner' { standalone = false }") != LUA_OK ||
                lua_pcall(L, 0, 0, 1) != LUA_OK) { /* it ends the process itself when all went as it should */
         fprintf(stderr, "mintage test: %s\n", lua_tostring(L, -1));

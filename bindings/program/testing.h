@@ -1,5 +1,5 @@
-/* mintage.testing: what specs of `mintage test` need from C. The Lua half is testing.lua. A plain Lua state, not the sandboxed
- * one: specs are trusted. One thread calls it. */
+/* mintage.testing: what specs of `mintage test` need from C. The Lua half is testing.lua. A plain Lua state,
+ * not the sandboxed one: specs are trusted. One thread calls it. */
 #pragma once
 #include <lua.h>
 

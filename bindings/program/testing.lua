@@ -1,5 +1,5 @@
--- mintage.testing: for specs that look at Mintage from outside. Starts the program on free ports and in folders of their
--- own, talks HTTP to it, and waits for conditions. What a spec leaves behind is ended by testing.clean_up().
+-- mintage.testing: for specs that look at Mintage from outside. Starts the program on free ports and in folders
+-- of their own, talks HTTP to it, and waits for conditions. testing.clean_up() ends what a spec leaves behind.
 
 local native = require "mintage.testing.native"
 local lfs = require "lfs"
@@ -15,7 +15,8 @@ local started, folders = {}, {}
 
 -- ---- waiting and files ----
 
--- Looks again and again until condition() is true, and answers what it said. Fails, naming `what`, when the time is over.
+-- Looks again and again until condition() is true, and answers what it said. Fails, naming `what`, when the
+-- time is over.
 function testing.wait_until(condition, what, timeout_ms)
   local deadline, pause = native.now_ms() + (timeout_ms or 10000), 1
   repeat
@@ -100,22 +101,26 @@ function testing.run(args, options)
   for _, arg in ipairs(args) do command[#command + 1] = arg end
   if options.input then testing.write(dir .. "/in", options.input) end
   local process = native.spawn(command, {
-    out = dir .. "/out", err = dir .. "/err", input = options.input and dir .. "/in", dir = options.dir, env = options.env,
+    out = dir .. "/out", err = dir .. "/err", input = options.input and dir .. "/in",
+    dir = options.dir, env = options.env,
   })
   local code, signal = process:wait(options.timeout_ms or 60000)
   process:close()
-  return { code = code, signal = signal, out = testing.read(dir .. "/out"), err = testing.read(dir .. "/err") }
+  local out, err = testing.read(dir .. "/out"), testing.read(dir .. "/err")
+  return { code = code, signal = signal, out = out, err = err }
 end
 
 local function long_options(options)
   local args = {}
-  for name, value in pairs(options) do args[#args + 1] = ("--%s=%s"):format(name:gsub("_", "-"), tostring(value)) end
+  for name, value in pairs(options) do
+    args[#args + 1] = ("--%s=%s"):format((name:gsub("_", "-")), tostring(value))
+  end
   table.sort(args)
   return args
 end
 
--- Starts a long-running command ("serve", "sandbox"): options are its own, as in { flows = dir }. Without data, in a new
--- folder; on a free port. Waits until it is ready.
+-- Starts a long-running command ("serve", "sandbox"): options are its own, as in { flows = dir }. Without data,
+-- in a new folder; on a free port. Waits until it is ready.
 function testing.start(command, options)
   local p = setmetatable({ command = command, options = {} }, Program)
   for name, value in pairs(options or {}) do p.options[name] = value end
@@ -159,7 +164,9 @@ function Program:stop(timeout_ms)
   return code
 end
 
-function Program:http(method, path, body, headers) return testing.http(method, self.url .. path, body, headers) end
+function Program:http(method, path, body, headers)
+  return testing.http(method, self.url .. path, body, headers)
+end
 
 -- With the admin token.
 function Program:api(method, path, body, headers)

@@ -1,5 +1,5 @@
-/* HTTP for specs: requests, many at once, raw bytes for what a proper client cannot send, and a receiver that records what it
- * gets. */
+/* HTTP for specs: requests, many at once, raw bytes for what a proper client cannot send, and a receiver that
+ * records what it gets. */
 #include "base/text.h"
 #include "http/client.h"
 #include "http/server.h"
@@ -79,7 +79,8 @@ static void push_response(lua_State *L, const struct mt_http_response *resp) {
     lua_setfield(L, -2, "headers");
 }
 
-/* request{method=, url=, headers=, body=, timeout_ms=}: the response; or nil, what failed, and what became of the request. */
+/* request{method=, url=, headers=, body=, timeout_ms=}: the response; or nil, what failed, and what became of
+ * the request. */
 static int request(lua_State *L) {
     struct mt_http_request req;
     struct mt_http_response resp;
@@ -138,7 +139,8 @@ static int requests(lua_State *L) {
     return 1;
 }
 
-/* raw(port, bytes, timeout_ms): sends them, and answers all that comes back until the other side closes or falls silent. */
+/* raw(port, bytes, timeout_ms): sends them, and answers all that comes back until the other side closes or
+ * falls silent. */
 static int raw(lua_State *L) {
     size_t len, sent = 0;
     int port = (int)luaL_checkinteger(L, 1), timeout = (int)luaL_optinteger(L, 3, 5000);
@@ -196,8 +198,9 @@ static void receive(void *ctx, const struct mt_request *req, struct mt_response 
     if (r->count < KEPT_MAX) {
         r->kept = mt_realloc(r->kept, (r->count + 1) * sizeof *r->kept);
         struct kept *k = &r->kept[r->count++];
-        *k = (struct kept){mt_strdup(req->method), mt_strdup(req->path), mt_strdup(req->query),
-                           mt_memdup(req->body, req->body_len), req->body_len, {0}};
+        *k = (struct kept){mt_strdup(req->method), mt_strdup(req->path),
+                           mt_strdup(req->query),  mt_memdup(req->body, req->body_len),
+                           req->body_len,          {0}};
         for (size_t i = 0; i < req->headers.count; i++)
             mt_headers_add(&k->headers, req->headers.items[i].name, req->headers.items[i].value);
     }

@@ -1,4 +1,5 @@
-/* JSON for specs: tables to text and back. An empty table is an object unless made by array(); null is a value of its own. */
+/* JSON for specs: tables to text and back. An empty table is an object unless made by array(); null is a
+ * value of its own. */
 #include "base/json.h"
 #include "base/text.h"
 #include "testing.h"
@@ -31,12 +32,22 @@ static void push_value(lua_State *L, const json_t *v) {
             lua_rawseti(L, -2, (lua_Integer)i + 1);
         }
         return;
-    case JSON_STRING: lua_pushlstring(L, json_string_value(v), json_string_length(v)); return;
-    case JSON_INTEGER: lua_pushinteger(L, json_integer_value(v)); return;
-    case JSON_REAL: lua_pushnumber(L, json_real_value(v)); return;
+    case JSON_STRING:
+        lua_pushlstring(L, json_string_value(v), json_string_length(v));
+        return;
+    case JSON_INTEGER:
+        lua_pushinteger(L, json_integer_value(v));
+        return;
+    case JSON_REAL:
+        lua_pushnumber(L, json_real_value(v));
+        return;
     case JSON_TRUE:
-    case JSON_FALSE: lua_pushboolean(L, json_is_true(v)); return;
-    case JSON_NULL: lua_pushlightuserdata(L, NULL); return;
+    case JSON_FALSE:
+        lua_pushboolean(L, json_is_true(v));
+        return;
+    case JSON_NULL:
+        lua_pushlightuserdata(L, NULL);
+        return;
     }
 }
 
@@ -74,10 +85,13 @@ static json_t *value_at(lua_State *L, int index, int depth, const char **problem
         return json_null();
     }
     switch (lua_type(L, index)) {
-    case LUA_TNIL: return json_null();
-    case LUA_TBOOLEAN: return json_boolean(lua_toboolean(L, index));
+    case LUA_TNIL:
+        return json_null();
+    case LUA_TBOOLEAN:
+        return json_boolean(lua_toboolean(L, index));
     case LUA_TNUMBER:
-        return lua_isinteger(L, index) ? json_integer(lua_tointeger(L, index)) : json_real(lua_tonumber(L, index));
+        return lua_isinteger(L, index) ? json_integer(lua_tointeger(L, index))
+                                       : json_real(lua_tonumber(L, index));
     case LUA_TSTRING: {
         size_t len;
         const char *s = lua_tolstring(L, index, &len);
@@ -85,9 +99,13 @@ static json_t *value_at(lua_State *L, int index, int depth, const char **problem
         if (!v) *problem = "a string is not UTF-8";
         return v ? v : json_null();
     }
-    case LUA_TTABLE: return table_at(L, index, depth, problem);
-    case LUA_TLIGHTUSERDATA: return json_null();
-    default: *problem = "functions and userdata have no JSON"; return json_null();
+    case LUA_TTABLE:
+        return table_at(L, index, depth, problem);
+    case LUA_TLIGHTUSERDATA:
+        return json_null();
+    default:
+        *problem = "functions and userdata have no JSON";
+        return json_null();
     }
 }
 
@@ -132,7 +150,8 @@ static int array(lua_State *L) {
 }
 
 void mt_testing_add_json(lua_State *L) {
-    static const luaL_Reg functions[] = {{"encode", encode}, {"decode", decode}, {"array", array}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"encode", encode}, {"decode", decode}, {"array", array}, {NULL, NULL}};
     luaL_newmetatable(L, ARRAY);
     lua_pop(L, 1);
     luaL_setfuncs(L, functions, 0);

@@ -1,5 +1,5 @@
-/* Processes for specs: start one, wait until it says that it is ready, signal it, wait for its end. Whatever a spec leaves running
- * is killed when the process is collected, closed, or when the tests die. */
+/* Processes for specs: start one, wait until it says that it is ready, signal it, wait for its end. Whatever
+ * a spec leaves running is killed when the process is collected, closed, or when the tests die. */
 #include "base/text.h"
 #include "testing.h"
 #include <errno.h>
@@ -33,7 +33,9 @@ static int64_t now_ms(void) {
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-static struct process *check(lua_State *L) { return luaL_checkudata(L, 1, PROCESS); }
+static struct process *check(lua_State *L) {
+    return luaL_checkudata(L, 1, PROCESS);
+}
 
 /* ---- starting ---- */
 
@@ -83,7 +85,8 @@ static void become(const struct plan *p, int ready, pid_t parent) {
     _exit(127);
 }
 
-/* spawn(args, {out=, err=, input=, dir=, ready=bool, env={"NAME=value"}}): our environment without MINTAGE_*, then env. */
+/* spawn(args, {out=, err=, input=, dir=, ready=bool, env={"NAME=value"}}): our environment without MINTAGE_*,
+ * then env. */
 static int spawn(lua_State *L) {
     struct plan p = {0};
     int ready[2] = {-1, -1}, n, env = 0;
@@ -138,7 +141,9 @@ static bool wait_readable(int fd, int64_t timeout_ms) {
 static int process_wait(lua_State *L) {
     struct process *p = check(L);
     if (p->pid > 0) {
-        if (!wait_readable(p->pidfd, luaL_optinteger(L, 2, 10000)) || waitpid(p->pid, &p->status, 0) != p->pid) return 0;
+        if (!wait_readable(p->pidfd, luaL_optinteger(L, 2, 10000)) ||
+            waitpid(p->pid, &p->status, 0) != p->pid)
+            return 0;
         p->pid = 0;
     }
     if (WIFEXITED(p->status)) {
@@ -184,7 +189,8 @@ static void *signal_later(void *arg) {
     return NULL;
 }
 
-/* process:signal_after(ms, signal): while the spec itself is busy with a request. Nothing, if it ends before. */
+/* process:signal_after(ms, signal): while the spec itself is busy with a request. Nothing, if it ends before.
+ */
 static int process_signal_after(lua_State *L) {
     struct process *p = check(L);
     pthread_t thread;
@@ -238,8 +244,12 @@ static int kill_pid(lua_State *L) {
 }
 
 void mt_testing_add_processes(lua_State *L) {
-    static const luaL_Reg methods[] = {{"wait", process_wait}, {"ready", process_ready}, {"signal", process_signal},
-                                       {"pid", process_pid},   {"close", process_end},   {"signal_after", process_signal_after},
+    static const luaL_Reg methods[] = {{"wait", process_wait},
+                                       {"ready", process_ready},
+                                       {"signal", process_signal},
+                                       {"pid", process_pid},
+                                       {"close", process_end},
+                                       {"signal_after", process_signal_after},
                                        {NULL, NULL}};
     static const luaL_Reg meta[] = {{"__gc", process_end}, {"__close", process_end}, {NULL, NULL}};
     static const luaL_Reg functions[] = {

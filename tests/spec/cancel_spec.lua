@@ -21,7 +21,9 @@ describe("cancelling a checkout", function()
     return runtime:wait_for(run.id, "waiting")
   end
 
-  local function pay(run) return sandbox:http("POST", "/_sandbox/pay", { intent_id = run.progress.intent_id, card = "4242424242424242" }) end
+  local function pay(run)
+    return sandbox:http("POST", "/_sandbox/pay", { intent_id = run.progress.intent_id, card = "4242424242424242" })
+  end
 
   it("closes the intent, so that nobody can pay it any more", function()
     local run = waiting "CANCEL-1"

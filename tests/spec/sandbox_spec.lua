@@ -44,7 +44,9 @@ describe("mintage sandbox", function()
     local function now() return sandbox:http("GET", "/_sandbox/clock").json.now end
     local before = now()
     assert.is_true(testing.advance(sandbox, "30d") > before)
-    for _, body in ipairs { { advance = "-1d" }, { advance = "soon" }, { advance = true }, {}, { advance = "20000d" }, { advanc = "1d" } } do
+    for _, body in ipairs {
+      { advance = "-1d" }, { advance = "soon" }, { advance = true }, {}, { advance = "20000d" }, { advanc = "1d" },
+    } do
       assert.equal(422, sandbox:http("POST", "/_sandbox/clock", body).status, json.encode(body))
     end
     local later = now()

@@ -59,7 +59,8 @@ describe("webhooks of Mintro", function()
     assert.equal(200, runtime:http("POST", "/webhooks/mintro", lie).status)
     testing.wait_until(function()
       local event = events_of(run)[1]
-      return event and event.readers > 0 or #sandbox:http("GET", "/_sandbox/requests?operation=intents.get&reference=HOOK-3").json.data > 0
+      local reads = sandbox:http("GET", "/_sandbox/requests?operation=intents.get&reference=HOOK-3").json.data
+      return event and event.readers > 0 or #reads > 0
     end, "the runtime has looked")
     assert.equal("waiting", runtime:wait_for(run.id, "waiting").state)
     pay(run)
@@ -67,7 +68,9 @@ describe("webhooks of Mintro", function()
   end)
 
   it("that are lost do no harm: the runtime asks by itself", function()
-    sandbox:http("POST", "/_sandbox/faults", { match = { provider = "mintro", event = "payment.succeeded" }, fault = "lose", times = 1 })
+    sandbox:http("POST", "/_sandbox/faults", {
+      match = { provider = "mintro", event = "payment.succeeded" }, fault = "lose", times = 1,
+    })
     local run = checkout "HOOK-4"
     pay(run)
     testing.advance(sandbox, "2m")
