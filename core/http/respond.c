@@ -315,7 +315,7 @@ int mt_stream_write(struct mt_stream *s, const void *data, size_t len) {
     if (len == 0) return 0; /* a chunk of no bytes would end the stream */
     mt_http_room(&w->out, &w->out_cap, len + 32);
     char *at = w->out;
-    if (s->chunked) at += sprintf(at, "%zx\r\n", len);
+    if (s->chunked) at += snprintf(at, 24, "%zx\r\n", len);
     at = put(at, data, len);
     if (s->chunked) at = put(at, "\r\n", 2);
     mt_worker_arm(w, w->server->options.request_timeout_ms, true);
