@@ -1,5 +1,5 @@
--- mintage.testing: for specs that look at Mintage from outside. Starts the program on free ports and in folders
--- of their own, talks HTTP to it, and waits for conditions. testing.clean_up() ends what a spec leaves behind.
+-- mintage.testing: for specs that look at Mintage from outside. Starts the program on free ports and in new
+-- folders, talks HTTP to it, and waits for conditions. testing.clean_up() ends what a spec leaves behind.
 
 local native = require "mintage.testing.native"
 local lfs = require "lfs"
@@ -119,8 +119,8 @@ local function long_options(options)
   return args
 end
 
--- Starts a long-running command ("serve", "sandbox"): options are its own, as in { flows = dir }. Without data,
--- in a new folder; on a free port. Waits until it is ready.
+-- Starts a long-running command ("serve", "sandbox"): options are its own, as in { flows = dir }. By default in
+-- a new data folder and on a free port. Waits until it is ready.
 function testing.start(command, options)
   local p = setmetatable({ command = command, options = {} }, Program)
   for name, value in pairs(options or {}) do p.options[name] = value end
