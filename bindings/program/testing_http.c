@@ -187,7 +187,9 @@ struct receiver {
     struct mt_clock *clock;
     pthread_mutex_t lock;
     struct kept *kept;
+    pthread_cond_t let_go;
     size_t count;
+    bool held;  /* what has come waits for its answer */
     int status; /* what it answers */
     char body[4096];
 };
@@ -204,6 +206,7 @@ static void receive(void *ctx, const struct mt_request *req, struct mt_response 
         for (size_t i = 0; i < req->headers.count; i++)
             mt_headers_add(&k->headers, req->headers.items[i].name, req->headers.items[i].value);
     }
+    while (r->held) pthread_cond_wait(&r->let_go, &r->lock);
     resp->status = r->status;
     mt_buf_adds(&resp->body, r->body);
     pthread_mutex_unlock(&r->lock);
@@ -215,15 +218,18 @@ static struct receiver *check(lua_State *L) {
     return r;
 }
 
+/* receiver(threads): as many requests as threads can be under way in it. */
 static int receiver_new(lua_State *L) {
     struct mt_error e;
+    int threads = (int)luaL_optinteger(L, 1, 64);
     struct receiver *r = lua_newuserdatauv(L, sizeof *r, 0);
     *r = (struct receiver){.status = 200};
     pthread_mutex_init(&r->lock, NULL);
+    pthread_cond_init(&r->let_go, NULL);
     luaL_setmetatable(L, RECEIVER);
     r->clock = mt_clock_system();
     struct mt_server_options o = {
-        .host = "127.0.0.1", .threads = 64, .clock = r->clock, .fallback = receive, .fallback_ctx = r};
+        .host = "127.0.0.1", .threads = threads, .clock = r->clock, .fallback = receive, .fallback_ctx = r};
     if (!(r->server = mt_server_start(&o, mt_router_new(), &e))) return luaL_error(L, "%s", e.message);
     return 1;
 }
@@ -243,6 +249,33 @@ static int receiver_answer(lua_State *L) {
     bool fits = mt_copy(r->body, sizeof r->body, body);
     pthread_mutex_unlock(&r->lock);
     return fits ? 0 : luaL_error(L, "the body is too long");
+}
+
+static void set_held(struct receiver *r, bool held) {
+    pthread_mutex_lock(&r->lock);
+    r->held = held;
+    pthread_cond_broadcast(&r->let_go);
+    pthread_mutex_unlock(&r->lock);
+}
+
+/* receiver:hold(): from now on nothing is answered, until receiver:release(). */
+static int receiver_hold(lua_State *L) {
+    set_held(check(L), true);
+    return 0;
+}
+
+static int receiver_release(lua_State *L) {
+    set_held(check(L), false);
+    return 0;
+}
+
+/* How many requests have come. */
+static int receiver_count(lua_State *L) {
+    struct receiver *r = check(L);
+    pthread_mutex_lock(&r->lock);
+    lua_pushinteger(L, (lua_Integer)r->count);
+    pthread_mutex_unlock(&r->lock);
+    return 1;
 }
 
 static int receiver_requests(lua_State *L) {
@@ -270,6 +303,7 @@ static int receiver_requests(lua_State *L) {
 
 static int receiver_close(lua_State *L) {
     struct receiver *r = luaL_checkudata(L, 1, RECEIVER);
+    set_held(r, false); /* or it would wait for those who wait */
     if (r->server) mt_server_stop(r->server);
     r->server = NULL;
     if (r->clock) r->clock->free(r->clock);
@@ -288,11 +322,10 @@ static int receiver_close(lua_State *L) {
 }
 
 void mt_testing_add_http(lua_State *L) {
-    static const luaL_Reg methods[] = {{"port", receiver_port},
-                                       {"answer", receiver_answer},
-                                       {"requests", receiver_requests},
-                                       {"close", receiver_close},
-                                       {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"port", receiver_port},       {"answer", receiver_answer},
+                                       {"count", receiver_count},     {"hold", receiver_hold},
+                                       {"release", receiver_release}, {"requests", receiver_requests},
+                                       {"close", receiver_close},     {NULL, NULL}};
     static const luaL_Reg meta[] = {{"__gc", receiver_close}, {"__close", receiver_close}, {NULL, NULL}};
     static const luaL_Reg functions[] = {
         {"request", request}, {"requests", requests}, {"raw", raw}, {"receiver", receiver_new}, {NULL, NULL}};
