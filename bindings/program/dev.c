@@ -256,6 +256,7 @@ static bool has_shop(const char *url) {
 static void greet(struct dev *d) {
     const struct mt_colors *c = d->colors;
     char url[512], host[300];
+    const char *flows = mt_config_str(d->config, "flows");
     bool any = strcmp(d->host, "0.0.0.0") == 0;
     mt_copy(host, sizeof host, any ? "127.0.0.1" : d->host);
     mt_format(url, sizeof url, "http://%s:%d", host, d->serve.port);
@@ -269,8 +270,9 @@ static void greet(struct dev *d) {
     printf("  %sAPI%s       %s%s/v1/runs%s\n", c->bold, c->reset, c->cyan, url, c->reset);
     printf("  %sToken%s     %s   (Authorization: Bearer ...; kept in %s/admin-token)\n", c->bold, c->reset,
            d->token, d->data);
-    printf("  %sFlows%s     %s, loaded again as you save\n", c->bold, c->reset,
-           mt_config_str(d->config, "flows"));
+    bool own = access(flows, F_OK) == 0;
+    printf("  %sFlows%s     %s%s\n", c->bold, c->reset, own ? flows : "shipped with Mintage; yours go to ",
+           own ? ", loaded again as you save" : flows);
     printf("\n  Try: mintage runs list%s%s   Stop: Ctrl-C\n\n",
            d->serve.port == MT_PORT_RUNTIME ? "" : " --url ", d->serve.port == MT_PORT_RUNTIME ? "" : url);
     fflush(stdout);

@@ -109,6 +109,28 @@ describe("saving a flow", function()
   end)
 end)
 
+describe("a runtime without a folder of flows", function()
+  teardown(testing.clean_up)
+
+  it("serves what ships until there is one", function()
+    local dir = testing.folder()
+    local process = testing.native.spawn({ testing.program, "serve", "--port=0", "--data=" .. dir .. "/data" },
+      { ready = true, dir = dir, err = dir .. "/log" })
+    local url = "http://127.0.0.1:" .. assert(process:ready(10000))
+    local headers = { Authorization = "Bearer " .. testing.read(dir .. "/data/admin-token"):match "%S+" }
+    local function has(name)
+      for _, flow in ipairs(testing.http("GET", url .. "/v1/flows", nil, headers).json.data) do
+        if flow.name == name then return true end
+      end
+    end
+    assert.is_true(has "checkout")
+    assert(require("lfs").mkdir(dir .. "/flows"))
+    testing.write(dir .. "/flows/versioned.lua", version(1))
+    testing.wait_until(function() return has "versioned" and not has "checkout" end, "the folder's flows are there")
+    process:close()
+  end)
+end)
+
 describe("a runtime whose flows never worked", function()
   teardown(testing.clean_up)
 
