@@ -1,6 +1,7 @@
-/* mintage.json: lua-cjson, with what the packaged 2.1.0 gets wrong in Lua 5.4 put right at its seams. The build renames some
- * of the symbols that lua_cjson.o refers to (bindings/CMakeLists.txt) to the functions here. Invariant: integers are exact
- * both ways, keys are written in the order of scripts, empty arrays stay arrays. The thread of the execution. */
+/* mintage.json: lua-cjson, with what the packaged 2.1.0 gets wrong in Lua 5.4 put right at its seams. The
+ * build renames some of the symbols that lua_cjson.o refers to (bindings/CMakeLists.txt) to the functions
+ * here. Invariant: integers are exact both ways, keys are written in the order of scripts, empty arrays stay
+ * arrays. The thread of the execution. */
 #include "bindings/modules/module.h"
 #include "bindings/modules/modules.h"
 #include <errno.h>
@@ -38,7 +39,8 @@ static const char *skip_digits(const char *p) {
     return p;
 }
 
-/* The end of the JSON number at `text`, or `text` itself when it is none. strtod would also take "1." and "0x10". */
+/* The end of the JSON number at `text`, or `text` itself when it is none. strtod would also take "1." and
+ * "0x10". */
 static const char *number_end(const char *text, bool *integer) {
     const char *p = text + (*text == '-'), *digits = p;
     *integer = true;
@@ -60,7 +62,8 @@ static const char *number_end(const char *text, bool *integer) {
     return p;
 }
 
-/* Remembers the exact integer: for integer text that fits 64 bits, and for whole floats that a double holds exactly. */
+/* Remembers the exact integer: for integer text that fits 64 bits, and for whole floats that a double holds
+ * exactly. */
 double mt_cjson_strtod(const char *text, char **end) {
     bool integer;
     const char *stop = number_end(text, &integer);
@@ -76,7 +79,8 @@ double mt_cjson_strtod(const char *text, char **end) {
         seam.integer = (lua_Integer)d;
         seam.kind = INTEGER;
     }
-    if (d > 1.7976931348623157e308 || d < -1.7976931348623157e308) *end = (char *)(uintptr_t)text; /* infinite */
+    if (d > 1.7976931348623157e308 || d < -1.7976931348623157e308)
+        *end = (char *)(uintptr_t)text; /* infinite */
     return d;
 }
 

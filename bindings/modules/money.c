@@ -1,10 +1,11 @@
-/* mintage.money: making money from text, minor units and tables, and adding lists of it. What money does itself is in
- * bindings/vm/money_value.c. Raises for what the programmer did wrong; money.parse answers nil, err for text that came from
- * elsewhere. The thread of the execution. */
+/* mintage.money: making money from text, minor units and tables, and adding lists of it. What money does
+ * itself is in bindings/vm/money_value.c. Raises for what the programmer did wrong; money.parse answers nil,
+ * err for text that came from elsewhere. The thread of the execution. */
 #include "bindings/modules/module.h"
 #include "bindings/modules/modules.h"
 
-/* money "80.00 USD" | money(8000, "USD") | money{ amount = 8000, currency = "USD" } | money(m): -1 and e when wrong. */
+/* money "80.00 USD" | money(8000, "USD") | money{ amount = 8000, currency = "USD" } | money(m): -1 and e when
+ * wrong. */
 static int read_money(lua_State *L, int index, struct mt_money *m, struct mt_error *e) {
     const struct mt_money *same = mt_money_test(L, index);
     if (same != NULL) {
@@ -16,8 +17,9 @@ static int read_money(lua_State *L, int index, struct mt_money *m, struct mt_err
         return mt_money_parse(lua_tostring(L, index), m, e);
     case LUA_TNUMBER:
         if (!lua_isinteger(L, index))
-            return mt_fail(e, MT_INVALID_REQUEST,
-                           "money: found a float, wanted minor units as an integer or text like \"80.00 USD\"");
+            return mt_fail(
+                e, MT_INVALID_REQUEST,
+                "money: found a float, wanted minor units as an integer or text like \"80.00 USD\"");
         if (lua_type(L, index + 1) != LUA_TSTRING)
             return mt_fail(e, MT_INVALID_REQUEST, "money: minor units need a currency: money(8000, \"USD\")");
         return mt_money_make(lua_tointeger(L, index), lua_tostring(L, index + 1), m, e);
@@ -28,7 +30,8 @@ static int read_money(lua_State *L, int index, struct mt_money *m, struct mt_err
         lua_pushliteral(L, "currency");
         lua_rawget(L, index);
         if (!lua_isinteger(L, -2))
-            return mt_fail(e, MT_INVALID_REQUEST, "money.amount: found a %s, wanted minor units as an integer",
+            return mt_fail(e, MT_INVALID_REQUEST,
+                           "money.amount: found a %s, wanted minor units as an integer",
                            lua_type(L, -2) == LUA_TNUMBER ? "float" : luaL_typename(L, -2));
         return read_money(L, index + 1, m, e);
     default:
@@ -81,7 +84,8 @@ static int money_sum(lua_State *L) {
         lua_geti(L, 1, i);
         const struct mt_money *m = mt_money_test(L, -1);
         if (m == NULL)
-            return luaL_error(L, "money.sum: element %I is a %s, wanted money", (LUAI_UACINT)i, luaL_typename(L, -1));
+            return luaL_error(L, "money.sum: element %I is a %s, wanted money", (LUAI_UACINT)i,
+                              luaL_typename(L, -1));
         if (i == 1 && lua_isnoneornil(L, 2)) {
             sum = *m;
         } else if (mt_money_add(&sum, m, &sum, &e) != 0) {

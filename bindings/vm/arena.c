@@ -1,8 +1,9 @@
-/* The memory of an execution: one mapping, size-class free lists and a bump pointer. Invariant: an allocation succeeds or
- * leaves the execution; it never answers NULL, because Lua would then collect in an emergency and clear weak tables. The
- * image is a copy of the mapping's beginning, put back before each execution. One thread at a time. */
-#include "bindings/vm/internal.h"
+/* The memory of an execution: one mapping, size-class free lists and a bump pointer. Invariant: an allocation
+ * succeeds or leaves the execution; it never answers NULL, because Lua would then collect in an emergency and
+ * clear weak tables. The image is a copy of the mapping's beginning, put back before each execution. One
+ * thread at a time. */
 #include "base/text.h"
+#include "bindings/vm/internal.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +26,9 @@ static size_t class_of(size_t size, unsigned *class) {
     return (5 + quarter) << (exponent - 2);
 }
 
-static size_t round_page(size_t size) { return (size + 4095) & ~(size_t)4095; }
+static size_t round_page(size_t size) {
+    return (size + 4095) & ~(size_t)4095;
+}
 
 struct mt_arena *mt_arena_new(struct mt_vm *vm) {
     struct mt_arena *a = mt_calloc(1, sizeof(*a));
@@ -75,10 +78,8 @@ void *mt_arena_alloc(struct mt_arena *a, size_t size) {
     return p;
 }
 
-/* While a C function may be left at any instruction, what it frees keeps its contents: a stack that is being moved can
- * still be read for the traceback. */
 void mt_arena_release(struct mt_arena *a, void *p, size_t size) {
-    if (p == NULL || a->in_c) return;
+    if (p == NULL) return;
     unsigned class;
     size_t n = class_of(size, &class);
     if ((char *)p + n == a->top) {
@@ -107,7 +108,10 @@ void *mt_arena_lua_alloc(void *ud, void *p, size_t old_size, size_t size) {
     }
     void *q = mt_arena_alloc(a, size);
     memcpy(q, p, old_size < size ? old_size : size);
-    mt_arena_release(a, p, old_size);
+    /* While a C function may be left at any instruction, what has moved keeps its old contents too: it may be
+     * the stack, half of whose pointers are not yet corrected, and it is going to be read for the traceback.
+     */
+    if (!a->in_c) mt_arena_release(a, p, old_size);
     return q;
 }
 
@@ -146,7 +150,9 @@ size_t mt_arena_used(const struct mt_arena *a) {
     return (size_t)(peak - a->image_top);
 }
 
-void *mt_vm_alloc(lua_State *L, size_t size) { return mt_arena_alloc(mt_arena_of(L), size); }
+void *mt_vm_alloc(lua_State *L, size_t size) {
+    return mt_arena_alloc(mt_arena_of(L), size);
+}
 
 struct mt_buf *mt_vm_scratch(lua_State *L, int i) {
     struct mt_arena *a = mt_arena_of(L);

@@ -1,7 +1,7 @@
-/* Error tables: what effects raise, an ordinary table with the metatable "mintage.error". Invariant: made only here, so that
- * an uncaught one can be told from a bug. Raises like Lua; the thread of the execution. */
-#include "bindings/vm/internal.h"
+/* Error tables: what effects raise, an ordinary table with the metatable "mintage.error". Invariant: made
+ * only here, so that an uncaught one can be told from a bug. Raises like Lua; the thread of the execution. */
 #include "base/json.h"
+#include "bindings/vm/internal.h"
 #include <string.h>
 
 static const char meta[] = "mintage.error";

@@ -1,8 +1,10 @@
-/* One execution: an arena is restored, the entry runs to its end on this thread, and the way it ended is told. Invariant:
- * every way out passes through mt_arena_run, and none runs __close or __gc of what was given up. The thread that calls. */
-#include "bindings/vm/internal.h"
+/* One execution: an arena is restored, the entry runs to its end on this thread, and the way it ended is
+ * told. Invariant: every way out passes through mt_arena_run, and none runs __close or __gc of what was given
+ * up. The thread that calls. */
 #include "base/json.h"
 #include "base/text.h"
+#include "bindings/vm/internal.h"
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +34,7 @@ struct mt_vm *mt_vm_new(const struct mt_vm_options *options, struct mt_error *e)
 
 void mt_vm_free(struct mt_vm *vm) {
     if (vm == NULL) return;
+    assert(atomic_load(&vm->generations) == 0);
     mt_limits_stop(vm);
     mt_pool_drain(vm, NULL);
     pthread_mutex_destroy(&vm->list_lock);
@@ -61,7 +64,8 @@ void *mt_vm_context(lua_State *L) {
 
 /* ---- running ---- */
 
-/* The message of an uncaught error that is no error table; never runs what the script could have made of it unprotected. */
+/* The message of an uncaught error that is no error table; never runs what the script could have made of it
+ * unprotected. */
 static void describe(lua_State *L, struct mt_vm_result *out) {
     const char *text = NULL;
     int type = lua_type(L, 1);
@@ -111,7 +115,8 @@ static void raised(struct mt_arena *a, struct mt_vm_result *out) {
         mt_buf_add(&out->error, json.data + sizeof(tag) - 1, json.len - sizeof(tag));
         if (!mt_buf_ok(&out->error)) out->exit = MT_EXIT_BUG;
     } else {
-        snprintf(out->message, sizeof(out->message), "an error was raised that cannot be kept: %s", e.message);
+        snprintf(out->message, sizeof(out->message), "an error was raised that cannot be kept: %s",
+                 e.message);
     }
     mt_buf_clear(&json);
 }
@@ -130,17 +135,20 @@ static void left(struct mt_arena *a, struct mt_vm_result *out) {
         return;
     case LEAVE_MEMORY:
         if (mib > 0)
-            snprintf(out->message, sizeof(out->message), "%s%sthe script used more than %zu MiB of memory", at, colon, mib);
+            snprintf(out->message, sizeof(out->message), "%s%sthe script used more than %zu MiB of memory",
+                     at, colon, mib);
         else
-            snprintf(out->message, sizeof(out->message), "%s%sthe script used more than %zu KiB of memory", at, colon,
-                     a->vm->memory_limit / 1024);
+            snprintf(out->message, sizeof(out->message), "%s%sthe script used more than %zu KiB of memory",
+                     at, colon, a->vm->memory_limit / 1024);
         break;
     case LEAVE_CPU:
-        snprintf(out->message, sizeof(out->message), "%s%sthe script computed for more than %d ms without an effect",
-                 at, colon, a->vm->cpu_limit_ms);
+        snprintf(out->message, sizeof(out->message),
+                 "%s%sthe script computed for more than %d ms without an effect", at, colon,
+                 a->vm->cpu_limit_ms);
         break;
     case LEAVE_DEPTH:
-        snprintf(out->message, sizeof(out->message), "%s%scalls are nested too deeply (stack overflow)", at, colon);
+        snprintf(out->message, sizeof(out->message), "%s%scalls are nested too deeply (stack overflow)", at,
+                 colon);
         break;
     }
     out->exit = MT_EXIT_LIMIT;
@@ -155,7 +163,9 @@ void mt_arena_run(struct mt_arena *a, lua_CFunction f, struct mt_vm_result *out)
     a->out = out;
     int64_t from = mt_limits_cpu_ns();
     mt_arena_current = a;
-    if (sigsetjmp(a->env, 0) == 0) {
+    /* Our handler blocks nothing (SA_NODEFER), so no mask needs saving; the one TSan puts around it blocks
+     * everything. */
+    if (sigsetjmp(a->env, MT_TSAN) == 0) {
         mt_limits_begin(a);
         lua_pushcfunction(L, on_error);
         lua_pushcfunction(L, f);
@@ -214,4 +224,6 @@ void mt_vm_execute(struct mt_vm *vm, struct mt_generation *g, const struct mt_vm
     mt_pool_put(vm, a);
 }
 
-void mt_vm_result_clear(struct mt_vm_result *r) { mt_buf_clear(&r->error); }
+void mt_vm_result_clear(struct mt_vm_result *r) {
+    mt_buf_clear(&r->error);
+}

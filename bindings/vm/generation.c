@@ -1,10 +1,11 @@
-/* Generations and their arenas: a set of sources named by its digest, loaded into an image wherever one is needed. Invariant:
- * a generation never changes; loading it again, in any arena, registers the same entries. Any thread: the counter is
- * atomic, the idle arenas are under the pool's lock, and nothing is held while a script loads. */
-#include "bindings/vm/internal.h"
-#include "bindings/vm/require.h"
+/* Generations and their arenas: a set of sources named by its digest, loaded into an image wherever one is
+ * needed. Invariant: a generation never changes; loading it again, in any arena, registers the same entries.
+ * Any thread: the counter is atomic, the idle arenas are under the pool's lock, and nothing is held while a
+ * script loads. */
 #include "base/json.h"
 #include "base/text.h"
+#include "bindings/vm/internal.h"
+#include "bindings/vm/require.h"
 #include "crypto/crypto.h"
 #include <assert.h>
 #include <stdio.h>
@@ -24,18 +25,22 @@ static bool ends_with(const char *s, const char *end) {
     return n > m && strcmp(s + n - m, end) == 0;
 }
 
-static bool is_library(const char *name) { return strncmp(name, "mintage.", 8) == 0 && !ends_with(name, ".lua"); }
+static bool is_library(const char *name) {
+    return strncmp(name, "mintage.", 8) == 0 && !ends_with(name, ".lua");
+}
 
 static int check_file(const struct mt_source *f, struct mt_error *e) {
     if (f->name == NULL || f->name[0] == '\0' || f->name[0] == '/' || strlen(f->name) > 200 ||
         strstr(f->name, "..") != NULL)
-        return mt_fail(e, MT_SCRIPT, "'%.200s' is no file name for a script: wanted a path relative to the flows",
+        return mt_fail(e, MT_SCRIPT,
+                       "'%.200s' is no file name for a script: wanted a path relative to the flows",
                        f->name != NULL ? f->name : "");
     if (f->len > SOURCE_MAX)
         return mt_fail(e, MT_SCRIPT, "%s: found %zu bytes, wanted at most %d", f->name, f->len, SOURCE_MAX);
     if (is_library(f->name)) return 0;
     if (strncmp(f->name, "mintage.", 8) == 0 || strncmp(f->name, "mintage/", 8) == 0)
-        return mt_fail(e, MT_SCRIPT, "%s: names that begin with 'mintage' belong to Mintage; rename the file", f->name);
+        return mt_fail(e, MT_SCRIPT, "%s: names that begin with 'mintage' belong to Mintage; rename the file",
+                       f->name);
     return 0;
 }
 
@@ -52,7 +57,8 @@ static void copy_sources(struct mt_generation *g, const struct mt_source *from, 
 }
 
 /* Fills g->files: the library (the files' own when they bring one), then the scripts. */
-static int take_sources(struct mt_generation *g, const struct mt_source *files, size_t count, struct mt_error *e) {
+static int take_sources(struct mt_generation *g, const struct mt_source *files, size_t count,
+                        struct mt_error *e) {
     const struct mt_vm_options *o = &g->vm->o;
     if (count > FILES_MAX)
         return mt_fail(e, MT_SCRIPT, "found %zu files, wanted at most %d", count, FILES_MAX);
@@ -127,11 +133,12 @@ static int load_image(lua_State *L) {
 
 static int load_failed(const struct mt_vm_result *out, struct mt_error *e) {
     if (out->exit != MT_EXIT_RAISED)
-        return mt_fail(e, MT_SCRIPT, "%s", out->message[0] != '\0' ? out->message : "a file could not be loaded");
+        return mt_fail(e, MT_SCRIPT, "%s",
+                       out->message[0] != '\0' ? out->message : "a file could not be loaded");
     struct mt_error ignored;
     json_t *o = mt_json_parse(out->error.data, out->error.len, &ignored);
-    mt_fail(e, MT_SCRIPT, "%s%s%s: %s", out->site, out->site[0] != '\0' ? ": " : "", mt_json_str(o, "kind", "error"),
-            mt_json_str(o, "message", ""));
+    mt_fail(e, MT_SCRIPT, "%s%s%s: %s", out->site, out->site[0] != '\0' ? ": " : "",
+            mt_json_str(o, "kind", "error"), mt_json_str(o, "message", ""));
     json_decref(o);
     return -1;
 }
@@ -308,28 +315,40 @@ void mt_generation_release(struct mt_generation *g) {
     free_generation(g);
 }
 
-const char *mt_generation_id(const struct mt_generation *g) { return g->id; }
+const char *mt_generation_id(const struct mt_generation *g) {
+    return g->id;
+}
 
 const struct mt_source *mt_generation_files(const struct mt_generation *g, size_t *count) {
     *count = g->count;
     return g->files;
 }
 
-const char *mt_generation_settings(const struct mt_generation *g) { return g->settings; }
+const char *mt_generation_settings(const struct mt_generation *g) {
+    return g->settings;
+}
 
-const char *mt_generation_registry(const struct mt_generation *g) { return g->registry; }
+const char *mt_generation_registry(const struct mt_generation *g) {
+    return g->registry;
+}
 
 /* ---- for modules ---- */
 
-bool mt_vm_loading(lua_State *L) { return mt_arena_of(L)->loading; }
+bool mt_vm_loading(lua_State *L) {
+    return mt_arena_of(L)->loading;
+}
 
-const struct mt_generation *mt_vm_generation(lua_State *L) { return mt_arena_of(L)->generation; }
+const struct mt_generation *mt_vm_generation(lua_State *L) {
+    return mt_arena_of(L)->generation;
+}
 
-/* {"kind","name","file","line", ...description} into the scratch; false when the description is no JSON object. */
+/* {"kind","name","file","line", ...description} into the scratch; false when the description is no JSON
+ * object. */
 static bool describe_entry(struct mt_buf *out, const char *kind, const char *name, const char *site,
                            const char *description) {
     struct mt_error ignored;
-    json_t *o = description != NULL ? mt_json_parse(description, strlen(description), &ignored) : json_object();
+    json_t *o =
+        description != NULL ? mt_json_parse(description, strlen(description), &ignored) : json_object();
     bool ok = json_is_object(o);
     if (ok) {
         const char *colon = strrchr(site, ':');

@@ -1,12 +1,13 @@
-/* pcall, xpcall and the coroutine functions that run a coroutine. Like Lua's own, but a stack overflow passes through them
- * (it leaves the execution: a limit is no error to catch), and the running coroutine is always known to the watchdog.
- * The thread of the execution. */
+/* pcall, xpcall and the coroutine functions that run a coroutine. Like Lua's own, but a stack overflow passes
+ * through them (it leaves the execution: a limit is no error to catch), and the running coroutine is always
+ * known to the watchdog. The thread of the execution. */
 #include "bindings/vm/internal.h"
 #include <string.h>
 
 enum { CLOSING_MAX = 100 };
 
-/* The configured depth is looked for where C calls Lua; Lua's own limits (200 levels of C, a million slots) always hold. */
+/* The configured depth is looked for where C calls Lua; Lua's own limits (200 levels of C, a million slots)
+ * always hold. */
 static void check_depth(lua_State *L) {
     struct mt_arena *a = mt_arena_of(L);
     lua_Debug ar;
@@ -92,7 +93,8 @@ static enum state state_of(lua_State *L, lua_State *co) {
     }
 }
 
-/* Resumes co with the top n values of L. Pushes the results and answers their number; -1 after an error, which is pushed. */
+/* Resumes co with the top n values of L. Pushes the results and answers their number; -1 after an error,
+ * which is pushed. */
 static int resume(lua_State *L, lua_State *co, int n) {
     struct mt_arena *a = mt_arena_of(L);
     check_depth(L);
@@ -132,8 +134,8 @@ static int guard_resume(lua_State *L) {
     return n >= 0 ? n + 1 : 2;
 }
 
-/* Runs the pending __close of co. Each such call is a new run on the C stack, which Lua 5.4.4 counts from where co was last
- * resumed, not from here; so they are counted here. */
+/* Runs the pending __close of co. Each such call is a new run on the C stack, which Lua 5.4.4 counts from
+ * where co was last resumed, not from here; so they are counted here. */
 static int reset(lua_State *L, lua_State *co) {
     struct mt_arena *a = mt_arena_of(L);
     if (++a->closing > CLOSING_MAX) mt_leave(a, LEAVE_DEPTH);

@@ -1,5 +1,5 @@
-/* The C heap of an arena: each block has its size in front. Invariant: blocks are as aligned as malloc's. The thread of the
- * execution. */
+/* The C heap of an arena: each block has its size in front. Invariant: blocks are as aligned as malloc's. The
+ * thread of the execution. */
 #include "bindings/vm/heap.h"
 #include "bindings/vm/internal.h"
 #include <stdint.h>

@@ -1,6 +1,6 @@
-/* malloc, realloc and free in the arena of the execution that this thread is in, for C libraries that keep memory of their
- * own (lua-cjson, whose symbols are renamed to these at build time): it lives and dies with the arena, and is part of the
- * image. Never NULL; leaves at the memory limit. Only within an execution. */
+/* malloc, realloc and free in the arena of the execution that this thread is in, for C libraries that keep
+ * memory of their own (lua-cjson, whose symbols are renamed to these at build time): it lives and dies with
+ * the arena, and is part of the image. Never NULL; leaves at the memory limit. Only within an execution. */
 #pragma once
 #include <stddef.h>
 

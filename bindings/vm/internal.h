@@ -1,6 +1,7 @@
-/* What the files of bindings/vm share, and nobody else sees: the arena, which is both the memory of an execution and the
- * record of what it is doing. Invariant: an arena is used by one thread at a time; its Lua states find it in their extra
- * space. The watchdog reads only the atomic fields, and only under the list lock. */
+/* What the files of bindings/vm share, and nobody else sees: the arena, which is both the memory of an
+ * execution and the record of what it is doing. Invariant: an arena is used by one thread at a time; its Lua
+ * states find it in their extra space. The watchdog reads only the atomic fields, and only under the list
+ * lock. */
 #pragma once
 #include "base/buf.h"
 #include "base/error.h"
@@ -17,18 +18,30 @@
 #include <sys/types.h>
 #include <time.h>
 
+#if defined(__SANITIZE_THREAD__)
+#define MT_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define MT_TSAN 1
+#endif
+#endif
+#ifndef MT_TSAN
+#define MT_TSAN 0
+#endif
+
 enum {
-    SMALL_CLASSES = 64,                      /* 16, 32, ... 1024 bytes */
-    CLASSES = SMALL_CLASSES + 4 * 32,        /* then four sizes a doubling */
-    SCRATCHES = 4,                           /* C buffers that outlive a leave */
-    SNAPSHOTS = 8,                           /* tables being iterated at once, before one has to be sorted anew */
-    SLACK = 4 * 1024 * 1024                  /* what encoding may use beyond the limit, because it must not leave */
+    SMALL_CLASSES = 64,               /* 16, 32, ... 1024 bytes */
+    CLASSES = SMALL_CLASSES + 4 * 32, /* then four sizes a doubling */
+    SCRATCHES = 4,                    /* C buffers that outlive a leave */
+    SNAPSHOTS = 8,                    /* tables being iterated at once, before one has to be sorted anew */
+    SLACK = 4 * 1024 * 1024           /* what encoding may use beyond the limit, because it must not leave */
 };
 
 /* Why an execution was left. */
 enum leave { LEAVE_NOT, LEAVE_CODE, LEAVE_MEMORY, LEAVE_CPU, LEAVE_DEPTH };
 
-/* One key of a table, in the order in which scripts see keys. Strings point into the arena, where nothing is collected. */
+/* One key of a table, in the order in which scripts see keys. Strings point into the arena, where nothing is
+ * collected. */
 struct key {
     enum { KEY_INT, KEY_FLOAT, KEY_STRING, KEY_BOOLEAN } type;
     union {
@@ -69,15 +82,15 @@ struct mt_arena {
     int code;
     const struct mt_vm_call *call;
     struct mt_vm_result *out;
-    lua_State *running;              /* the coroutine that runs now: what the watchdog's hook goes to */
-    volatile sig_atomic_t in_c;      /* in a C function that can be left at any instruction */
-    volatile sig_atomic_t expired;   /* the watchdog has spoken */
-    volatile sig_atomic_t leaving;   /* too late for the watchdog */
-    atomic_uint epoch;               /* odd while a script runs; a new number is a new CPU budget */
-    atomic_uint expired_epoch;       /* the budget that is used up */
-    _Atomic pid_t tid;               /* of the thread that executes */
-    _Atomic clockid_t clock;         /* its CPU clock */
-    int closing;                     /* coroutine.close within coroutine.close */
+    lua_State *running;            /* the coroutine that runs now: what the watchdog's hook goes to */
+    volatile sig_atomic_t in_c;    /* in a C function that can be left at any instruction */
+    volatile sig_atomic_t expired; /* the watchdog has spoken */
+    volatile sig_atomic_t leaving; /* too late for the watchdog */
+    atomic_uint epoch;             /* odd while a script runs; a new number is a new CPU budget */
+    atomic_uint expired_epoch;     /* the budget that is used up */
+    _Atomic pid_t tid;             /* of the thread that executes */
+    _Atomic clockid_t clock;       /* its CPU clock */
+    int closing;                   /* coroutine.close within coroutine.close */
     struct snapshot snapshots[SNAPSHOTS];
     uint64_t snapshot_clock;
     struct mt_buf scratch[SCRATCHES];
@@ -132,13 +145,16 @@ void mt_arena_restore(struct mt_arena *a);
 void mt_arena_trim(struct mt_arena *a);
 size_t mt_arena_used(const struct mt_arena *a);
 
-static inline struct mt_arena *mt_arena_of(lua_State *L) { return *(struct mt_arena **)lua_getextraspace(L); }
+static inline struct mt_arena *mt_arena_of(lua_State *L) {
+    return *(struct mt_arena **)lua_getextraspace(L);
+}
 /* The arena whose execution this thread is in. */
 extern _Thread_local struct mt_arena *mt_arena_current;
 
 /* ---- execute.c ---- */
 
-/* Runs f protected, with limits, as an execution of `a` on this thread; fills out (but for its error buffer's init). */
+/* Runs f protected, with limits, as an execution of `a` on this thread; fills out (but for its error buffer's
+ * init). */
 void mt_arena_run(struct mt_arena *a, lua_CFunction f, struct mt_vm_result *out);
 _Noreturn void mt_leave(struct mt_arena *a, enum leave why);
 
@@ -176,18 +192,17 @@ bool mt_trace_overflow(lua_State *L, int index);
 
 /* Makes the globals of scripts in a fresh state. */
 void mt_sandbox_open(lua_State *L);
-void mt_guard_open(lua_State *L);    /* guard.c: pcall, xpcall, coroutine */
-void mt_order_open(lua_State *L);    /* order.c: next, pairs, table.sort */
-void mt_text_open(lua_State *L);     /* text.c: tostring, string.* that must be interruptible or show no address */
-void mt_table_open(lua_State *L);    /* table.c: table.insert, remove, move */
-void mt_require_open(lua_State *L);  /* require.c */
+void mt_guard_open(lua_State *L); /* guard.c: pcall, xpcall, coroutine */
+void mt_order_open(lua_State *L); /* order.c: next, pairs, table.sort */
+void mt_text_open(
+    lua_State *L); /* text.c: tostring, string.* that must be interruptible or show no address */
+void mt_table_open(lua_State *L);   /* table.c: table.insert, remove, move */
+void mt_require_open(lua_State *L); /* require.c */
 /* Pushes the "did you mean" for `name` among the string keys of the table at index, or "". */
 const char *mt_push_nearest(lua_State *L, int index, const char *name);
 
-/* lua_next in the order of scripts. */
-int mt_ordered_next(lua_State *L, int index);
-/* Fills keys (n of them, malloc'ed; caller frees) without raising, leaving or allocating in the arena: NULL when a key is of
- * a type that has no order; its type name goes to *bad. */
+/* Fills keys (n of them, malloc'ed; caller frees) without raising, leaving or allocating in the arena: NULL
+ * when a key is of a type that has no order; its type name goes to *bad. */
 struct key *mt_ordered_keys(lua_State *L, int index, size_t *n, const char **bad);
 void mt_push_key(lua_State *L, const struct key *k);
 

@@ -1,23 +1,18 @@
-/* The CPU limit. A watchdog thread looks at every arena in which a script runs; when one has used up its budget it signals
- * that thread, and the handler, on the thread itself, either leaves at once (a C function that may be left anywhere is
- * running) or sets a hook that leaves at the next VM instruction. Invariant: a script that stays within its budget pays
- * nothing but two stores; effects are never interrupted. */
+/* The CPU limit. A watchdog thread looks at every arena in which a script runs; when one has used up its
+ * budget it signals that thread, and the handler, on the thread itself, either leaves at once (a C function
+ * that may be left anywhere is running) or sets a hook that leaves at the next VM instruction. Invariant: a
+ * script that stays within its budget pays nothing but two stores; effects are never interrupted. */
 #include "bindings/vm/internal.h"
 #include <errno.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* SIGURG is ignored by default, so a late one harms nobody. TSan delivers asynchronous signals only inside calls that it
- * intercepts, which a loop in the VM never makes; those that it takes for faults it delivers at once. */
-#if defined(__SANITIZE_THREAD__)
-enum { WATCHDOG_SIGNAL = SIGSYS };
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-enum { WATCHDOG_SIGNAL = SIGSYS };
-#else
-enum { WATCHDOG_SIGNAL = SIGURG };
-#endif
+/* SIGURG is ignored by default, so a late one harms nobody. TSan delivers asynchronous signals only inside
+ * calls that it intercepts, which a loop in the VM never makes; those that it takes for faults it delivers at
+ * once. */
+#if MT_TSAN
+enum { WATCHDOG_SIGNAL = SIGTRAP };
 #else
 enum { WATCHDOG_SIGNAL = SIGURG };
 #endif
@@ -28,7 +23,9 @@ static int64_t clock_ns(clockid_t clock) {
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-int64_t mt_limits_cpu_ns(void) { return clock_ns(CLOCK_THREAD_CPUTIME_ID); }
+int64_t mt_limits_cpu_ns(void) {
+    return clock_ns(CLOCK_THREAD_CPUTIME_ID);
+}
 
 /* Leaves, unless the budget it was set for has ended meanwhile. */
 static void leave_hook(lua_State *L, lua_Debug *ar) {

@@ -1,7 +1,8 @@
-/* Money as scripts hold it: a userdata with exact arithmetic. Invariant: never a float, never rounded unless a ratio is asked
- * for; mixing currencies or multiplying by a float raises, saying what to write instead. The thread of the execution. */
-#include "bindings/vm/internal.h"
+/* Money as scripts hold it: a userdata with exact arithmetic. Invariant: never a float, never rounded unless
+ * a ratio is asked for; mixing currencies or multiplying by a float raises, saying what to write instead. The
+ * thread of the execution. */
 #include "base/text.h"
+#include "bindings/vm/internal.h"
 #include <string.h>
 
 static const char meta[] = "mintage.money";
@@ -12,7 +13,9 @@ void mt_money_push(lua_State *L, const struct mt_money *m) {
     luaL_setmetatable(L, meta);
 }
 
-const struct mt_money *mt_money_test(lua_State *L, int index) { return luaL_testudata(L, index, meta); }
+const struct mt_money *mt_money_test(lua_State *L, int index) {
+    return luaL_testudata(L, index, meta);
+}
 
 static const struct mt_money *check_money(lua_State *L, int index) {
     const struct mt_money *m = mt_money_test(L, index);
@@ -31,11 +34,13 @@ static int push_result(lua_State *L, int failed, const struct mt_money *m, const
 /* ---- arithmetic ---- */
 
 /* Both sides of + - < <=: operators give no argument numbers worth showing. */
-static void check_both(lua_State *L, const char *operator, const struct mt_money **a, const struct mt_money **b) {
+static void check_both(lua_State *L, const char *operator, const struct mt_money ** a,
+                       const struct mt_money **b) {
     *a = mt_money_test(L, 1);
     *b = mt_money_test(L, 2);
     if (*a == NULL || *b == NULL)
-        luaL_error(L, "money %s needs money on both sides, found a %s", operator, luaL_typename(L, *a == NULL ? 1 : 2));
+        luaL_error(L, "money %s needs money on both sides, found a %s", operator,
+                   luaL_typename(L, *a == NULL ? 1 : 2));
 }
 
 static int money_add(lua_State *L) {
@@ -62,8 +67,9 @@ static int money_unm(lua_State *L) {
 
 static lua_Integer check_factor(lua_State *L, const char *operator, int index) {
     if (lua_isinteger(L, index)) return lua_tointeger(L, index);
-    return luaL_error(L, "money %s needs an integer, found a %s; for a share of it use m:ratio(numerator, denominator)",
-                      operator, lua_type(L, index) == LUA_TNUMBER ? "float" : luaL_typename(L, index));
+    return luaL_error(
+        L, "money %s needs an integer, found a %s; for a share of it use m:ratio(numerator, denominator)",
+           operator, lua_type(L, index) == LUA_TNUMBER ? "float" : luaL_typename(L, index));
 }
 
 static int money_mul(lua_State *L) {
@@ -127,7 +133,7 @@ static int compare(lua_State *L, const char *operator) {
     const struct mt_money *a, *b;
     struct mt_error e;
     int order;
-    check_both(L, operator, &a, &b);
+    check_both(L, operator, & a, &b);
     if (mt_money_compare(a, b, &order, &e) != 0) return luaL_error(L, "%s", e.message);
     return order;
 }
@@ -183,7 +189,8 @@ static int method_split(lua_State *L) {
     const struct mt_money *a = check_money(L, 1);
     bool weighted = lua_istable(L, 2);
     lua_Integer n = weighted ? (lua_Integer)lua_rawlen(L, 2) : check_factor(L, ":split", 2);
-    if (n < 1 || n > PARTS_MAX) return luaL_error(L, "money:split makes 1 to %d parts, found %I", PARTS_MAX, (LUAI_UACINT)n);
+    if (n < 1 || n > PARTS_MAX)
+        return luaL_error(L, "money:split makes 1 to %d parts, found %I", PARTS_MAX, (LUAI_UACINT)n);
     int64_t *weights = mt_vm_alloc(L, (size_t)n * sizeof(*weights));
     struct mt_money *parts = mt_vm_alloc(L, (size_t)n * sizeof(*parts));
     for (lua_Integer i = 0; i < n; i++) {
@@ -217,9 +224,15 @@ static int push_sign(lua_State *L, int wanted) {
     return 1;
 }
 
-static int method_is_zero(lua_State *L) { return push_sign(L, 0); }
-static int method_is_positive(lua_State *L) { return push_sign(L, 1); }
-static int method_is_negative(lua_State *L) { return push_sign(L, -1); }
+static int method_is_zero(lua_State *L) {
+    return push_sign(L, 0);
+}
+static int method_is_positive(lua_State *L) {
+    return push_sign(L, 1);
+}
+static int method_is_negative(lua_State *L) {
+    return push_sign(L, -1);
+}
 
 static const luaL_Reg methods[] = {{"abs", method_abs},
                                    {"format", method_format},
@@ -245,8 +258,8 @@ static int money_index(lua_State *L) {
     } else {
         lua_pushvalue(L, 2);
         if (lua_rawget(L, lua_upvalueindex(1)) == LUA_TNIL) {
-            static const char *const names[] = {"abs",     "amount", "currency", "format", "is_negative", "is_positive",
-                                                "is_zero", "minor",  "ratio",    "split"};
+            static const char *const names[] = {"abs",         "amount",  "currency", "format", "is_negative",
+                                                "is_positive", "is_zero", "minor",    "ratio",  "split"};
             const char *near = mt_nearest(name, names, sizeof(names) / sizeof(names[0]));
             if (near != NULL) return luaL_error(L, "money has no '%s' (did you mean '%s'?)", name, near);
             return luaL_error(L, "money has no '%s': it has minor, currency, amount and methods", name);
@@ -255,15 +268,25 @@ static int money_index(lua_State *L) {
     return 1;
 }
 
-static int money_newindex(lua_State *L) { return luaL_error(L, "money does not change: make a new one"); }
+static int money_newindex(lua_State *L) {
+    return luaL_error(L, "money does not change: make a new one");
+}
 
 void mt_money_open(lua_State *L) {
-    static const luaL_Reg metamethods[] = {
-        {"__add", money_add},     {"__sub", money_sub},       {"__mul", money_mul},
-        {"__idiv", money_idiv},   {"__mod", money_mod},       {"__div", money_div},
-        {"__unm", money_unm},     {"__eq", money_eq},         {"__lt", money_lt},
-        {"__le", money_le},       {"__concat", money_concat}, {"__tostring", money_tostring},
-        {"__newindex", money_newindex}, {NULL, NULL}};
+    static const luaL_Reg metamethods[] = {{"__add", money_add},
+                                           {"__sub", money_sub},
+                                           {"__mul", money_mul},
+                                           {"__idiv", money_idiv},
+                                           {"__mod", money_mod},
+                                           {"__div", money_div},
+                                           {"__unm", money_unm},
+                                           {"__eq", money_eq},
+                                           {"__lt", money_lt},
+                                           {"__le", money_le},
+                                           {"__concat", money_concat},
+                                           {"__tostring", money_tostring},
+                                           {"__newindex", money_newindex},
+                                           {NULL, NULL}};
     luaL_newmetatable(L, meta);
     luaL_setfuncs(L, metamethods, 0);
     luaL_newlib(L, methods);

@@ -1,8 +1,9 @@
-/* The order in which scripts see keys, which in Lua differs from process to process: numbers first, then strings by their
- * bytes, then false and true; other keys have no order and raise. And a stable sort. Invariant: what a loop sees depends on
- * the table alone. Nothing is collected during an execution, so sorted keys may point at strings. The execution's thread. */
-#include "bindings/vm/internal.h"
+/* The order in which scripts see keys, which in Lua differs from process to process: numbers first, then
+ * strings by their bytes, then false and true; other keys have no order and raise. And a stable sort.
+ * Invariant: what a loop sees depends on the table alone. Nothing is collected during an execution, so sorted
+ * keys may point at strings. The execution's thread. */
 #include "base/text.h"
+#include "bindings/vm/internal.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,7 +51,9 @@ void mt_push_key(lua_State *L, const struct key *k) {
     }
 }
 
-static int rank(const struct key *k) { return k->type == KEY_STRING ? 1 : k->type == KEY_BOOLEAN ? 2 : 0; }
+static int rank(const struct key *k) {
+    return k->type == KEY_STRING ? 1 : k->type == KEY_BOOLEAN ? 2 : 0;
+}
 
 static int compare_keys(const void *left, const void *right) {
     const struct key *a = left, *b = right;
@@ -90,7 +93,8 @@ static void sort_keys(struct key *keys, size_t n) {
     }
 }
 
-/* Reads the keys of a table into keys, of which there is room for `room`; NULL only counts. Sets *bad for a key without order. */
+/* Reads the keys of a table into keys, of which there is room for `room`; NULL only counts. Sets *bad for a
+ * key without order. */
 static size_t read_keys(lua_State *L, int index, struct key *keys, size_t room, const char **bad) {
     size_t n = 0;
     bool sorted = true;
@@ -121,7 +125,8 @@ struct key *mt_ordered_keys(lua_State *L, int index, size_t *n, const char **bad
 }
 
 static int no_order(lua_State *L, const char *type) {
-    return luaL_error(L, "cannot iterate over a table with a %s as a key: its order would differ from run to run", type);
+    return luaL_error(
+        L, "cannot iterate over a table with a %s as a key: its order would differ from run to run", type);
 }
 
 /* ---- snapshots ---- */
@@ -282,7 +287,8 @@ static int order_pairs(lua_State *L) {
 
 enum { LIST = 1, ORDER = 2, COPY = 3 };
 
-/* Whether element j comes before element i: only then do they change places, which is what makes the sort stable. */
+/* Whether element j comes before element i: only then do they change places, which is what makes the sort
+ * stable. */
 static bool before(lua_State *L, lua_Integer j, lua_Integer i) {
     bool less;
     if (lua_isnil(L, ORDER)) {
@@ -329,7 +335,8 @@ static int order_sort(lua_State *L) {
     }
     for (int64_t width = 1; width < n; width *= 2) {
         for (int64_t low = 0; low < n; low += 2 * width) {
-            int64_t middle = low + width < n ? low + width : n, high = low + 2 * width < n ? low + 2 * width : n;
+            int64_t middle = low + width < n ? low + width : n,
+                    high = low + 2 * width < n ? low + 2 * width : n;
             merge(L, order, other, (int)low, (int)middle, (int)high);
             mt_limits_poll(a);
         }

@@ -1,13 +1,14 @@
-/* require, limited to what a generation consists of: its files, Mintage's library and C modules, and the standard libraries.
- * Invariant: each is run or opened once per image or execution; there is no search path. The thread of the execution. */
-#include "bindings/vm/internal.h"
+/* require, limited to what a generation consists of: its files, Mintage's library and C modules, and the
+ * standard libraries. Invariant: each is run or opened once per image or execution; there is no search path.
+ * The thread of the execution. */
 #include "bindings/vm/require.h"
 #include "base/text.h"
+#include "bindings/vm/internal.h"
 #include <string.h>
 
 static const char key_chunks[] = "mintage.chunks"; /* module name -> compiled file */
 static const char key_loaded[] = "mintage.loaded"; /* module name -> value */
-static const char loading_mark; /* its address stands for a module that is being loaded */
+static const char loading_mark;                    /* its address stands for a module that is being loaded */
 
 static void module_name(const struct mt_source *file, char *out, size_t size) {
     mt_copy(out, size, file->name);
@@ -82,12 +83,12 @@ static int no_module(lua_State *L, const char *name) {
     }
     for (const struct mt_vm_module *m = a->vm->o.modules; m != NULL && m->name != NULL; m++)
         add_name(L, names, m->name);
-    return luaL_error(L, "there is no module '%s'%s: scripts can require mintage.* and the files beside them", name,
-                      mt_push_nearest(L, names, name));
+    return luaL_error(L, "there is no module '%s'%s: scripts can require mintage.* and the files beside them",
+                      name, mt_push_nearest(L, names, name));
 }
 
-/* __close of a module that is being loaded: when it failed, no mark stays, so that a script that caught the error and
- * tries again sees the same one. */
+/* __close of a module that is being loaded: when it failed, no mark stays, so that a script that caught the
+ * error and tries again sees the same one. */
 static int close_loading(lua_State *L) {
     lua_getfield(L, LUA_REGISTRYINDEX, key_loaded);
     lua_rawgeti(L, 1, 1);

@@ -1,21 +1,22 @@
-/* The globals of scripts: the allowed names of the standard library, each harmless or replaced by one that is. Invariant: no
- * way from here to the clock, the system, bytecode, addresses or hash order; an undeclared global is an error. Everything
- * is made once, in the image. */
-#include "bindings/vm/internal.h"
+/* The globals of scripts: the allowed names of the standard library, each harmless or replaced by one that
+ * is. Invariant: no way from here to the clock, the system, bytecode, addresses or hash order; an undeclared
+ * global is an error. Everything is made once, in the image. */
 #include "base/text.h"
+#include "bindings/vm/internal.h"
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const allowed[] = {"assert",   "error",  "getmetatable", "ipairs",   "rawequal", "rawget",
-                                      "rawlen",   "rawset", "select",       "tonumber", "type",     "_VERSION",
-                                      "_G",       "string", "table",        "math",     "utf8",     "coroutine"};
+static const char *const allowed[] = {
+    "assert",   "error", "getmetatable", "ipairs", "rawequal", "rawget", "rawlen", "rawset", "select",
+    "tonumber", "type",  "_VERSION",     "_G",     "string",   "table",  "math",   "utf8",   "coroutine"};
 
 /* What Lua has and scripts have not, and what to use instead. */
 struct removed {
     const char *name, *instead;
 };
 static const struct removed removed_globals[] = {
-    {"os", "use flow.now() and flow.date for time, flow.log for output; settings come from the configuration"},
+    {"os",
+     "use flow.now() and flow.date for time, flow.log for output; settings come from the configuration"},
     {"io", "a flow reads and writes through effects only: providers, mintage.http and mintage.collection"},
     {"debug", "errors carry their traceback, and mintage repl --run replays a run with its locals"},
     {"print", "use flow.log"},
@@ -79,7 +80,8 @@ static int global_index(lua_State *L) {
     const char *name = lua_tostring(L, 2), *instead = instead_of(removed_globals, name);
     if (instead != NULL) return luaL_error(L, "there is no %s in a flow: %s", name, instead);
     if (is_module(L, name))
-        return luaL_error(L, "undeclared global '%s': write local %s = require \"mintage.%s\" first", name, name, name);
+        return luaL_error(L, "undeclared global '%s': write local %s = require \"mintage.%s\" first", name,
+                          name, name);
     return luaL_error(L, "undeclared global '%s'%s", name, mt_push_nearest(L, 1, name));
 }
 
@@ -91,7 +93,8 @@ static int global_newindex(lua_State *L) {
 
 /* __index of math and string: helpful for what was removed, nil for what never was. */
 static int math_index(lua_State *L) {
-    const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "", *instead = instead_of(removed_math, name);
+    const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "",
+               *instead = instead_of(removed_math, name);
     return instead == NULL ? 0 : luaL_error(L, "there is no math.%s in a flow: %s", name, instead);
 }
 
@@ -132,13 +135,15 @@ static int set_metatable(lua_State *L) {
     if (lua_istable(L, 2)) {
         lua_pushliteral(L, "__gc");
         if (lua_rawget(L, 2) != LUA_TNIL)
-            return luaL_error(L, "__gc would never run in a flow: an execution does not collect; use __close");
+            return luaL_error(L,
+                              "__gc would never run in a flow: an execution does not collect; use __close");
         lua_pop(L, 1);
     }
     return lua_tocfunction(L, lua_upvalueindex(1))(L);
 }
 
-/* upvalue: the library's. Text only; its globals are the script's. A stack overflow in the parser leaves, as any other. */
+/* upvalue: the library's. Text only; its globals are the script's. A stack overflow in the parser leaves, as
+ * any other. */
 static int load_text(lua_State *L) {
     if (lua_gettop(L) < 3) lua_settop(L, 3);
     lua_pushliteral(L, "t");
@@ -159,7 +164,10 @@ static void wrap_global(lua_State *L, const char *name, lua_CFunction f) {
 /* Empties _G of everything but the allowed names and those the parts have replaced. */
 static void keep_allowed(lua_State *L) {
     static const char *const replaced[] = {"setmetatable", "load", "tostring"};
-    enum { ALLOWED = sizeof(allowed) / sizeof(allowed[0]), REPLACED = sizeof(replaced) / sizeof(replaced[0]) };
+    enum {
+        ALLOWED = sizeof(allowed) / sizeof(allowed[0]),
+        REPLACED = sizeof(replaced) / sizeof(replaced[0])
+    };
     lua_pushglobaltable(L);
     lua_newtable(L);
     for (size_t i = 0; i < ALLOWED + REPLACED; i++) {
@@ -183,9 +191,9 @@ static void keep_allowed(lua_State *L) {
 }
 
 void mt_sandbox_open(lua_State *L) {
-    static const luaL_Reg libraries[] = {{"_G", luaopen_base},        {"string", luaopen_string},
-                                         {"table", luaopen_table},    {"math", luaopen_math},
-                                         {"utf8", luaopen_utf8},      {"coroutine", luaopen_coroutine}};
+    static const luaL_Reg libraries[] = {{"_G", luaopen_base},     {"string", luaopen_string},
+                                         {"table", luaopen_table}, {"math", luaopen_math},
+                                         {"utf8", luaopen_utf8},   {"coroutine", luaopen_coroutine}};
     for (size_t i = 0; i < sizeof(libraries) / sizeof(libraries[0]); i++) {
         luaL_requiref(L, libraries[i].name, libraries[i].func, 1);
         lua_pop(L, 1);

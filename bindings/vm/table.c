@@ -1,5 +1,5 @@
-/* table.insert, remove and move: loops whose length a script decides (through __len, or a range), which ask at every step
- * whether the CPU limit has been reached. Otherwise as in Lua. The thread of the execution. */
+/* table.insert, remove and move: loops whose length a script decides (through __len, or a range), which ask
+ * at every step whether the CPU limit has been reached. Otherwise as in Lua. The thread of the execution. */
 #include "bindings/vm/internal.h"
 
 static void check_list(lua_State *L, int index) {

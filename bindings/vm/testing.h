@@ -1,5 +1,6 @@
-/* For tests of bindings/vm only: a VM with small test modules, loading from string literals, and calling an entry with JSON
- * both ways. Header-only; every function asserts through cmocka, which the test has included. */
+/* For tests of bindings/vm only: a VM with small test modules, loading from string literals, and calling an
+ * entry with JSON both ways. Header-only; every function asserts through cmocka, which the test has included.
+ */
 #pragma once
 #include "base/buf.h"
 #include "bindings/vm/value.h"
@@ -11,7 +12,9 @@
 enum { TESTING_LEFT = 7 };
 
 /* t.leave() leaves; t.effect(ms) computes in C as an effect; t.entry(name, f) registers "test:<name>". */
-static int testing_leave(lua_State *L) { mt_vm_leave(L, TESTING_LEFT); }
+static int testing_leave(lua_State *L) {
+    mt_vm_leave(L, TESTING_LEFT);
+}
 
 static int testing_entry(lua_State *L) {
     const char *name = luaL_checkstring(L, 1);
@@ -41,8 +44,9 @@ static int testing_site(lua_State *L) {
 }
 
 static int testing_open(lua_State *L) {
-    static const luaL_Reg functions[] = {{"leave", testing_leave}, {"entry", testing_entry}, {"effect", testing_effect},
-                                         {"raise", testing_raise}, {"site", testing_site},   {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"leave", testing_leave},   {"entry", testing_entry},
+                                         {"effect", testing_effect}, {"raise", testing_raise},
+                                         {"site", testing_site},     {NULL, NULL}};
     luaL_newlib(L, functions);
     return 1;
 }
@@ -86,8 +90,8 @@ static inline int testing_take(lua_State *L, void *arg) {
 }
 
 /* Runs "test:<name>". The caller clears out. */
-static inline void testing_run(struct mt_vm *vm, struct mt_generation *g, const char *name, struct testing_call *c,
-                               struct mt_vm_result *out) {
+static inline void testing_run(struct mt_vm *vm, struct mt_generation *g, const char *name,
+                               struct testing_call *c, struct mt_vm_result *out) {
     char entry[128];
     snprintf(entry, sizeof(entry), "test:%s", name);
     struct mt_vm_call call = {.entry = entry, .push = testing_push, .take = testing_take, .arg = c};

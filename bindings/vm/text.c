@@ -1,13 +1,15 @@
-/* tostring and string.format without addresses ("table #3": the third one shown), and the string functions whose time a
- * script decides, made interruptible: while one of them runs the watchdog may leave at any instruction, so nothing else may
- * run within it; callbacks of gsub end that for their length. The thread of the execution. */
+/* tostring and string.format without addresses ("table #3": the third one shown), and the string functions
+ * whose time a script decides, made interruptible: while one of them runs the watchdog may leave at any
+ * instruction, so nothing else may run within it; callbacks of gsub end that for their length. The thread of
+ * the execution. */
 #include "bindings/vm/internal.h"
 #include <stdio.h>
 #include <string.h>
 
 /* ---- tostring ---- */
 
-static const char key_ordinals[] = "mintage.ordinals"; /* value -> its number; type (as an integer) -> how many */
+static const char key_ordinals[] =
+    "mintage.ordinals"; /* value -> its number; type (as an integer) -> how many */
 
 static lua_Integer ordinal_of(lua_State *L, int index) {
     int type = lua_type(L, index);
@@ -33,7 +35,8 @@ static lua_Integer ordinal_of(lua_State *L, int index) {
 /* "table #3"; with_name: by the metatable's __name, as tostring does. */
 static void push_ordinal(lua_State *L, int index, bool with_name) {
     lua_Integer n = ordinal_of(L, index);
-    if (!with_name || luaL_getmetafield(L, index, "__name") == LUA_TNIL) lua_pushstring(L, luaL_typename(L, index));
+    if (!with_name || luaL_getmetafield(L, index, "__name") == LUA_TNIL)
+        lua_pushstring(L, luaL_typename(L, index));
     const char *name = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : luaL_typename(L, index);
     lua_pushfstring(L, "%s #%I", name, (LUAI_UACINT)n);
     lua_remove(L, -2);
@@ -175,8 +178,9 @@ static int text_gsub(lua_State *L) {
 }
 
 void mt_text_open(lua_State *L) {
-    static const luaL_Reg wrapped[] = {{"find", interruptible},  {"match", interruptible}, {"rep", interruptible},
-                                       {"gmatch", text_gmatch},  {"gsub", text_gsub},      {"format", text_format}};
+    static const luaL_Reg wrapped[] = {{"find", interruptible}, {"match", interruptible},
+                                       {"rep", interruptible},  {"gmatch", text_gmatch},
+                                       {"gsub", text_gsub},     {"format", text_format}};
     lua_newtable(L);
     lua_setfield(L, LUA_REGISTRYINDEX, key_ordinals);
     lua_pushcfunction(L, text_tostring);

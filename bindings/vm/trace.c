@@ -1,6 +1,6 @@
-/* Where a script is: the innermost line, and the traceback in terms of the script (frames of a generation's files only,
- * whose chunk names begin with '@'). Invariant: reads only, allocates nothing, so it may be called from the allocator and
- * after a leave. The thread of the execution. */
+/* Where a script is: the innermost line, and the traceback in terms of the script (frames of a generation's
+ * files only, whose chunk names begin with '@'). Invariant: reads only, allocates nothing, so it may be
+ * called from the allocator and after a leave. The thread of the execution. */
 #include "bindings/vm/internal.h"
 #include <stdio.h>
 #include <string.h>
@@ -37,7 +37,8 @@ void mt_trace_frames(lua_State *L, char *out, size_t size) {
         if (shown++ == FRAMES_MAX || level >= WALK_MAX)
             snprintf(line, sizeof(line), "...\n");
         else if (ar.name != NULL)
-            snprintf(line, sizeof(line), "%s:%d: in function '%.100s'\n", ar.short_src, ar.currentline, ar.name);
+            snprintf(line, sizeof(line), "%s:%d: in function '%.100s'\n", ar.short_src, ar.currentline,
+                     ar.name);
         else if (strcmp(ar.what, "main") == 0)
             snprintf(line, sizeof(line), "%s:%d: in main chunk\n", ar.short_src, ar.currentline);
         else

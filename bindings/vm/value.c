@@ -1,9 +1,9 @@
-/* Values to JSON text and back: what crosses the journal (value.h). Invariant: equal values give equal bytes, and what was
- * written reads back as the same value. Writing neither raises nor leaves, so that the caller's buffer is safe; it reads
- * tables raw, so that no script runs meanwhile. The thread of the execution. */
-#include "bindings/vm/internal.h"
+/* Values to JSON text and back: what crosses the journal (value.h). Invariant: equal values give equal bytes,
+ * and what was written reads back as the same value. Writing neither raises nor leaves, so that the caller's
+ * buffer is safe; it reads tables raw, so that no script runs meanwhile. The thread of the execution. */
 #include "base/json.h"
 #include "base/text.h"
+#include "bindings/vm/internal.h"
 #include "crypto/crypto.h"
 #include <errno.h>
 #include <math.h>
@@ -59,8 +59,9 @@ __attribute__((format(printf, 2, 3))) static int refuse(struct writer *w, const 
     for (int i = 0; i < w->depth && used < sizeof(path) - 1; i++) {
         const struct step *s = &w->steps[i];
         if (s->name == NULL && s->number == 0) continue; /* the table itself is refused */
-        int n = s->name != NULL ? snprintf(path + used, sizeof(path) - used, "%s%s", used > 0 ? "." : "", s->name)
-                                : snprintf(path + used, sizeof(path) - used, "[%zu]", s->number);
+        int n = s->name != NULL
+                    ? snprintf(path + used, sizeof(path) - used, "%s%s", used > 0 ? "." : "", s->name)
+                    : snprintf(path + used, sizeof(path) - used, "[%zu]", s->number);
         used += n > 0 ? (size_t)n : 0;
     }
     va_list args;
@@ -70,7 +71,8 @@ __attribute__((format(printf, 2, 3))) static int refuse(struct writer *w, const 
     return mt_fail(w->e, MT_SCRIPT, "%s: %s", path[0] != '\0' ? path : "value", what);
 }
 
-/* The fewest digits that read back as the same double, always recognisable as no integer: as core writes them. */
+/* The fewest digits that read back as the same double, always recognisable as no integer: as core writes
+ * them. */
 static void write_float(struct mt_buf *out, double d) {
     char text[40];
     if (isnan(d) || isinf(d)) {
@@ -147,24 +149,26 @@ static int write_object(struct writer *w, int index, const struct key *keys, siz
 static int write_sorted(struct writer *w, int index, const struct key *keys, size_t n, bool is_array) {
     size_t numbers = 0;
     while (numbers < n && (keys[numbers].type == KEY_INT || keys[numbers].type == KEY_FLOAT)) numbers++;
-    if (n > 0 && keys[n - 1].type == KEY_BOOLEAN) return refuse(w, "booleans as keys cannot cross the journal");
+    if (n > 0 && keys[n - 1].type == KEY_BOOLEAN)
+        return refuse(w, "booleans as keys cannot cross the journal");
     if (numbers > 0 && numbers < n)
         return refuse(w, "a table with both numbers and strings as keys cannot cross the journal");
     if (is_array && numbers < n) return refuse(w, "an array cannot have the key '%.60s'", keys[numbers].u.s);
     if (numbers == 0 && !is_array) return write_object(w, index, keys, n);
     for (size_t i = 0; i < n; i++)
         if (keys[i].type != KEY_INT || keys[i].u.i != (lua_Integer)i + 1)
-            return refuse(w, "an array with holes cannot cross the journal: element %zu is missing (use json.null)",
-                          i + 1);
+            return refuse(
+                w, "an array with holes cannot cross the journal: element %zu is missing (use json.null)",
+                i + 1);
     return write_array(w, index, n);
 }
 
 static int write_table(struct writer *w, int index) {
     const void *table = lua_topointer(w->L, index);
     for (int i = 0; i < w->depth; i++)
-        if (w->steps[i].table == table) return refuse(w, "a table that contains itself cannot cross the journal");
-    if (w->depth == DEPTH_MAX)
-        return refuse(w, "nested deeper than %d levels", DEPTH_MAX);
+        if (w->steps[i].table == table)
+            return refuse(w, "a table that contains itself cannot cross the journal");
+    if (w->depth == DEPTH_MAX) return refuse(w, "nested deeper than %d levels", DEPTH_MAX);
     if (!lua_checkstack(w->L, 8)) return refuse(w, "the stack is used up");
     bool is_error = mt_error_test(w->L, index), is_array = mt_array_test(w->L, index);
     size_t n;
@@ -217,7 +221,9 @@ static int write_value(struct writer *w, int index) {
     const struct mt_money *m = mt_money_test(L, index);
     if (m == NULL)
         return refuse(w, "%s cannot cross the journal",
-                      lua_isfunction(L, index) ? "functions" : lua_isthread(L, index) ? "coroutines" : "userdata");
+                      lua_isfunction(L, index) ? "functions"
+                      : lua_isthread(L, index) ? "coroutines"
+                                               : "userdata");
     char text[MT_MONEY_TEXT];
     mt_money_format(m, text);
     mt_buf_addf(out, "{\"$money\":\"%s\"}", text);
@@ -281,9 +287,13 @@ static void add_utf8(struct mt_buf *b, unsigned c) {
     } else if (c < 0x800) {
         mt_buf_add(b, (char[]){(char)(0xC0 | c >> 6), (char)(0x80 | (c & 63))}, 2);
     } else if (c < 0x10000) {
-        mt_buf_add(b, (char[]){(char)(0xE0 | c >> 12), (char)(0x80 | (c >> 6 & 63)), (char)(0x80 | (c & 63))}, 3);
+        mt_buf_add(b, (char[]){(char)(0xE0 | c >> 12), (char)(0x80 | (c >> 6 & 63)), (char)(0x80 | (c & 63))},
+                   3);
     } else {
-        mt_buf_add(b, (char[]){(char)(0xF0 | c >> 18), (char)(0x80 | (c >> 12 & 63)), (char)(0x80 | (c >> 6 & 63)), (char)(0x80 | (c & 63))}, 4);
+        mt_buf_add(b,
+                   (char[]){(char)(0xF0 | c >> 18), (char)(0x80 | (c >> 12 & 63)),
+                            (char)(0x80 | (c >> 6 & 63)), (char)(0x80 | (c & 63))},
+                   4);
     }
 }
 
@@ -357,7 +367,8 @@ static void push_number(struct reader *r) {
         }
     }
     double value = strtod(text, &end);
-    if (*end != '\0' || end[-1] == '.' || strstr(text, ".e") != NULL || strstr(text, ".E") != NULL || isinf(value))
+    if (*end != '\0' || end[-1] == '.' || strstr(text, ".e") != NULL || strstr(text, ".E") != NULL ||
+        isinf(value))
         malformed(r, "wrong number");
     lua_pushnumber(r->L, value);
 }
@@ -387,9 +398,11 @@ static bool push_marked(struct reader *r, const char *name, size_t len) {
         mt_error_make(L, -1);
         return true;
     }
-    bool money = len == 6 && memcmp(name, "$money", 6) == 0, bytes = len == 6 && memcmp(name, "$bytes", 6) == 0;
+    bool money = len == 6 && memcmp(name, "$money", 6) == 0,
+         bytes = len == 6 && memcmp(name, "$bytes", 6) == 0;
     if (!money && !bytes && !(len == 6 && memcmp(name, "$float", 6) == 0)) return false;
-    if (!push_value(r) || lua_type(L, -1) != LUA_TSTRING) malformed(r, "the value of a mark must be a string");
+    if (!push_value(r) || lua_type(L, -1) != LUA_TSTRING)
+        malformed(r, "the value of a mark must be a string");
     const char *s = lua_tolstring(L, -1, &n);
     if (money) {
         struct mt_money m;

@@ -61,6 +61,9 @@ const char *mt_generation_registry(const struct mt_generation *g);
 
 /* Whether L is loading a generation (registrations are allowed, effects are not). */
 bool mt_vm_loading(lua_State *L);
+/* lua_next in the order in which scripts see keys (numbers, strings, booleans; others raise): for every C loop over a script's
+ * table whose order could be seen, in an error's text for instance. */
+int mt_ordered_next(lua_State *L, int index);
 /* The generation L is loading or running (for its settings). Borrowed. */
 const struct mt_generation *mt_vm_generation(lua_State *L);
 /* Registers the function at `index` as the entry "kind:name" with a description (JSON object text, or NULL). Raises when

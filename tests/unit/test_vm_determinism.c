@@ -1,17 +1,17 @@
 /* links: mt_modules mt_vm mt_engine mt_providers mt_store mt_http mt_crypto mt_money mt_base */
-/* The same script gives the same answers in every process: this program runs itself several times, each with another memory
- * layout and hash seed, on a script that touches every source of chance that plain Lua has. */
+/* The same script gives the same answers in every process: this program runs itself several times, each with
+ * another memory layout and hash seed, on a script that touches every source of chance that plain Lua has. */
+#include "bindings/modules/modules.h"
+#include "bindings/vm/testing.h"
+#include "crypto/crypto.h"
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 #include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "bindings/modules/modules.h"
-#include "bindings/vm/testing.h"
-#include "crypto/crypto.h"
 
 static const char script[] =
     "local json, money = require 'mintage.json', require 'mintage.money'\n"
@@ -24,7 +24,8 @@ static const char script[] =
     "  for k, v in pairs(words) do say(k, v) end\n"
     "  local k = next(words) while k do say(k) k = next(words, k) end\n"
     "  for name in pairs(_G) do say(name) end\n"
-    "  for _, lib in ipairs { string, table, math, utf8, coroutine } do for name in pairs(lib) do say(name) end end\n"
+    "  for _, lib in ipairs { string, table, math, utf8, coroutine } do for name in pairs(lib) do say(name) "
+    "end end\n"
     "  say(json.encode(words))\n"
     "  local mixed = { [1.5] = 'a', [-3] = 'b', x = 'c', [true] = 'd', [2^60] = 'e' }\n"
     "  for k, v in pairs(mixed) do say(tostring(k), v) end\n"
@@ -35,7 +36,8 @@ static const char script[] =
     "  table.sort(list, function(a, b) return (a.id * 31 + b.id) % 3 == 0 end)\n"
     "  for _, v in ipairs(list) do say(v.id) end\n"
     /* addresses: tostring, %s, %p, names, error texts */
-    "  local things = { {}, function() end, coroutine.create(function() end), setmetatable({}, { __name = 'x.y' }) }\n"
+    "  local things = { {}, function() end, coroutine.create(function() end), setmetatable({}, { __name = "
+    "'x.y' }) }\n"
     "  return log, things\n"
     "end)\n";
 
@@ -43,15 +45,21 @@ static const char more[] =
     "t.entry('more', function()\n"
     "  local log = {}\n"
     "  local function say(v) log[#log + 1] = tostring(v) end\n"
-    "  for _, v in ipairs { {}, function() end, say, coroutine.create(say), setmetatable({}, { __name = 'x.y' }), string.format, log } do\n"
+    "  for _, v in ipairs { {}, function() end, say, coroutine.create(say), setmetatable({}, { __name = "
+    "'x.y' }), string.format, log } do\n"
     "    say(v) say(string.format('%s|%p|%20s', v, v, v))\n"
     "  end\n"
     "  say(string.format('%p', 'text')) say(string.format('%p %p', 'text', 'other'))\n"
-    "  for _, f in ipairs { function() return {} .. 'x' end, function() return {} < {} end, function() return #say end,\n"
-    "    function() error({}) end, function() error(setmetatable({}, { __tostring = function() return 'E' end })) end,\n"
-    "    function() return ('x'):bad() end, function() return math.floor({}) end, function() local a = {} a.b.c = 1 end,\n"
-    "    function() string.rep() end, function() table.concat({ {} }) end, function() for k in pairs { [say] = 1 } do end end,\n"
-    "    function() return load('x = = 1')() end, function() return setmetatable({}, { __index = error }).field end,\n"
+    "  for _, f in ipairs { function() return {} .. 'x' end, function() return {} < {} end, function() "
+    "return #say end,\n"
+    "    function() error({}) end, function() error(setmetatable({}, { __tostring = function() return 'E' "
+    "end })) end,\n"
+    "    function() return ('x'):bad() end, function() return math.floor({}) end, function() local a = {} "
+    "a.b.c = 1 end,\n"
+    "    function() string.rep() end, function() table.concat({ {} }) end, function() for k in pairs { [say] "
+    "= 1 } do end end,\n"
+    "    function() return load('x = = 1')() end, function() return setmetatable({}, { __index = error "
+    "}).field end,\n"
     "    function() return undeclared end, function() return require 'nothing' end } do\n"
     "    local ok, err = pcall(f) say(err)\n"
     "  end\n"
@@ -59,7 +67,8 @@ static const char more[] =
     "  local weak = setmetatable({}, { __mode = 'kv' })\n"
     "  for i = 1, 1000 do weak[i] = { ('junk'):rep(i) } end\n"
     "  local n = 0 for _ in pairs(weak) do n = n + 1 end say(n)\n"
-    "  for _, x in ipairs { 0.1, 1e100, 1 / 3, -0.0, 2^53, math.pi, math.huge, 7 // 2, 7.5 // 2, -7 % 3, 5.5 % -2 } do say(x) end\n"
+    "  for _, x in ipairs { 0.1, 1e100, 1 / 3, -0.0, 2^53, math.pi, math.huge, 7 // 2, 7.5 // 2, -7 % 3, 5.5 "
+    "% -2 } do say(x) end\n"
     "  say(string.format('%a %g %.17g %5.2f', 0.1, 0.1, 0.1, 0.1))\n"
     "  return log\n"
     "end)\n";

@@ -1,12 +1,12 @@
 /* links: mt_vm mt_crypto mt_money mt_base */
 /* Executions and generations: how they end, what they say about it, what they do not leave behind. */
+#include "bindings/vm/testing.h"
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 #include <stdio.h>
-#include "bindings/vm/testing.h"
 
 static struct mt_vm *vm;
 
@@ -58,16 +58,18 @@ static void ends(const char *body, enum mt_exit exit, struct mt_vm_result *r) {
 
 static void arguments_and_results_pass(void **state) {
     (void)state;
-    assert_string_equal(answer("return { sum = input.a + input.b, list = { 1, 2.5, 'x' } }", "{\"a\":1,\"b\":2}"),
-                        "{\"list\":[1,2.5,\"x\"],\"sum\":3}");
+    assert_string_equal(
+        answer("return { sum = input.a + input.b, list = { 1, 2.5, 'x' } }", "{\"a\":1,\"b\":2}"),
+        "{\"list\":[1,2.5,\"x\"],\"sum\":3}");
     assert_string_equal(answer("return input", "null"), "null");
 }
 
 static void nothing_leaks_from_one_execution_to_the_next(void **state) {
     (void)state;
-    struct mt_generation *g = load("local n, list = 0, {} "
-                                   "t.entry('e', function() n = n + 1 list[n] = n string.hidden = (string.hidden or 0) + 1 "
-                                   "return { n, #list, string.hidden } end)");
+    struct mt_generation *g =
+        load("local n, list = 0, {} "
+             "t.entry('e', function() n = n + 1 list[n] = n string.hidden = (string.hidden or 0) + 1 "
+             "return { n, #list, string.hidden } end)");
     for (int i = 0; i < 3; i++) {
         struct testing_call c = {0};
         struct mt_vm_result r;
@@ -82,11 +84,13 @@ static void a_world_error_is_raised_and_a_bug_is_not(void **state) {
     (void)state;
     struct mt_vm_result r;
     ends("\n\nt.raise('declined', 'card refused')", MT_EXIT_RAISED, &r);
-    assert_string_equal(r.error.data,
-                        "{\"hard\":false,\"kind\":\"declined\",\"message\":\"card refused\",\"retryable\":false}");
+    assert_string_equal(
+        r.error.data,
+        "{\"hard\":false,\"kind\":\"declined\",\"message\":\"card refused\",\"retryable\":false}");
     assert_string_equal(r.site, "script.lua:3");
     mt_vm_result_clear(&r);
-    ends("local ok, err = pcall(t.raise, 'expired', 'late') err.extra = { 1 } error(err)", MT_EXIT_RAISED, &r);
+    ends("local ok, err = pcall(t.raise, 'expired', 'late') err.extra = { 1 } error(err)", MT_EXIT_RAISED,
+         &r);
     assert_non_null(strstr(r.error.data, "\"extra\":[1]"));
     mt_vm_result_clear(&r);
     ends("error('own words')", MT_EXIT_BUG, &r);
@@ -99,7 +103,8 @@ static void a_world_error_is_raised_and_a_bug_is_not(void **state) {
     mt_vm_result_clear(&r);
     ends("error(setmetatable({}, { __tostring = function() while true do end end }))", MT_EXIT_LIMIT, &r);
     mt_vm_result_clear(&r);
-    ends("local ok, err = pcall(t.raise, 'expired', 'late') err.f = function() end error(err)", MT_EXIT_BUG, &r);
+    ends("local ok, err = pcall(t.raise, 'expired', 'late') err.f = function() end error(err)", MT_EXIT_BUG,
+         &r);
     mt_vm_result_clear(&r);
 }
 
@@ -110,10 +115,12 @@ static void tracebacks_show_the_script_only(void **state) {
         {"flow.lua", "", 0},
         {"lib/deep.lua", "", 0},
     };
-    files[0].text = "local deep = require 'lib.deep'\nrequire('mintage.test').entry('e', function()\n  local x = deep.call(1)\n"
+    files[0].text = "local deep = require 'lib.deep'\nrequire('mintage.test').entry('e', function()\n  local "
+                    "x = deep.call(1)\n"
                     "  return x\nend)";
-    files[1].text = "local M = {}\nlocal function inner(n)\n  return n.field.missing\nend\nfunction M.call(n)\n"
-                    "  local ok = string.gsub('a', 'a', function() inner({}) end)\n  return ok\nend\nreturn M";
+    files[1].text =
+        "local M = {}\nlocal function inner(n)\n  return n.field.missing\nend\nfunction M.call(n)\n"
+        "  local ok = string.gsub('a', 'a', function() inner({}) end)\n  return ok\nend\nreturn M";
     for (int i = 0; i < 2; i++) files[i].len = strlen(files[i].text);
     struct mt_generation *g = mt_generation_load(vm, files, 2, NULL, &e);
     if (g == NULL) fail_msg("%s", e.message);
@@ -133,33 +140,53 @@ static void tracebacks_show_the_script_only(void **state) {
 
 static void xpcall_and_pcall_are_as_in_lua(void **state) {
     (void)state;
-    assert_string_equal(answer("local a = { pcall(function(...) return select('#', ...), ... end, 1, nil, 3) } "
-                               "return { a[1], a[2], a[5] }", NULL), "[true,3,3]");
-    assert_string_equal(answer("return { xpcall(function(x) error('e' .. x, 0) end, function(m) return m .. '!' end, 1) }", NULL),
-                        "[false,\"e1!\"]");
-    assert_string_equal(answer("return { xpcall(function(...) return ... end, error, 1, 2) }", NULL), "[true,1,2]");
+    assert_string_equal(
+        answer("local a = { pcall(function(...) return select('#', ...), ... end, 1, nil, 3) } "
+               "return { a[1], a[2], a[5] }",
+               NULL),
+        "[true,3,3]");
+    assert_string_equal(
+        answer("return { xpcall(function(x) error('e' .. x, 0) end, function(m) return m .. '!' end, 1) }",
+               NULL),
+        "[false,\"e1!\"]");
+    assert_string_equal(answer("return { xpcall(function(...) return ... end, error, 1, 2) }", NULL),
+                        "[true,1,2]");
     assert_string_equal(answer("local co = coroutine.wrap(function() return pcall(function() "
                                "local x = coroutine.yield(1) error('late' .. x, 0) end) end) local a = co() "
-                               "local b, c = co(5) return { a, b, c }", NULL), "[1,false,\"late5\"]");
-    assert_string_equal(answer("local log = {} do local ok = pcall(function() local x <close> = setmetatable({}, "
-                               "{ __close = function(_, err) log[1] = err end }) error('boom', 0) end) end return log", NULL),
-                        "[\"boom\"]");
+                               "local b, c = co(5) return { a, b, c }",
+                               NULL),
+                        "[1,false,\"late5\"]");
+    assert_string_equal(
+        answer("local log = {} do local ok = pcall(function() local x <close> = setmetatable({}, "
+               "{ __close = function(_, err) log[1] = err end }) error('boom', 0) end) end return log",
+               NULL),
+        "[\"boom\"]");
 }
 
 static void coroutines_are_as_in_lua(void **state) {
     (void)state;
-    assert_string_equal(answer("local co = coroutine.create(function(a) local b = coroutine.yield(a + 1) return b * 2 end) "
-                               "local _, x = coroutine.resume(co, 1) local _, y = coroutine.resume(co, 10) "
-                               "return { x, y, coroutine.status(co), select(2, coroutine.resume(co)) }", NULL),
-                        "[2,20,\"dead\",\"cannot resume dead coroutine\"]");
-    assert_string_equal(answer("local log = {} local co = coroutine.create(function() local x <close> = setmetatable({}, "
-                               "{ __close = function() log[#log + 1] = 'closed' end }) coroutine.yield() end) "
-                               "coroutine.resume(co) local ok = coroutine.close(co) return { ok, log[1], coroutine.status(co) }", NULL),
-                        "[true,\"closed\",\"dead\"]");
-    assert_string_equal(answer("local f = coroutine.wrap(function() local x <close> = setmetatable({}, { __close = function() end }) "
-                               "error('in wrap') end) return { pcall(f) }", NULL),
+    assert_string_equal(
+        answer("local co = coroutine.create(function(a) local b = coroutine.yield(a + 1) return b * 2 end) "
+               "local _, x = coroutine.resume(co, 1) local _, y = coroutine.resume(co, 10) "
+               "return { x, y, coroutine.status(co), select(2, coroutine.resume(co)) }",
+               NULL),
+        "[2,20,\"dead\",\"cannot resume dead coroutine\"]");
+    assert_string_equal(
+        answer(
+            "local log = {} local co = coroutine.create(function() local x <close> = setmetatable({}, "
+            "{ __close = function() log[#log + 1] = 'closed' end }) coroutine.yield() end) "
+            "coroutine.resume(co) local ok = coroutine.close(co) return { ok, log[1], coroutine.status(co) }",
+            NULL),
+        "[true,\"closed\",\"dead\"]");
+    assert_string_equal(answer("local f = coroutine.wrap(function() local x <close> = setmetatable({}, { "
+                               "__close = function() end }) "
+                               "error('in wrap') end) return { pcall(f) }",
+                               NULL),
                         "[false,\"script.lua:1: in wrap\"]");
-    assert_string_equal(answer("local f = coroutine.wrap(function() error({ code = 1 }) end) local ok, e = pcall(f) return e.code", NULL), "1");
+    assert_string_equal(answer("local f = coroutine.wrap(function() error({ code = 1 }) end) local ok, e = "
+                               "pcall(f) return e.code",
+                               NULL),
+                        "1");
     assert_string_equal(answer("return select(2, pcall(coroutine.close, (coroutine.running())))", NULL),
                         "\"cannot close a running coroutine\"");
 }
@@ -179,7 +206,8 @@ static void leaving_skips_everything(void **state) {
         "for _ in pairs(setmetatable({}, { __pairs = function() t.leave() end })) do end",
         "xpcall(error, function() t.leave() end)",
         "load(function() t.leave() end)",
-        "local co = coroutine.create(function() local x <close> = setmetatable({}, { __close = function() t.leave() end }) "
+        "local co = coroutine.create(function() local x <close> = setmetatable({}, { __close = function() "
+        "t.leave() end }) "
         "coroutine.yield() end) coroutine.resume(co) coroutine.close(co)",
     };
     for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
@@ -200,10 +228,12 @@ static void load_errors_name_file_and_line(void **state) {
         {"\nt.raise('usage', 'wrong settings')", "script.lua:2: usage: wrong settings"},
         {"t.entry('a', function() end)\nt.entry('a', function() end)",
          "script.lua:2: the test 'a' is defined twice: at script.lua:1 and at script.lua:2"},
-        {"local x = {} while true do x[#x + 1] = {} end", "script.lua:1: the script used more than 8 MiB of memory"},
+        {"local x = {} while true do x[#x + 1] = {} end",
+         "script.lua:1: the script used more than 8 MiB of memory"},
         {"while true do end", "script.lua:1: the script computed for more than 100 ms without an effect"},
         {"require 'lib.none'", "script.lua:1: there is no module 'lib.none'"},
-        {"require 'mintage.tets'", "script.lua:1: there is no module 'mintage.tets' (did you mean 'mintage.test'?)"},
+        {"require 'mintage.tets'",
+         "script.lua:1: there is no module 'mintage.tets' (did you mean 'mintage.test'?)"},
         {"require 'script'", "script.lua:1: 'script' requires itself, through the files that it requires"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -244,7 +274,10 @@ static void a_stored_generation_keeps_its_library(void **state) {
                      new = {"mintage.greet", "return { say = function() return 'new' end }", 0};
     old.len = strlen(old.text);
     new.len = strlen(new.text);
-    struct mt_source file = {"f.lua", "local g = require 'mintage.greet'\nrequire('mintage.test').entry('e', function() return g.say() end)", 0};
+    struct mt_source file = {"f.lua",
+                             "local g = require 'mintage.greet'\nrequire('mintage.test').entry('e', "
+                             "function() return g.say() end)",
+                             0};
     file.len = strlen(file.text);
     struct mt_vm_options o = {.modules = testing_modules(), .library = &old, .library_count = 1};
     struct mt_vm *before = mt_vm_new(&o, &e);
@@ -274,9 +307,10 @@ static void a_stored_generation_keeps_its_library(void **state) {
 static void the_registry_tells_what_was_registered(void **state) {
     (void)state;
     struct mt_generation *g = load("t.entry('b', function() end)\n t.entry('a', function() end)");
-    assert_string_equal(mt_generation_registry(g),
-                        "[{\"doc\":\"a test\",\"file\":\"script.lua\",\"kind\":\"test\",\"line\":1,\"name\":\"b\"},"
-                        "{\"doc\":\"a test\",\"file\":\"script.lua\",\"kind\":\"test\",\"line\":2,\"name\":\"a\"}]");
+    assert_string_equal(
+        mt_generation_registry(g),
+        "[{\"doc\":\"a test\",\"file\":\"script.lua\",\"kind\":\"test\",\"line\":1,\"name\":\"b\"},"
+        "{\"doc\":\"a test\",\"file\":\"script.lua\",\"kind\":\"test\",\"line\":2,\"name\":\"a\"}]");
     mt_generation_release(g);
     struct mt_vm_result r;
     ends("t.entry('late', function() end)", MT_EXIT_BUG, &r);
@@ -289,8 +323,10 @@ static void modules_loaded_late_are_loaded_for_one_execution(void **state) {
     (void)state;
     struct mt_error e;
     struct mt_source files[] = {
-        {"f.lua", "local t = require 'mintage.test' t.entry('e', function() local ok, err = pcall(require, 'lib.bad') "
-                  "local _, again = pcall(require, 'lib.bad') return { require('lib.late').n, err == again } end)", 0},
+        {"f.lua",
+         "local t = require 'mintage.test' t.entry('e', function() local ok, err = pcall(require, 'lib.bad') "
+         "local _, again = pcall(require, 'lib.bad') return { require('lib.late').n, err == again } end)",
+         0},
         {"lib/late.lua", "return { n = 42 }", 0},
         {"lib/bad.lua", "error('bad', 0)", 0}};
     for (int i = 0; i < 3; i++) files[i].len = strlen(files[i].text);

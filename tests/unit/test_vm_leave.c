@@ -1,15 +1,15 @@
 /* links: mt_vm mt_crypto mt_money mt_base */
 /* Leaving, 100,000 times on two threads, from wherever a script can be: no corruption, memory flat. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "bindings/vm/testing.h"
 #include <cmocka.h>
 #include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
 #include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <unistd.h>
-#include "bindings/vm/testing.h"
 
 enum { THREADS = 2 };
 
@@ -23,7 +23,8 @@ static const char script[] =
     "local places = {"
     " function() t.leave() end,"
     " function() pcall(t.leave) end,"
-    " function() local x <close> = setmetatable({}, { __close = function() error 'never' end }) t.leave() end,"
+    " function() local x <close> = setmetatable({}, { __close = function() error 'never' end }) t.leave() "
+    "end,"
     " function() ('abc'):gsub('.', function() t.leave() end) end,"
     " function() table.sort({ 3, 1, 2 }, function() t.leave() end) end,"
     " function() return tostring(setmetatable({}, { __tostring = function() t.leave() end })) end,"
@@ -32,7 +33,8 @@ static const char script[] =
     " function() load(function() t.leave() end) end,"
     " function() for k in pairs { a = 1, b = 2 } do local s = ('x'):rep(5000) t.leave() end end,"
     "} "
-    "t.entry('e', function(n) local keep = {} for i = 1, n % 50 do keep[i] = { i, tostring(i) } end places[n % #places + 1]() end)";
+    "t.entry('e', function(n) local keep = {} for i = 1, n % 50 do keep[i] = { i, tostring(i) } end places[n "
+    "% #places + 1]() end)";
 
 static struct mt_vm *vm;
 static struct mt_generation *g;
@@ -90,7 +92,8 @@ static void leaving_loses_nothing(void **state) {
     mt_vm_free(vm);
 }
 
-/* Every thread with a runaway of its own, and one that is well: nobody waits for them, and nobody is confused with another. */
+/* Every thread with a runaway of its own, and one that is well: nobody waits for them, and nobody is confused
+ * with another. */
 static void *runaway(void *arg) {
     struct testing_call c = {0};
     struct mt_vm_result r;
@@ -109,11 +112,14 @@ static void runaways_stall_nobody(void **state) {
     struct mt_vm_options o = {.modules = testing_modules(), .cpu_limit_ms = 30};
     vm = mt_vm_new(&o, &e);
     assert_non_null(vm);
-    g = testing_load(vm, "t.entry('loop', function() while true do pcall(error) end end) "
-                         "t.entry('match', function() return (('a'):rep(400)):find(('.-'):rep(30) .. 'b') end) "
-                         "t.entry('nested', function() coroutine.wrap(function() while true do coroutine.wrap(function() "
-                         "for i = 1, 1e7 do end end)() end end)() end) "
-                         "t.entry('well', function() for i = 1, 1000 do t.effect() end return 1 end)", &e);
+    g = testing_load(
+        vm,
+        "t.entry('loop', function() while true do pcall(error) end end) "
+        "t.entry('match', function() return (('a'):rep(400)):find(('.-'):rep(30) .. 'b') end) "
+        "t.entry('nested', function() coroutine.wrap(function() while true do coroutine.wrap(function() "
+        "for i = 1, 1e7 do end end)() end end)() end) "
+        "t.entry('well', function() for i = 1, 1000 do t.effect() end return 1 end)",
+        &e);
     if (g == NULL) fail_msg("%s", e.message);
     char names[][8] = {"loop", "match", "nested", "well", "loop", "match"};
     pthread_t threads[6];

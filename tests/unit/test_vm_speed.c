@@ -1,14 +1,14 @@
 /* links: mt_vm mt_crypto mt_money mt_base */
-/* What an execution costs: restoring the image of a generation of about 700 lines and running a trivial entry. Prints; fails
- * only when it is out of all proportion, because machines differ. */
+/* What an execution costs: restoring the image of a generation of about 700 lines and running a trivial
+ * entry. Prints; fails only when it is out of all proportion, because machines differ. */
+#include "bindings/vm/testing.h"
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 #include <stdio.h>
 #include <time.h>
-#include "bindings/vm/testing.h"
 
 static double now_us(void) {
     struct timespec t;
@@ -20,27 +20,28 @@ static double now_us(void) {
 static void write_script(struct mt_buf *b) {
     mt_buf_adds(b, "local t = require 'mintage.test'\nlocal M = {}\n");
     for (int i = 0; i < 35; i++) {
-        mt_buf_addf(b,
-                    "\nfunction M.step_%d(order, options)\n"
-                    "  local total = 0\n"
-                    "  if not order.items then return nil, 'order %d has no items' end\n"
-                    "  for index, item in ipairs(order.items) do\n"
-                    "    if item.quantity > 0 then\n"
-                    "      total = total + item.quantity * item.price\n"
-                    "    else\n"
-                    "      error('item ' .. index .. ' of step %d has no quantity')\n"
-                    "    end\n"
-                    "  end\n"
-                    "  local payment = { amount = total, description = order.description, kind = 'step_%d' }\n"
-                    "  if options and options.capture == 'manual' then\n"
-                    "    payment.capture_method = options.capture\n"
-                    "  elseif order.late then\n"
-                    "    payment.due = order.due or 'tomorrow'\n"
-                    "  end\n"
-                    "  payment.reference = string.format('%%s-%%d', order.id, %d)\n"
-                    "  return payment\n"
-                    "end\n",
-                    i, i, i, i, i);
+        mt_buf_addf(
+            b,
+            "\nfunction M.step_%d(order, options)\n"
+            "  local total = 0\n"
+            "  if not order.items then return nil, 'order %d has no items' end\n"
+            "  for index, item in ipairs(order.items) do\n"
+            "    if item.quantity > 0 then\n"
+            "      total = total + item.quantity * item.price\n"
+            "    else\n"
+            "      error('item ' .. index .. ' of step %d has no quantity')\n"
+            "    end\n"
+            "  end\n"
+            "  local payment = { amount = total, description = order.description, kind = 'step_%d' }\n"
+            "  if options and options.capture == 'manual' then\n"
+            "    payment.capture_method = options.capture\n"
+            "  elseif order.late then\n"
+            "    payment.due = order.due or 'tomorrow'\n"
+            "  end\n"
+            "  payment.reference = string.format('%%s-%%d', order.id, %d)\n"
+            "  return payment\n"
+            "end\n",
+            i, i, i, i, i);
     }
     mt_buf_adds(b, "t.entry('e', function() return 1 end)\nreturn M\n");
 }

@@ -1,13 +1,13 @@
 /* links: mt_modules mt_vm mt_engine mt_providers mt_store mt_http mt_crypto mt_money mt_base */
 /* Values crossing the journal, money as a value, and mintage.json. */
+#include "bindings/modules/modules.h"
+#include "bindings/vm/testing.h"
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 #include <stdio.h>
-#include "bindings/modules/modules.h"
-#include "bindings/vm/testing.h"
 
 static struct mt_vm *vm;
 
@@ -33,7 +33,9 @@ static void run(const char *body, struct testing_call *c, struct mt_vm_result *r
     struct mt_error e;
     char text[8192];
     snprintf(text, sizeof(text),
-             "local money, json = require 'mintage.money', require 'mintage.json' t.entry('e', function(input) %s\nend)", body);
+             "local money, json = require 'mintage.money', require 'mintage.json' t.entry('e', "
+             "function(input) %s\nend)",
+             body);
     struct mt_generation *g = testing_load(vm, text, &e);
     if (g == NULL) fail_msg("%s: %s", body, e.message);
     testing_run(vm, g, "e", c, r);
@@ -49,7 +51,9 @@ static void maps(const char *body, const char *input, const char *expected) {
     mt_vm_result_clear(&r);
 }
 
-static void is(const char *body, const char *expected) { maps(body, NULL, expected); }
+static void is(const char *body, const char *expected) {
+    maps(body, NULL, expected);
+}
 
 static void fails(const char *body, const char *part) {
     struct testing_call c = {0};
@@ -61,16 +65,44 @@ static void fails(const char *body, const char *part) {
 }
 
 /* What is read is written again as the same bytes. */
-static void returns(const char *json) { maps("return input", json, json); }
+static void returns(const char *json) {
+    maps("return input", json, json);
+}
 
 static void values_come_back_as_they_went(void **state) {
     (void)state;
     static const char *const values[] = {
-        "null", "true", "false", "0", "-1", "9223372036854775807", "-9223372036854775808", "0.1", "1.0", "-0.0", "1e+300",
-        "4.94065645841247e-324", "1.7976931348623157e+308", "0.30000000000000004", "{\"$float\":\"nan\"}", "{\"$float\":\"inf\"}",
-        "{\"$float\":\"-inf\"}", "\"\"", "\"a \\\"quoted\\\" \\\\ line\\nend\"", "\"결제선생 €\"", "{\"$bytes\":\"/wD+\"}", "[]", "{}",
-        "[[],{},[1,[2]]]", "{\"a\":1,\"b\":{\"c\":[true,false]}}", "{\"$money\":\"80.00 USD\"}", "[{\"$money\":\"-5 KRW\"}]",
-        "{\"$$money\":\"x\"}", "{\"$$\":1,\"$$x\":2}", "[1,null,3]", "{\"$error\":{\"kind\":\"declined\",\"message\":\"no\"}}",
+        "null",
+        "true",
+        "false",
+        "0",
+        "-1",
+        "9223372036854775807",
+        "-9223372036854775808",
+        "0.1",
+        "1.0",
+        "-0.0",
+        "1e+300",
+        "4.94065645841247e-324",
+        "1.7976931348623157e+308",
+        "0.30000000000000004",
+        "{\"$float\":\"nan\"}",
+        "{\"$float\":\"inf\"}",
+        "{\"$float\":\"-inf\"}",
+        "\"\"",
+        "\"a \\\"quoted\\\" \\\\ line\\nend\"",
+        "\"결제선생 €\"",
+        "{\"$bytes\":\"/wD+\"}",
+        "[]",
+        "{}",
+        "[[],{},[1,[2]]]",
+        "{\"a\":1,\"b\":{\"c\":[true,false]}}",
+        "{\"$money\":\"80.00 USD\"}",
+        "[{\"$money\":\"-5 KRW\"}]",
+        "{\"$$money\":\"x\"}",
+        "{\"$$\":1,\"$$x\":2}",
+        "[1,null,3]",
+        "{\"$error\":{\"kind\":\"declined\",\"message\":\"no\"}}",
         "{\"e\":{\"$error\":{\"cause\":{\"$error\":{\"kind\":\"timeout\"}},\"kind\":\"x\"}}}",
     };
     for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) returns(values[i]);
@@ -88,7 +120,8 @@ static void what_cannot_cross_says_where(void **state) {
     fails("return print_ or coroutine.create(function() end)", "undeclared");
     fails("return coroutine.create(function() end)", "value: coroutines cannot cross the journal");
     fails("local a = {} a.self = a return a", "self: a table that contains itself");
-    fails("return { 1, nil, 3 }", "value: an array with holes cannot cross the journal: element 2 is missing");
+    fails("return { 1, nil, 3 }",
+          "value: an array with holes cannot cross the journal: element 2 is missing");
     fails("return { x = { 1, a = 2 } }", "x: a table with both numbers and strings");
     fails("return { [1.5] = 1 }", "an array with holes");
     fails("return { [true] = 1 }", "booleans as keys");
@@ -105,8 +138,25 @@ static void what_cannot_cross_says_where(void **state) {
 
 static void malformed_values_raise(void **state) {
     (void)state;
-    static const char *const wrong[] = {"", "{", "[1,", "{\"a\"}", "tru", "01", "1.", "+1", "\"a", "\"\\x\"", "\"\\ud800\"", "[1]]", "{\"$money\":\"x\"}",
-                                        "{\"$money\":1}", "{\"$bytes\":\"?\"}", "{\"$money\":\"1 USD\",\"x\":1}", "1e999", "--1", "\"\n\""};
+    static const char *const wrong[] = {"",
+                                        "{",
+                                        "[1,",
+                                        "{\"a\"}",
+                                        "tru",
+                                        "01",
+                                        "1.",
+                                        "+1",
+                                        "\"a",
+                                        "\"\\x\"",
+                                        "\"\\ud800\"",
+                                        "[1]]",
+                                        "{\"$money\":\"x\"}",
+                                        "{\"$money\":1}",
+                                        "{\"$bytes\":\"?\"}",
+                                        "{\"$money\":\"1 USD\",\"x\":1}",
+                                        "1e999",
+                                        "--1",
+                                        "\"\n\""};
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         struct testing_call c = {.argument = wrong[i]};
         struct mt_vm_result r;
@@ -118,23 +168,33 @@ static void malformed_values_raise(void **state) {
 
 static void money_is_exact(void **state) {
     (void)state;
-    is("return { tostring(money '80.00 USD'), tostring(money(8000, 'USD')), tostring(money { amount = 80, currency = 'KRW' }) }",
+    is("return { tostring(money '80.00 USD'), tostring(money(8000, 'USD')), tostring(money { amount = 80, "
+       "currency = 'KRW' }) }",
        "[\"80.00 USD\",\"80.00 USD\",\"80 KRW\"]");
     is("local m = money '80.05 USD' return { m.minor, m.currency, m.amount, 'a ' .. m .. '!', -m }",
        "[8005,\"USD\",\"80.05\",\"a 80.05 USD!\",{\"$money\":\"-80.05 USD\"}]");
-    is("local a, b = money '1.10 USD', money '2.20 USD' return { a + b == money '3.30 USD', a - b, a * 3, 3 * a, a < b, a <= a, a == b }",
-       "[true,{\"$money\":\"-1.10 USD\"},{\"$money\":\"3.30 USD\"},{\"$money\":\"3.30 USD\"},true,true,false]");
-    is("local m = money '10.00 USD' return { m // 3, m % 3, -m // 3, m // money '3.00 USD', m:ratio(1, 3), m:split(3), m:split { 70, 30 } }",
-       "[{\"$money\":\"3.33 USD\"},{\"$money\":\"0.01 USD\"},{\"$money\":\"-3.34 USD\"},3,{\"$money\":\"3.33 USD\"},"
-       "[{\"$money\":\"3.34 USD\"},{\"$money\":\"3.33 USD\"},{\"$money\":\"3.33 USD\"}],[{\"$money\":\"7.00 USD\"},{\"$money\":\"3.00 USD\"}]]");
-    is("local m = money '-1.00 USD' return { m:abs(), m:is_zero(), m:is_negative(), m:is_positive(), money.zero 'USD' :is_zero() }",
+    is("local a, b = money '1.10 USD', money '2.20 USD' return { a + b == money '3.30 USD', a - b, a * 3, 3 "
+       "* a, a < b, a <= a, a == b }",
+       "[true,{\"$money\":\"-1.10 USD\"},{\"$money\":\"3.30 USD\"},{\"$money\":\"3.30 "
+       "USD\"},true,true,false]");
+    is("local m = money '10.00 USD' return { m // 3, m % 3, -m // 3, m // money '3.00 USD', m:ratio(1, 3), "
+       "m:split(3), m:split { 70, 30 } }",
+       "[{\"$money\":\"3.33 USD\"},{\"$money\":\"0.01 USD\"},{\"$money\":\"-3.34 USD\"},3,{\"$money\":\"3.33 "
+       "USD\"},"
+       "[{\"$money\":\"3.34 USD\"},{\"$money\":\"3.33 USD\"},{\"$money\":\"3.33 USD\"}],[{\"$money\":\"7.00 "
+       "USD\"},{\"$money\":\"3.00 USD\"}]]");
+    is("local m = money '-1.00 USD' return { m:abs(), m:is_zero(), m:is_negative(), m:is_positive(), "
+       "money.zero 'USD' :is_zero() }",
        "[{\"$money\":\"1.00 USD\"},false,true,false,true]");
-    is("return { money.sum { money '1 USD', money '2 USD' }, money.sum({}, 'EUR'), money.is(1), money.is(money '1 USD') }",
+    is("return { money.sum { money '1 USD', money '2 USD' }, money.sum({}, 'EUR'), money.is(1), "
+       "money.is(money '1 USD') }",
        "[{\"$money\":\"3.00 USD\"},{\"$money\":\"0.00 EUR\"},false,true]");
     is("local m, err = money.parse 'much' return { m == nil, err.kind }", "[true,\"invalid_request\"]");
     is("return money '1 USD' == money '1 EUR'", "false");
-    is("return { money '1234.50 USD':format('en'), string.format('%s', money '1 USD') }", "[\"$1,234.50\",\"1.00 USD\"]");
-    fails("return money '1 USD' * 1.5", "money * needs an integer, found a float; for a share of it use m:ratio");
+    is("return { money '1234.50 USD':format('en'), string.format('%s', money '1 USD') }",
+       "[\"$1,234.50\",\"1.00 USD\"]");
+    fails("return money '1 USD' * 1.5",
+          "money * needs an integer, found a float; for a share of it use m:ratio");
     fails("return money '1 USD' * 2.0", "found a float");
     fails("return money '1 USD' / 2", "use //, m:split(n) or m:ratio");
     fails("return money '1 USD' + 1", "money + needs money on both sides, found a number");
@@ -153,18 +213,23 @@ static void money_is_exact(void **state) {
 static void json_is_repaired(void **state) {
     (void)state;
     is("local v = json.decode '{\"amount\":1099,\"f\":1.5,\"big\":9007199254740993,\"whole\":2.0,\"e\":1e3}' "
-       "return { 'amount=' .. v.amount, v.f, v.big, math.type(v.whole), v.e }", "[\"amount=1099\",1.5,9007199254740993,\"integer\",1000]");
+       "return { 'amount=' .. v.amount, v.f, v.big, math.type(v.whole), v.e }",
+       "[\"amount=1099\",1.5,9007199254740993,\"integer\",1000]");
     is("return json.encode { a = 9223372036854775807, b = 100000000000000, c = 0.1, d = -3 }",
        "\"{\\\"a\\\":9223372036854775807,\\\"b\\\":100000000000000,\\\"c\\\":0.1,\\\"d\\\":-3}\"");
     is("return json.encode { url = 'https://x/y', list = json.array {}, object = {}, null = json.null }",
        "\"{\\\"list\\\":[],\\\"null\\\":null,\\\"object\\\":{},\\\"url\\\":\\\"https://x/y\\\"}\"");
-    is("return json.encode { z = 1, a = 2, m = { y = 1, b = 2 } }", "\"{\\\"a\\\":2,\\\"m\\\":{\\\"b\\\":2,\\\"y\\\":1},\\\"z\\\":1}\"");
+    is("return json.encode { z = 1, a = 2, m = { y = 1, b = 2 } }",
+       "\"{\\\"a\\\":2,\\\"m\\\":{\\\"b\\\":2,\\\"y\\\":1},\\\"z\\\":1}\"");
     is("return json.encode { 1, 'two', money '80.00 USD' }", "\"[1,\\\"two\\\",\\\"80.00 USD\\\"]\"");
-    is("return { json.encode(money '1 USD'), json.encode(json.array {}), json.encode 'x', json.encode(1 << 60) }",
+    is("return { json.encode(money '1 USD'), json.encode(json.array {}), json.encode 'x', json.encode(1 << "
+       "60) }",
        "[\"\\\"1.00 USD\\\"\",\"[]\",\"\\\"x\\\"\",\"1152921504606846976\"]");
-    is("return json.encode(json.decode '{\"a\":[],\"b\":{},\"c\":[[],[1]]}')", "\"{\\\"a\\\":[],\\\"b\\\":{},\\\"c\\\":[[],[1]]}\"");
+    is("return json.encode(json.decode '{\"a\":[],\"b\":{},\"c\":[[],[1]]}')",
+       "\"{\\\"a\\\":[],\\\"b\\\":{},\\\"c\\\":[[],[1]]}\"");
     is("local v = json.decode '[null]' return v[1] == json.null", "true");
-    is("local v, err = json.parse '{' return { v == nil, err.kind, json.parse '[5]' }", "[true,\"invalid_request\",[5]]");
+    is("local v, err = json.parse '{' return { v == nil, err.kind, json.parse '[5]' }",
+       "[true,\"invalid_request\",[5]]");
     fails("json.encode { x = 0 / 0 }", "NaN");
     fails("json.encode { x = 1 / 0 }", "Inf");
     fails("json.encode { f = function() end }", "type not supported");
@@ -178,12 +243,14 @@ static void json_is_repaired(void **state) {
     fails("local t = {} for i = 1, 65 do t = { t } end json.encode(t)", "excessive nesting");
     fails("local t = {} t[1] = t json.encode(t)", "excessive nesting");
     is("return #json.decode(('['):rep(64) .. (']'):rep(64))", "1");
-    is("local t = {} for i = 1, 500 do t['k' .. i] = { i, { x = i } } end local s = json.encode(t) local u = json.decode(s) return { u.k7[2].x, json.encode(u) == s }",
+    is("local t = {} for i = 1, 500 do t['k' .. i] = { i, { x = i } } end local s = json.encode(t) local u = "
+       "json.decode(s) return { u.k7[2].x, json.encode(u) == s }",
        "[7,true]");
     is("local s = ('x'):rep(100000) return #json.encode { s, s, s }", "300010");
 }
 
-/* The buffer that lua-cjson keeps lives in the arena: an execution that is left within encode loses nothing. */
+/* The buffer that lua-cjson keeps lives in the arena: an execution that is left within encode loses nothing.
+ */
 static void encoding_survives_limits(void **state) {
     (void)state;
     for (int i = 0; i < 20; i++) {
@@ -197,9 +264,12 @@ static void encoding_survives_limits(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(values_come_back_as_they_went), cmocka_unit_test(what_cannot_cross_says_where),
-        cmocka_unit_test(malformed_values_raise),        cmocka_unit_test(money_is_exact),
-        cmocka_unit_test(json_is_repaired),              cmocka_unit_test(encoding_survives_limits),
+        cmocka_unit_test(values_come_back_as_they_went),
+        cmocka_unit_test(what_cannot_cross_says_where),
+        cmocka_unit_test(malformed_values_raise),
+        cmocka_unit_test(money_is_exact),
+        cmocka_unit_test(json_is_repaired),
+        cmocka_unit_test(encoding_survives_limits),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
