@@ -93,10 +93,8 @@ static bool at_rest(const struct mt_run *run) {
     return mt_run_ended(run->state) || run->state == MT_RUN_NEEDS_ATTENTION;
 }
 
-/* Waits for the run's end, if a thread may be held for that; *run is then the run as it is. */
+/* Waits for the run's end; *run is then the run as it is. The caller holds a thread of the server. */
 static void wait_for_end(struct mt_runtime *rt, struct mt_run *run, int64_t wait_ms) {
-    struct mt_server *server = atomic_load(&rt->server);
-    if (wait_ms == 0 || at_rest(run) || !mt_server_hold(server)) return;
     while (wait_ms > 0 && !at_rest(run) && !atomic_load(&rt->stopping)) {
         struct mt_run now = {0};
         struct mt_error e;
@@ -106,7 +104,14 @@ static void wait_for_end(struct mt_runtime *rt, struct mt_run *run, int64_t wait
         *run = now;
         wait_ms -= slice;
     }
-    mt_server_release(server);
+}
+
+/* Starts, and waits a first slice with the start itself: then the end is told to this thread and nothing is read back. A key
+ * is "being accepted" until the start has answered, so a start that has one does not wait inside it. */
+static int start_run(struct mt_runtime *rt, const struct mt_start *s, int64_t wait_ms, struct mt_run *run, bool *existing,
+                     struct mt_error *e) {
+    if (wait_ms == 0 || s->key) return mt_engine_start_run(rt->engine, s, run, existing, e);
+    return mt_engine_start_wait(rt->engine, s, wait_ms < WAIT_SLICE_MS ? wait_ms : WAIT_SLICE_MS, run, existing, e);
 }
 
 static void start(struct mt_runtime *rt, const struct mt_request *req, struct mt_response *resp) {
@@ -132,8 +137,12 @@ static void start(struct mt_runtime *rt, const struct mt_request *req, struct mt
         mt_headers_set(&resp->headers, "Retry-After", "1");
         return;
     }
-    int result = mt_engine_start_run(rt->engine, &s, &run, &existing, &e);
+    struct mt_server *server = atomic_load(&rt->server);
+    if (wait_ms && !mt_server_hold(server)) wait_ms = 0; /* too many wait already: answer with the run as it is */
+    int result = start_run(rt, &s, wait_ms, &run, &existing, &e);
     end_starting(rt, &starting);
+    if (result == 0) wait_for_end(rt, &run, wait_ms);
+    if (wait_ms) mt_server_release(server);
     if (result != 0) {
         if (e.kind == MT_CONFLICT) /* the key was used with another input, which is the request's fault */
             mt_respond_error(resp, 422, &e);
@@ -144,7 +153,6 @@ static void start(struct mt_runtime *rt, const struct mt_request *req, struct mt
     char location[80];
     mt_format(location, sizeof location, "/v1/runs/%s", run.id);
     mt_headers_set(&resp->headers, "Location", location);
-    wait_for_end(rt, &run, wait_ms);
     answer_run(rt, resp, existing ? 200 : 201, &run);
 }
 
