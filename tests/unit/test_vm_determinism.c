@@ -1,17 +1,20 @@
 /* links: mt_modules mt_vm mt_engine mt_providers mt_store mt_http mt_crypto mt_money mt_base */
 /* The same script gives the same answers in every process: this program runs itself several times, each with
  * another memory layout and hash seed, on a script that touches every source of chance that plain Lua has. */
-#include "bindings/modules/modules.h"
-#include "bindings/vm/testing.h"
-#include "crypto/crypto.h"
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <cmocka.h>
+
 #include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "bindings/modules/modules.h"
+#include "bindings/vm/testing.h"
+#include "crypto/crypto.h"
 
 static const char script[] =
     "local json, money = require 'mintage.json', require 'mintage.money'\n"

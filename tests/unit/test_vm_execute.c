@@ -1,12 +1,15 @@
 /* links: mt_vm mt_crypto mt_money mt_base */
 /* Executions and generations: how they end, what they say about it, what they do not leave behind. */
-#include "bindings/vm/testing.h"
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <cmocka.h>
+
 #include <stdio.h>
+
+#include "bindings/vm/testing.h"
 
 static struct mt_vm *vm;
 

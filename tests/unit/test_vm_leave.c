@@ -1,15 +1,18 @@
 /* links: mt_vm mt_crypto mt_money mt_base */
 /* Leaving, 100,000 times on two threads, from wherever a script can be: no corruption, memory flat. */
-#include "bindings/vm/testing.h"
-#include <cmocka.h>
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <cmocka.h>
+
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <unistd.h>
+
+#include "bindings/vm/testing.h"
 
 enum { THREADS = 2 };
 

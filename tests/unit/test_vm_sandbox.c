@@ -1,13 +1,16 @@
 /* links: mt_vm mt_crypto mt_money mt_base */
 /* What scripts can reach, and what hostile ones cannot do: hang the thread, crash it, catch a limit, or find
  * a way out. */
-#include "bindings/vm/testing.h"
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <cmocka.h>
+
 #include <stdio.h>
+
+#include "bindings/vm/testing.h"
 
 static struct mt_vm *vm, *quick, *patient; /* a short CPU limit; a long one, for the other limits */
 

@@ -1,14 +1,17 @@
 /* links: mt_vm mt_crypto mt_money mt_base */
 /* What an execution costs: restoring the image of a generation of about 700 lines and running a trivial
  * entry. Prints; fails only when it is out of all proportion, because machines differ. */
-#include "bindings/vm/testing.h"
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <cmocka.h>
+
 #include <stdio.h>
 #include <time.h>
+
+#include "bindings/vm/testing.h"
 
 static double now_us(void) {
     struct timespec t;

@@ -1,13 +1,16 @@
 /* links: mt_modules mt_vm mt_engine mt_providers mt_store mt_http mt_crypto mt_money mt_base */
 /* Values crossing the journal, money as a value, and mintage.json. */
-#include "bindings/modules/modules.h"
-#include "bindings/vm/testing.h"
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <cmocka.h>
+
 #include <stdio.h>
+
+#include "bindings/modules/modules.h"
+#include "bindings/vm/testing.h"
 
 static struct mt_vm *vm;
 
