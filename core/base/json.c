@@ -216,11 +216,16 @@ static bool luhn_valid(const char *digits) {
 
 /* A card number may come as a JSON number. From 14 digits on and only when its check digit is right, so that
  * times in milliseconds and amounts stay what they are. */
-static json_t *redact_integer(int64_t value) {
+/* Leaves that need no masking are shared with the original: values are not changed once they are made. */
+static json_t *shared(const json_t *value) { return json_incref((json_t *)(uintptr_t)value); }
+
+static json_t *redact_integer(const json_t *original) {
+    int64_t value = (int64_t)json_integer_value(original);
     char text[24];
+    if (value < INT64_C(10000000000000)) return shared(original); /* fewer than 14 digits */
     snprintf(text, sizeof(text), "%" PRId64, value);
     size_t n = strlen(text);
-    if (value < 0 || n < 14 || !luhn_valid(text)) return json_integer(value);
+    if (!luhn_valid(text)) return shared(original);
     mt_mask_digits(text, n);
     return json_string(text);
 }
@@ -246,16 +251,18 @@ json_t *mt_json_redact(const json_t *value) {
     }
     case JSON_STRING: {
         size_t len = json_string_length(value);
+        if (len < 13) return shared(value); /* no card number or ePIN is that short */
         char *text = mt_memdup(json_string_value(value), len);
         mt_mask_digits(text, len);
-        json_t *copy = json_stringn(text, len);
+        json_t *copy =
+            memcmp(text, json_string_value(value), len) == 0 ? shared(value) : json_stringn(text, len);
         free(text);
         return copy;
     }
     case JSON_INTEGER:
-        return redact_integer((int64_t)json_integer_value(value));
+        return redact_integer(value);
     case JSON_REAL:
-        return json_real(json_real_value(value));
+        return shared(value);
     default:
         return json_copy((json_t *)(uintptr_t)value);
     }
