@@ -218,7 +218,11 @@ static void show(struct mt_runtime *rt, const struct mt_request *req, struct mt_
     int64_t wait_ms;
     if (!mt_api_duration(req, resp, "wait", 0, WAIT_MAX_MS, &wait_ms) || get_run(rt, req, &run, resp) != 0)
         return;
-    wait_for_end(rt, &run, wait_ms);
+    struct mt_server *server = atomic_load(&rt->server);
+    if (wait_ms && !at_rest(&run) && mt_server_hold(server)) {
+        wait_for_end(rt, &run, wait_ms);
+        mt_server_release(server);
+    }
     answer_run(rt, resp, 200, &run);
 }
 
