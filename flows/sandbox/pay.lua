@@ -1,8 +1,9 @@
--- The page a Mintro payment_url leads to: /pay/{token}. It shows the state of the intent, takes test cards,
+-- The page a Mintro payment_url leads to, /pay/{token}. It shows the state of the intent, takes test cards,
 -- plays the 3-D Secure challenge, and names the postMessage event that the parent window is to be told.
 
+local card_form = require "lib.card_form"
 local cards = require "lib.cards"
-local clock = require "lib.clock"
+local hosted = require "lib.hosted"
 local intents = require "lib.mintro.intents"
 local mintro = require "lib.mintro.provider"
 local page = require "lib.checkout_page"
@@ -73,48 +74,11 @@ end
 
 -- ---- what is done ----
 
-local function expiry_error(text)
-  if not text:find "%S" then return "expiry_missing" end
-  local month, year = text:match "^%s*(%d%d?)%s*[/%- ]%s*(%d+)%s*$"
-  if not month then month, year = text:match "^%s*(%d%d)(%d+)%s*$" end
-  month, year = tonumber(month), year and (#year == 2 and "20" .. year or #year == 4 and year)
-  if not year or month < 1 or month > 12 then return "expiry_invalid" end
-  local now = clock.text()
-  if year .. string.format("%02d", month) < now:sub(1, 4) .. now:sub(6, 7) then return "expiry_past" end
-end
-
-local function number_error(text)
-  local digits = text:gsub("[%s-]", "")
-  if digits == "" then return "number_missing" end
-  local plausible = digits:find "^%d+$" and #digits >= 12 and #digits <= 19
-  if not plausible or not cards.luhn(digits) then return "number_invalid" end
-  if not cards.find(digits) then return "not_a_test_card" end
-end
-
-local function cvc_error(text, number)
-  if not text:find "%S" then return "cvc_missing" end
-  local card = cards.find(number)
-  local digits = text:match "^%s*(%d+)%s*$"
-  if not digits or #digits ~= (card and card.brand == "amex" and 4 or 3) then return "cvc_invalid" end
-end
-
--- What is wrong with the form, by field; nil when it is fine. Only the error codes leave this function.
-local function form_errors(form)
-  local number = form.card_number or ""
-  local errors = {
-    card_number = number_error(number),
-    card_expiry = expiry_error(form.card_expiry or ""),
-    card_cvc = cvc_error(form.card_cvc or "", number),
-    card_name = not (form.card_name or ""):find "%S" and "name_missing" or nil,
-  }
-  return next(errors) and errors or nil
-end
-
 local actions = {}
 
 function actions.pay(req, intent, form, call)
   local typed = { card_name = form.card_name and form.card_name:sub(1, 100) }
-  local errors = form_errors(form)
+  local errors = card_form.errors(form)
   if errors then return show(req, intent, 422, { errors = errors, typed = typed }) end
   local outcome, result = intents.pay(intent, cards.find(form.card_number), call.own_fault)
   if outcome ~= "failed" then return show(req, intent) end
@@ -137,18 +101,23 @@ end
 
 for _, action in ipairs { "complete", "fail", "abandon" } do actions[action] = answer_challenge(action) end
 
--- ---- routes ----
+-- ---- the pages ----
 
-local function page_route(method, operation, handler)
-  mintro:route(method, "/pay/{token}", operation, function(req, call)
-    local intent = intents.by_token(req.params.token)
-    if not intent then return respond(req, "not_found", 404) end
-    call.reference = intent.reference_id
-    return handler(req, intent, call)
-  end, function(_, req) return respond(req, "down", 503) end)
+local function by_token(req) return intents.by_token(req.params.token) end
+
+-- A page of one intent, told to the journal; there is a page for no intent too.
+local function page_of(operation, handler)
+  return function(req)
+    return mintro:serve(operation, req, function(_, call)
+      local intent = by_token(req)
+      if not intent then return respond(req, "not_found", 404) end
+      call.reference = intent.reference_id
+      return handler(req, intent, call)
+    end, function() return respond(req, "down", 503) end)
+  end
 end
 
-page_route("get", "checkout.view", function(req, intent)
+local view = page_of("checkout.view", function(req, intent)
   -- Without a success_url the first embedding page, as the Referer names it, is the parent from then on.
   local parent = page.origin(req.headers.referer)
   local iframe = intent.integration_type == "iframe" and not intent.success_url
@@ -159,7 +128,7 @@ page_route("get", "checkout.view", function(req, intent)
   return show(req, intent)
 end)
 
-page_route("post", "checkout.submit", function(req, intent, call)
+local submit = page_of("checkout.submit", function(req, intent, call)
   local form = req.form()
   if intent.status ~= "requires_payment" then return show(req, intent, 409) end
   -- A form serves one attempt: a double click, or a form that was left open elsewhere, charges nothing.
@@ -169,3 +138,5 @@ page_route("post", "checkout.submit", function(req, intent, call)
   local action = actions[form.action] or actions.pay
   return action(req, intent, form, call)
 end)
+
+hosted.fallback { get = view, post = submit }

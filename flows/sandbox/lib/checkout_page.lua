@@ -14,12 +14,18 @@ local page = {}
 local escape, fill = html.escape, html.fill
 
 -- "80.00", "USD", "en" -> "$80.00"; won and yen lose the zeros that Mintro writes.
-function page.amount(hundredths, currency, language)
+local function from_hundredths(hundredths, currency, language)
   for _, text in ipairs { decimal.text(hundredths), tostring(hundredths // 100) } do
     local ok, value = pcall(money, text .. " " .. currency)
     if ok and (hundredths % 100 == 0 or text:find(".", 1, true)) then return value:format(language) end
   end
   return decimal.text(hundredths) .. " " .. currency
+end
+
+-- An amount as the intent counts it: minor units of the currency, or Mintro's hundredths.
+local function amount_of(intent, amount, language)
+  if intent.minor_units then return money(amount, intent.currency):format(language) end
+  return from_hundredths(amount, intent.currency, language)
 end
 
 function page.origin(url) return url and url:match "^https?://[^/?#]+" end
@@ -37,7 +43,7 @@ local function context(view)
   local c = { language = view.language, intent = intent }
   c.values = {}
   if intent then
-    c.values.amount = page.amount(intent.amount, intent.currency, view.language)
+    c.values.amount = amount_of(intent, intent.amount, view.language)
     c.values.merchant = site(intent.success_url, view.language)
     c.values.days = intent.interval_days
     c.values.email = intent.email
@@ -60,7 +66,7 @@ end
 
 local function order_of(c)
   local intent = c.intent
-  local function amount(hundredths) return page.amount(hundredths, intent.currency, c.language) end
+  local function amount(count) return amount_of(intent, count, c.language) end
 
   local items, subtotal = {}, 0
   for i, item in ipairs(intent.order_items) do
@@ -95,7 +101,7 @@ local function order_of(c)
 {{{recurring}}}
 <details{{{open}}}><summary>{{items_label}}</summary><ul>{{{items}}}</ul></details>
 <dl>{{{lines}}}</dl>
-<p class="quiet">{{receipt}}</p>
+{{{receipt}}}
 </section>]], {
     heading = c.say "order",
     merchant = c.values.merchant,
@@ -105,7 +111,7 @@ local function order_of(c)
     items_label = c.say("items", { count = #items }),
     items = table.concat(items),
     lines = table.concat(lines),
-    receipt = c.say "receipt",
+    receipt = intent.email and '<p class="quiet">' .. escape(c.say "receipt") .. "</p>" or "",
   })
 end
 
@@ -209,7 +215,7 @@ function states.ready(c, view)
           'type="text" inputmode="numeric" autocomplete="cc-csc" maxlength="4" spellcheck="false"',
           { half = true, hint = "card_cvc_hint" }),
         field(c, errors, "card_name", 'type="text" autocomplete="cc-name" maxlength="100" spellcheck="false"',
-          { value = typed.card_name or c.intent.name }),
+          { value = typed.card_name or c.intent.name or "" }),
       },
       pay = c.say(button),
       cancel = c.say "cancel",
@@ -228,7 +234,7 @@ function states.challenge(c, view)
 <input type="hidden" name="attempt" value="{{attempt}}">
 <button class="primary" name="action" value="complete"><span>{{complete}}</span></button>
 <button class="secondary" name="action" value="fail">{{fail}}</button>
-<button class="link" name="action" value="abandon">{{abandon}}</button>
+{{{abandon}}}
 </form></div>]], {
       heading = c.say "challenge_heading",
       says = c.say "challenge_says",
@@ -236,7 +242,9 @@ function states.challenge(c, view)
       attempt = c.intent.attempts,
       complete = c.say "complete",
       fail = c.say "fail",
-      abandon = c.say "abandon",
+      abandon = c.intent.final_challenge and "" or fill(
+        '<button class="link" name="action" value="abandon">{{says}}</button>', { says = c.say "abandon" }
+      ),
     }),
   }
 end
@@ -278,6 +286,11 @@ end
 function states.cancelled(c)
   local intent = c.intent
   return ended(c, "cancelled", "×", intent.integration_type == "url" and intent.cancel_url or nil)
+end
+
+function states.failed(c)
+  local intent = c.intent
+  return ended(c, "failed", "!", intent.integration_type == "url" and intent.cancel_url or nil)
 end
 
 function states.expired(c) return ended(c, "expired", "!") end

@@ -73,11 +73,12 @@ function Provider:once(req, credential, handler)
   return { status = status, body = text, headers = { ["Content-Type"] = "application/json" } }
 end
 
--- What a request is about, before it is processed: a path parameter or the body's reference_id.
+-- What a request is about, before it is processed: a path parameter or a member of the body.
 local function reference_of(req)
-  if req.params.reference_id then return req.params.reference_id end
+  local named = req.params.reference_id or req.params.payment_id
+  if named then return named end
   local body = provider.body(req)
-  local reference = body and body.reference_id
+  local reference = body and (body.reference_id or body.payment_id)
   return type(reference) == "string" and #reference <= 100 and reference or nil
 end
 
@@ -114,8 +115,13 @@ local function serve(self, operation, req, handler, on_fault)
   return response
 end
 
--- Serves a path; handler(req, call) may set call.reference, by which the request is found in the journal.
+-- Serves one request; handler(req, call) may set call.reference, by which the journal finds the request.
 -- on_fault(code, req) answers "error=CODE" where the provider's own shape does not fit (pages).
+function Provider:serve(operation, req, handler, on_fault)
+  return serve(self, operation, req, handler, on_fault)
+end
+
+-- Serves a path, so.
 function Provider:route(method, path, operation, handler, on_fault)
   web.route(method == "any" and "*" or method:upper(), path, { public = true }, function(req)
     return serve(self, operation, req, handler, on_fault)
