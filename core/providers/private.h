@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 extern const struct mt_provider mt_provider_mintro, mt_provider_http;
+extern const struct mt_provider mt_provider_paymint;
 
 /* ---- state of one provider ---- */
 
@@ -143,3 +144,42 @@ enum mt_outcome mintro_reconciled_cancel(const struct mt_operation *op, const js
 bool mintro_at_rest(const json_t *object);
 int mintro_decide(const struct mt_operation *op, const json_t *params, const json_t *object,
                   const char **operation, json_t **operation_params, struct mt_error *e);
+
+/* ---- Paymint ---- */
+
+enum { PAYMINT_BILL_ID_MAX = 20, PAYMINT_ID_MAX = 100, PAYMINT_PHONE_SIZE = 12 };
+/* A Korean mobile number in the vendor's form, "01012345678". False when it is none. */
+bool paymint_phone(const char *text, char out[PAYMINT_PHONE_SIZE]);
+/* The vendor's hash of a request: with the phone when (and only when) the request has one; NULL: it has none. The
+ * gateway computes it; here it is for those who speak to the upstream. Lower-case hex, 65 bytes. */
+void paymint_hash(const char *bill_id, const char *phone, const char *price, char *out);
+/* The row of autopay.request. */
+const struct mt_operation *paymint_charge(void);
+int paymint_webhook(const struct mt_account *account, const struct mt_request *req, bool secret_url,
+                    struct mt_hint *hints, size_t *count, struct mt_error *e);
+/* Functions of the operations' rows. */
+int paymint_check(const struct mt_operation *op, const char *full_name, const json_t *params,
+                  struct mt_error *e);
+json_t *paymint_identify(const struct mt_operation *op, const json_t *params, const char *key);
+int paymint_reconcile_bill(const struct mt_operation *op, const json_t *params, const char **read_operation,
+                           json_t **read_params);
+int paymint_reconcile_delete(const struct mt_operation *op, const json_t *params, const char **read_operation,
+                             json_t **read_params);
+enum mt_outcome paymint_reconciled_request(const struct mt_operation *op, const json_t *params,
+                                           const json_t *found, const struct mt_error *read_error,
+                                           json_t **value, struct mt_error *e);
+enum mt_outcome paymint_reconciled_charge(const struct mt_operation *op, const json_t *params,
+                                          const json_t *found, const struct mt_error *read_error,
+                                          json_t **value, struct mt_error *e);
+enum mt_outcome paymint_reconciled_cancel(const struct mt_operation *op, const json_t *params,
+                                          const json_t *found, const struct mt_error *read_error,
+                                          json_t **value, struct mt_error *e);
+enum mt_outcome paymint_reconciled_destroy(const struct mt_operation *op, const json_t *params,
+                                           const json_t *found, const struct mt_error *read_error,
+                                           json_t **value, struct mt_error *e);
+enum mt_outcome paymint_reconciled_delete(const struct mt_operation *op, const json_t *params,
+                                          const json_t *found, const struct mt_error *read_error,
+                                          json_t **value, struct mt_error *e);
+bool paymint_at_rest(const json_t *object);
+int paymint_decide(const struct mt_operation *op, const json_t *params, const json_t *object,
+                   const char **operation, json_t **operation_params, struct mt_error *e);

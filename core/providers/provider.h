@@ -64,6 +64,9 @@ struct mt_operation {
     /* Optional: what the parameters' table cannot say (one field needs another). Called by mt_operation_check once the table is
      * satisfied; MT_INVALID_REQUEST. */
     int (*check)(const struct mt_operation *op, const char *full_name, const json_t *params, struct mt_error *e);
+    /* Optional, NATURAL: params with the id that the caller may leave out, made from `key`: 40 hex digits that are the same
+     * whenever this effect is carried out. New reference; all other functions of the row get it. */
+    json_t *(*identify)(const struct mt_operation *op, const json_t *params, const char *key);
     /* Optional: after an unknown outcome, the read that finds out: names an operation of this provider and its params. 0 when it can
      * be asked. The engine calls `reconciled` with the answer (or the read's error, value NULL). */
     int (*reconcile)(const struct mt_operation *op, const json_t *params, const char **read_operation,
@@ -112,6 +115,8 @@ struct mt_provider {
     const struct mt_credential *credentials;
     const struct mt_operation *operations;
     const struct mt_error_row *errors;
+    /* Optional: what the table of credentials cannot say of an account (one needs another). MT_USAGE, at the start. */
+    int (*check)(const struct mt_account *account, struct mt_error *e);
     /* Adds credentials (headers, signature) to a request about to be sent; never journaled. */
     int (*authorize)(const struct mt_account *account, const struct mt_operation *op, struct mt_http_request *req,
                      struct mt_error *e);

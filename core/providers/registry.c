@@ -12,6 +12,7 @@
 /* Adding a provider is a file with its table, and its row here. */
 static const struct mt_provider *const providers[] = {
     &mt_provider_mintro,
+    &mt_provider_paymint,
     &mt_provider_http,
     NULL,
 };
@@ -193,6 +194,7 @@ static int configure(struct provider_state *s, const json_t *section, struct mt_
                       e) != 0 ||
         take_credentials(row, section, loopback, &s->account, e) != 0)
         return -1;
+    if (row->check != NULL && row->check(&s->account, e) != 0) return -1;
     s->configured = true;
     return 0;
 }

@@ -115,8 +115,6 @@ static void unknown_names_get_a_suggestion(void **state) {
                    "intents.get_by_reference, intents.cancel, "
                    "subscriptions.cancel, intents.settled, intents.release"},
         {"mintor.intents.get", "there is no provider \"mintor\" (did you mean \"mintro\"?)"},
-        {"stripe.charge", "there is no provider \"stripe\"; there are mintro, http"},
-        {"", "there is no provider \"\"; there are mintro, http"},
         {"http.psot", "http has no operation \"psot\" (did you mean \"http.post\"?)"},
     };
     struct mt_error e;
@@ -127,6 +125,13 @@ static void unknown_names_get_a_suggestion(void **state) {
         if (strcmp(e.message, rows[i].message) != 0)
             fail_msg("got:  %s\nwant: %s", e.message, rows[i].message);
     }
+    /* Nothing near: all are named. */
+    assert_null(mt_operation_find(NULL, "stripe.charge", &account, &e));
+    assert_non_null(strstr(e.message, "there is no provider \"stripe\"; there are mintro, "));
+    for (const struct mt_provider *const *p = mt_providers_all(); *p != NULL; p++)
+        assert_non_null(strstr(e.message, (*p)->name));
+    assert_null(mt_operation_find(NULL, "", &account, &e));
+    assert_non_null(strstr(e.message, "there is no provider \"\"; there are mintro, "));
 }
 
 static void every_row_of_every_table_is_whole(void **state) {
@@ -159,8 +164,8 @@ static void every_row_of_every_table_is_whole(void **state) {
             assert_non_null(row->meaning);
         }
     }
-    struct mt_provider_key keys[64];
-    size_t n = mt_providers_config_keys(keys, 64);
+    struct mt_provider_key keys[128];
+    size_t n = mt_providers_config_keys(keys, 128);
     assert_int_equal(n, mt_providers_config_keys(NULL, 0));
     bool secret = false;
     for (size_t i = 0; i < n; i++)
@@ -172,6 +177,12 @@ static void every_row_of_every_table_is_whole(void **state) {
 
 static const struct mt_provider *mintro(void) {
     return mt_providers_all()[0];
+}
+
+static const struct mt_provider *http_row(void) {
+    const struct mt_provider *const *p = mt_providers_all();
+    while (!(*p)->many_hosts) p++;
+    return *p;
 }
 
 static void call_once(struct world *w, bool failure) {
@@ -235,7 +246,7 @@ static void the_breaker_needs_half_of_recent_calls(void **state) {
     call_once(&w, true);
     assert_int_equal(mt_provider_breaker(w.providers, mintro()), MT_BREAKER_OPEN);
     /* One host down says nothing of the others: "http" has no breaker. */
-    const struct mt_provider *http = mt_providers_all()[1];
+    const struct mt_provider *http = http_row();
     for (int i = 0; i < 50; i++) mt_provider_report(w.providers, http, true);
     assert_int_equal(mt_provider_admit(w.providers, http), 0);
     world_end(&w);
@@ -259,7 +270,7 @@ static void the_rate_limit_is_a_token_bucket(void **state) {
     assert_true(mt_provider_admit(w.providers, mintro()) > 0);
     pass(&w, INT64_C(86400000) * 365 * 50);
     call_once(&w, false);
-    const struct mt_provider *http = mt_providers_all()[1];
+    const struct mt_provider *http = http_row();
     assert_int_equal(mt_provider_admit(w.providers, http), 0);
     assert_int_equal(mt_provider_admit(w.providers, http), 1000);
     world_end(&w);
@@ -293,7 +304,9 @@ static void calls_are_counted(void **state) {
     char *text = mt_providers_json(w.providers);
     assert_null(strstr(text, "s3cret"));
     json_t *list = from_text(text);
-    assert_int_equal(json_array_size(list), 2);
+    size_t providers = 0;
+    while (mt_providers_all()[providers] != NULL) providers++;
+    assert_int_equal(json_array_size(list), providers);
     const json_t *first = json_array_get(list, 0);
     assert_string_equal(mt_json_str(first, "name", ""), "mintro");
     assert_true(mt_json_bool(first, "configured", false));

@@ -1,0 +1,639 @@
+/* Paymint (결제선생) through the gateway of Magic Meal Kits: bills that are sent to a payer's phone, and
+ * AutoPay. Its traps are met here and nowhere else: refusals of the upstream come with HTTP 200 and a code,
+ * 402 means two things, texts are in "msg" or "message". Invariant: what is not understood after a write
+ * leaves its outcome unknown. No state; any thread. */
+#include "base/json.h"
+#include "base/text.h"
+#include "providers/private.h"
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum { BODY_MAX = 64 * 1024 };
+
+static const char PREFIX[] = "/api/v1";
+
+/* ---- building ---- */
+
+/* Base URLs may end with the deployment's prefix, as its own documentation writes them. */
+static int begin(const struct mt_operation *op, const struct mt_account *account, const char *query,
+                 struct mt_http_request *req, struct mt_error *e) {
+    struct mt_buf url;
+    size_t base = strlen(account->base_url), prefix = strlen(PREFIX);
+    bool has_prefix = base >= prefix && strcmp(account->base_url + base - prefix, PREFIX) == 0;
+    mt_buf_init(&url, 1024);
+    mt_buf_adds(&url, account->base_url);
+    mt_buf_adds(&url, op->path + (has_prefix ? prefix : 0));
+    if (query != NULL) {
+        mt_buf_adds(&url, "?customer_id=");
+        mt_url_encode(&url, query, strlen(query));
+    }
+    req->method = mt_strdup(op->method);
+    req->url = mt_buf_take(&url, NULL);
+    mt_buf_clear(&url);
+    if (req->url == NULL)
+        return mt_fail(e, MT_LIMIT, "paymint.%s: the URL is over 1024 bytes long", op->name);
+    mt_headers_add(&req->headers, "Accept", "application/json");
+    return 0;
+}
+
+static int build_get(const struct mt_operation *op, const struct mt_account *account, const json_t *params,
+                     const char *key, struct mt_http_request *req, struct mt_error *e) {
+    (void)key;
+    return begin(op, account, param_str(params, "customer_id"), req, e);
+}
+
+/* A member as the gateway wants it: won as an integer, phone numbers in the one form it knows. */
+static int write_member(const struct mt_operation *op, struct mt_buf *b, const struct mt_param *row,
+                        const json_t *params, struct mt_error *e) {
+    const json_t *v = param(params, row->name);
+    struct mt_money m;
+    char phone[PAYMINT_PHONE_SIZE];
+    if (v == NULL) return 0;
+    if (value_money(v, &m)) return body_money(b, row->name, &m, e);
+    const char *text = json_string_value(v);
+    if (strcmp(row->name, "phone") == 0 && op->repeat != MT_REPEAT_READ && paymint_phone(text, phone))
+        text = phone;
+    body_str(b, row->name, text);
+    return 0;
+}
+
+/* All POSTs (and the DELETE) send their parameters in the order of the table, which is the documents'. */
+static int build_body(const struct mt_operation *op, const struct mt_account *account, const json_t *params,
+                      const char *key, struct mt_http_request *req, struct mt_error *e) {
+    (void)key;
+    if (begin(op, account, NULL, req, e) != 0) return -1;
+    mt_headers_add(&req->headers, "Content-Type", "application/json");
+    struct mt_buf b;
+    int r = 0;
+    mt_buf_init(&b, BODY_MAX);
+    mt_buf_addc(&b, '{');
+    for (const struct mt_param *row = op->params; r == 0 && row->name != NULL; row++)
+        r = write_member(op, &b, row, params, e);
+    mt_buf_addc(&b, '}');
+    if (r == 0) r = body_finish(&b, req, e);
+    mt_buf_clear(&b);
+    return r;
+}
+
+/* ---- credentials ---- */
+
+static const struct {
+    const char *credential, *header;
+    bool traditional; /* only in this mode, which needs all five */
+} connection[] = {
+    {"host", "X-Paymint-Host", true},
+    {"paymint_api_key", "X-Paymint-Api-Key", true},
+    {"member_id", "X-Paymint-Member-ID", false},
+    {"merchant_id", "X-Paymint-Merchant-ID", false},
+    {"business_number", "X-Paymint-Business-Number", true},
+};
+enum { CONNECTION = sizeof(connection) / sizeof(connection[0]) };
+
+static bool is_traditional(const struct mt_account *account) {
+    return strcmp(mt_account_credential(account, "mode"), "traditional") == 0;
+}
+
+static int check_account(const struct mt_account *account, struct mt_error *e) {
+    const char *mode = mt_account_credential(account, "mode");
+    if (mode[0] != '\0' && strcmp(mode, "mmk") != 0 && strcmp(mode, "traditional") != 0)
+        return mt_fail(e, MT_USAGE, "providers.paymint.mode is \"%.40s\", wanted \"mmk\" or \"traditional\"",
+                       mode);
+    for (size_t i = 0; is_traditional(account) && i < CONNECTION; i++)
+        if (mt_account_credential(account, connection[i].credential)[0] == '\0')
+            return mt_fail(e, MT_USAGE, "providers.paymint: \"%s\" is missing; mode \"traditional\" needs it",
+                           connection[i].credential);
+    return 0;
+}
+
+static int authorize(const struct mt_account *account, const struct mt_operation *op,
+                     struct mt_http_request *req, struct mt_error *e) {
+    (void)op, (void)e;
+    bool traditional = is_traditional(account);
+    mt_headers_set(&req->headers, "X-API-KEY", mt_account_credential(account, "api_key"));
+    if (!traditional) mt_headers_set(&req->headers, "X-Paymint-MMK-Mode", "true");
+    for (size_t i = 0; i < CONNECTION; i++) {
+        const char *value = mt_account_credential(account, connection[i].credential);
+        if (value[0] != '\0' && (traditional || !connection[i].traditional))
+            mt_headers_set(&req->headers, connection[i].header, value);
+    }
+    return 0;
+}
+
+/* ---- reading ---- */
+
+static bool is_write(const struct mt_operation *op) {
+    return op->repeat != MT_REPEAT_READ;
+}
+
+static const char *said_by(const json_t *body) {
+    static const char *const names[] = {"error", "msg", "message"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        const char *text = mt_json_str(body, names[i], "");
+        if (text[0] != '\0') return text;
+    }
+    return "";
+}
+
+static int not_understood(const struct mt_operation *op, const struct mt_http_response *resp,
+                          const char *what, struct mt_error *e) {
+    const char *type = mt_headers_get(&resp->headers, "Content-Type");
+    answer_fail("paymint", op, resp, MT_PROTOCOL, MT_UNKNOWN, e,
+                "paymint.%s: the answer was not understood: %s (status %d, %.60s, %zu bytes)", op->name, what,
+                resp->status, type != NULL ? type : "no content type", resp->body.len);
+    e->retryable = true;
+    return -1;
+}
+
+static const struct mt_error_row *row_of(const char *code) {
+    const struct mt_error_row *row = mt_provider_paymint.errors;
+    while (row->code != NULL && strcmp(row->code, code) != 0) row++;
+    return row->code != NULL ? row : NULL;
+}
+
+/* The upstream's own code. "System error" is no answer to a write: nobody knows what it did before it failed.
+ */
+static int refused_upstream(const struct mt_operation *op, const struct mt_http_response *resp,
+                            const char *code, const char *said, struct mt_error *e) {
+    const struct mt_error_row *row = row_of(code);
+    bool undefined = strcmp(code, "9999") == 0 || strcmp(code, "ERROR") == 0;
+    bool broke = strcmp(code, "5000") == 0 && is_write(op);
+    answer_fail("paymint", op, resp, row != NULL ? row->kind : MT_INVALID_REQUEST,
+                broke ? MT_UNKNOWN : MT_REJECTED, e, "paymint.%s: %.40s: %s", op->name, code,
+                said[0] != '\0' ? said
+                : row != NULL   ? row->meaning
+                                : "refused without a word");
+    if (row != NULL) {
+        e->retryable = row->retryable;
+        e->hard = row->hard;
+    }
+    if (undefined && op == paymint_charge()) { /* there is no code of its own for a card's no */
+        e->kind = MT_DECLINED;
+        e->retryable = true;
+    }
+    mt_copy(e->code, sizeof(e->code), code);
+    return -1;
+}
+
+/* 402: the licence ("upgrade required"), or the points that messages cost. */
+static bool says_balance(const char *said) {
+    return strcasestr(said, "balance") != NULL || strcasestr(said, "insufficient") != NULL ||
+           strstr(said, "잔액") != NULL || strstr(said, "포인트") != NULL;
+}
+
+static int refused(const struct mt_operation *op, const struct mt_http_response *resp, const json_t *body,
+                   struct mt_error *e) {
+    const char *said = said_by(body), *code = mt_json_str(body, "code", "");
+    if (resp->status >= 400 && resp->status < 500 && row_of(code) != NULL)
+        return refused_upstream(op, resp, code, said, e);
+    answer_status("paymint", op, mt_provider_paymint.errors, resp, resp->status >= 400 ? said : "", e);
+    if (resp->status == 402 && says_balance(said)) {
+        e->kind = MT_INSUFFICIENT_FUNDS;
+        e->hard = false;
+    }
+    return -1;
+}
+
+/* The answer's object, with the members of "data", where newer deployments put them. 0 and a new reference,
+ * or -1. */
+static int read_object(const struct mt_operation *op, const struct mt_http_response *resp, bool coded,
+                       json_t **object, struct mt_error *e) {
+    json_t *body = answer_json(resp);
+    int r = -1;
+    const char *code = mt_json_str(body, "code", "");
+    if (resp->status < 200 || resp->status >= 300) {
+        refused(op, resp, body, e);
+    } else if (!json_is_object(body)) {
+        not_understood(op, resp, body == NULL ? "no JSON" : "no JSON object", e);
+    } else if (code[0] != '\0' && strcmp(code, "0000") != 0) {
+        refused_upstream(op, resp, code, said_by(body), e);
+    } else if (code[0] == '\0' && mt_json_str(body, "error", "")[0] != '\0') {
+        answer_fail("paymint", op, resp, MT_INVALID_REQUEST, MT_REJECTED, e, "paymint.%s: refused: %s",
+                    op->name, said_by(body));
+        mt_copy(e->code, sizeof(e->code), "error");
+    } else if (coded && code[0] == '\0') {
+        not_understood(op, resp, "it has no code", e);
+    } else {
+        json_t *plain = json_incref(body), *data = json_object_get(body, "data");
+        if (json_is_object(data)) json_object_update_missing(plain, data);
+        *object = value_from_plain(plain);
+        r = 0;
+    }
+    json_decref(body);
+    return r;
+}
+
+/* An amount that cannot be read stays as it came; an unpaid bill's may be "". */
+static void decode_price(json_t *object) {
+    struct mt_money m;
+    struct mt_error ignored;
+    const json_t *v = json_object_get(object, "appr_price");
+    if (v != NULL && mt_money_from_json_number(v, "KRW", &m, &ignored) == 0)
+        json_object_set_new(object, "appr_price", value_from_money(&m));
+}
+
+/* What every answer about a bill or a payer says of it, whether or not the gateway repeats it. */
+static void complete(const struct mt_operation *op, const json_t *params, json_t *object) {
+    static const char *const ids[] = {"bill_id", "customer_id"};
+    for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
+        const char *id = param_str(params, ids[i]);
+        bool own = strcmp(ids[i], "bill_id") == 0 || op != paymint_charge();
+        if (id != NULL && own && json_object_get(object, ids[i]) == NULL)
+            json_object_set_new(object, ids[i], json_string(id));
+    }
+}
+
+static int read_coded(const struct mt_operation *op, const json_t *params,
+                      const struct mt_http_response *resp, json_t **value, struct mt_error *e) {
+    if (read_object(op, resp, true, value, e) != 0) return -1;
+    decode_price(*value);
+    complete(op, params, *value);
+    return 0;
+}
+
+static int lacking(const struct mt_operation *op, const struct mt_http_response *resp, json_t **value,
+                   const char *what, struct mt_error *e) {
+    json_decref(*value);
+    *value = NULL;
+    return not_understood(op, resp, what, e);
+}
+
+static int read_bill(const struct mt_operation *op, const json_t *params, const struct mt_http_response *resp,
+                     json_t **value, struct mt_error *e) {
+    if (read_coded(op, params, resp, value, e) != 0) return -1;
+    if (mt_json_str(*value, "appr_state", "")[0] == '\0')
+        return lacking(op, resp, value, "it has no appr_state", e);
+    return 0;
+}
+
+static int read_sent(const struct mt_operation *op, const json_t *params, const struct mt_http_response *resp,
+                     json_t **value, struct mt_error *e) {
+    if (read_coded(op, params, resp, value, e) != 0) return -1;
+    if (mt_json_str(*value, "bill_id", "")[0] == '\0')
+        return lacking(op, resp, value, "it has no bill_id", e);
+    return 0;
+}
+
+/* Charged is what says so; a code of success with another state is no such answer. */
+static int read_charge(const struct mt_operation *op, const json_t *params,
+                       const struct mt_http_response *resp, json_t **value, struct mt_error *e) {
+    if (read_sent(op, params, resp, value, e) != 0) return -1;
+    if (strcmp(mt_json_str(*value, "appr_state", "F"), "F") != 0)
+        return lacking(op, resp, value, "its appr_state is not F", e);
+    return 0;
+}
+
+static int read_page(const struct mt_operation *op, const json_t *params, const struct mt_http_response *resp,
+                     json_t **value, struct mt_error *e) {
+    if (read_coded(op, params, resp, value, e) != 0) return -1;
+    if (mt_json_str(*value, "shortURL", "")[0] == '\0')
+        return lacking(op, resp, value, "it has no shortURL", e);
+    return 0;
+}
+
+static int read_methods(const struct mt_operation *op, const json_t *params,
+                        const struct mt_http_response *resp, json_t **value, struct mt_error *e) {
+    if (read_object(op, resp, false, value, e) != 0) return -1;
+    complete(op, params, *value);
+    if (!json_is_array(json_object_get(*value, "methods")))
+        return lacking(op, resp, value, "it has no methods", e);
+    return 0;
+}
+
+static int read_licenses(const struct mt_operation *op, const json_t *params,
+                         const struct mt_http_response *resp, json_t **value, struct mt_error *e) {
+    (void)params;
+    if (read_object(op, resp, false, value, e) != 0) return -1;
+    if (!json_is_array(json_object_get(*value, "licenses")))
+        return lacking(op, resp, value, "it has no licenses", e);
+    return 0;
+}
+
+static int read_phone(const struct mt_operation *op, const json_t *params,
+                      const struct mt_http_response *resp, json_t **value, struct mt_error *e) {
+    (void)params;
+    if (read_object(op, resp, false, value, e) != 0) return -1;
+    if (mt_json_str(*value, "phone", "")[0] == '\0') return lacking(op, resp, value, "it has no phone", e);
+    return 0;
+}
+
+/* ---- the tables ---- */
+
+#define BILL_ID(...)                                                                                         \
+    {                                                                                                        \
+        .name = "bill_id", .type = MT_P_STRING, .min = 1, .max = PAYMINT_BILL_ID_MAX,                        \
+        .doc = "1 to 20 letters and digits" __VA_ARGS__                                                      \
+    }
+#define TEXT(member, needed, longest, words)                                                                 \
+    { .name = member, .type = MT_P_STRING, .required = needed, .min = 1, .max = longest, .doc = words }
+#define PRICE(needed, words)                                                                                 \
+    { .name = "price", .type = MT_P_MONEY, .required = needed, .doc = words }
+#define CUSTOMER TEXT("customer_id", true, PAYMINT_ID_MAX, "your own id of the payer")
+
+static const struct mt_param no_params[] = {{0}};
+static const struct mt_param phone_params[] = {
+    TEXT("phone", true, 64, "a Korean mobile number in any spelling"), {0}};
+static const struct mt_param request_params[] = {
+    TEXT("product_nm", true, 255, "what is to be paid for"),
+    TEXT("message", true, 2000, "what the payer reads"),
+    TEXT("member_nm", true, 100, "the payer's name"),
+    TEXT("phone", true, 64, "the payer's Korean mobile number: 01012345678, +82-10-1234-5678"),
+    PRICE(true, "in won, as in money \"50000 KRW\""),
+    TEXT("expire_dt", true, 10, "YYYY-MM-DD: payable until the end of that day in Korea"),
+    BILL_ID(", unique for ever; made when left out"),
+    TEXT("callbackURL", false, 2048, "where a payment is told; without it, the gateway's own"),
+    {0},
+};
+static const struct mt_param bill_params[] = {BILL_ID(, .required = true), {0}};
+static const struct mt_param priced_params[] = {
+    BILL_ID(, .required = true), PRICE(true, "the whole price of the bill, in won"), {0}};
+static const struct mt_param register_params[] = {
+    CUSTOMER,
+    TEXT("member_nm", true, 100, "the payer's name"),
+    TEXT("phone", true, 64, "the payer's Korean mobile number"),
+    TEXT("callbackURL", false, 2048, "where payments are told; without it, the gateway's own"),
+    {0},
+};
+static const struct mt_param customer_params[] = {CUSTOMER, {0}};
+static const struct mt_param charge_params[] = {
+    CUSTOMER,
+    TEXT("method_id", false, PAYMINT_ID_MAX, "which card; without it, the payer's active one"),
+    BILL_ID(", unique for ever; made when left out"),
+    TEXT("product_nm", true, 255, "what is paid for"),
+    TEXT("message", false, 2000, "what the payer reads"),
+    PRICE(true, "in won, as in money \"9900 KRW\""),
+    {0},
+};
+static const struct mt_param delete_params[] = {
+    CUSTOMER, TEXT("method_id", true, PAYMINT_ID_MAX, "which card, from autopay.methods"), {0}};
+static const struct mt_param settled_params[] = {
+    {.name = "id", .type = MT_P_STRING, .min = 1, .max = PAYMINT_BILL_ID_MAX, .doc = "the bill_id"},
+    BILL_ID(": the same"),
+    {.name = "within",
+     .type = MT_P_INTEGER,
+     .min = 0,
+     .max = INT64_C(3155760000000),
+     .doc = "milliseconds to wait at most"},
+    {0},
+};
+static const struct mt_param release_params[] = {
+    BILL_ID(, .required = true),
+    PRICE(false, "the whole price, for a gateway that does not tell it of unpaid bills"),
+    {0},
+};
+
+#define READ_ROW .kind = MT_OPERATION_CALL, .repeat = MT_REPEAT_READ
+#define WRITE_ROW(how) .kind = MT_OPERATION_CALL, .repeat = how, .moves_money = true
+
+static const char bill_returns[] = "bill_id, appr_state (F paid, W unpaid, C cancelled, D destroyed), "
+                                   "appr_price, appr_dt, appr_num, appr_pay_type, "
+                                   "appr_issuer, appr_issuer_num, appr_monthly and the other appr_ members";
+
+static const struct mt_operation operations[] = {
+    {.name = "licenses.list",
+     READ_ROW,
+     .method = "GET",
+     .path = "/api/v1/paymint/licenses",
+     .params = no_params,
+     .doc = "Lists the approved licences (List approved licenses).",
+     .returns = "licenses: member_id, merchant_id, business_name, business_number, status",
+     .build = build_get,
+     .read = read_licenses},
+    {.name = "phone.format",
+     READ_ROW,
+     .method = "POST",
+     .path = "/api/v1/paymint/format-phone-number",
+     .params = phone_params,
+     .doc = "Normalises a Korean mobile number (Normalize a phone number).",
+     .returns = "phone, valid",
+     .build = build_body,
+     .read = read_phone},
+    {.name = "bills.request",
+     WRITE_ROW(MT_REPEAT_NATURAL),
+     .method = "POST",
+     .path = "/api/v1/paymint/request",
+     .params = request_params,
+     .doc = "Sends a bill to a payer's phone, for points of the balance (Send a payment request).",
+     .returns = "bill_id, shortURL (missing when an unknown outcome was found out by reading), code, msg",
+     .build = build_body,
+     .read = read_sent,
+     .check = paymint_check,
+     .identify = paymint_identify,
+     .reconcile = paymint_reconcile_bill,
+     .reconciled = paymint_reconciled_request},
+    {.name = "bills.read",
+     READ_ROW,
+     .method = "POST",
+     .path = "/api/v1/paymint/read",
+     .params = bill_params,
+     .doc = "Reads how a bill stands (Read a payment's status).",
+     .returns = bill_returns,
+     .build = build_body,
+     .read = read_bill,
+     .check = paymint_check},
+    {.name = "bills.cancel",
+     WRITE_ROW(MT_REPEAT_NATURAL),
+     .method = "POST",
+     .path = "/api/v1/paymint/cancel",
+     .params = priced_params,
+     .doc = "Gives a paid bill's whole amount back (Cancel a payment).",
+     .returns = "bill_id, appr_num, appr_origin_num, appr_cancel_dt, code, msg",
+     .build = build_body,
+     .read = read_coded,
+     .check = paymint_check,
+     .reconcile = paymint_reconcile_bill,
+     .reconciled = paymint_reconciled_cancel},
+    {.name = "bills.destroy",
+     WRITE_ROW(MT_REPEAT_NATURAL),
+     .method = "POST",
+     .path = "/api/v1/paymint/destroy",
+     .params = priced_params,
+     .doc = "Removes an unpaid bill for good, so that nobody can pay it (Permanently remove a payment).",
+     .returns = "bill_id, code, msg",
+     .build = build_body,
+     .read = read_coded,
+     .check = paymint_check,
+     .reconcile = paymint_reconcile_bill,
+     .reconciled = paymint_reconciled_destroy},
+    {.name = "bills.resend",
+     WRITE_ROW(MT_REPEAT_UNSAFE),
+     .method = "POST",
+     .path = "/api/v1/paymint/resend",
+     .params = bill_params,
+     .doc = "Sends a bill's message once more, for points of the balance (Resend a payment request).",
+     .returns = "bill_id, code, msg",
+     .build = build_body,
+     .read = read_coded,
+     .check = paymint_check},
+    {.name = "autopay.register",
+     WRITE_ROW(MT_REPEAT_NATURAL),
+     .method = "POST",
+     .path = "/api/v1/paymint/autopay/register",
+     .params = register_params,
+     .doc =
+         "Begins a payer's registration: the page at shortURL takes the card (Register a payer for AutoPay).",
+     .returns = "customer_id, shortURL, code, msg",
+     .build = build_body,
+     .read = read_page,
+     .check = paymint_check},
+    {.name = "autopay.manage",
+     WRITE_ROW(MT_REPEAT_NATURAL),
+     .method = "POST",
+     .path = "/api/v1/paymint/autopay/manage",
+     .params = customer_params,
+     .doc = "Answers the page where a payer changes the card (Update an AutoPay method).",
+     .returns = "customer_id, shortURL, code, msg",
+     .build = build_body,
+     .read = read_page,
+     .check = paymint_check},
+    {.name = "autopay.methods",
+     READ_ROW,
+     .method = "GET",
+     .path = "/api/v1/paymint/autopay/methods",
+     .params = customer_params,
+     .doc = "Lists a payer's registered cards (List a payer's AutoPay methods).",
+     .returns = "customer_id, methods: method_id, card_nm, card_num, status, registered_dt",
+     .build = build_get,
+     .read = read_methods,
+     .check = paymint_check},
+    {.name = "autopay.request",
+     WRITE_ROW(MT_REPEAT_NATURAL),
+     .method = "POST",
+     .path = "/api/v1/paymint/autopay/request",
+     .params = charge_params,
+     .doc = "Charges a payer's registered card at once, for points of the balance (Charge via AutoPay).",
+     .returns = "bill_id, appr_state (F), appr_pay_type (CARD_RP), appr_num, appr_dt, appr_price, code, msg",
+     .build = build_body,
+     .read = read_charge,
+     .check = paymint_check,
+     .identify = paymint_identify,
+     .reconcile = paymint_reconcile_bill,
+     .reconciled = paymint_reconciled_charge},
+    {.name = "autopay.delete",
+     WRITE_ROW(MT_REPEAT_NATURAL),
+     .method = "DELETE",
+     .path = "/api/v1/paymint/autopay/delete",
+     .params = delete_params,
+     .doc = "Forgets a payer's card (Delete an AutoPay method).",
+     .returns = "customer_id, code, msg",
+     .build = build_body,
+     .read = read_coded,
+     .check = paymint_check,
+     .reconcile = paymint_reconcile_delete,
+     .reconciled = paymint_reconciled_delete},
+    {.name = "bills.settled",
+     .kind = MT_OPERATION_SETTLED,
+     .method = "",
+     .path = "",
+     .repeat = MT_REPEAT_READ,
+     .params = settled_params,
+     .doc =
+         "Waits until a bill is paid, cancelled, destroyed or expired; callbacks are hints, reading decides.",
+     .returns = bill_returns,
+     .check = paymint_check,
+     .read_operation = "bills.read",
+     .topic = "paymint.bill",
+     .at_rest = paymint_at_rest},
+    {.name = "bills.release",
+     .kind = MT_OPERATION_RELEASE,
+     .method = "",
+     .path = "",
+     .repeat = MT_REPEAT_NATURAL,
+     .moves_money = true,
+     .params = release_params,
+     .doc = "Takes a bill back: destroys an unpaid one, gives a paid one's whole amount back, leaves others "
+            "alone.",
+     .returns = "bill_id, code, msg",
+     .check = paymint_check,
+     .read_operation = "bills.read",
+     .decide = paymint_decide},
+    {0},
+};
+
+static const struct mt_error_row errors[] = {
+    /* The upstream's (developers.payssam.kr), in HTTP 200. */
+    {"9999", MT_INVALID_REQUEST, false, false, "error, undefined; of an AutoPay charge: declined"},
+    {"9800", MT_CONFLICT, false, false, "this Bill_ID is used already"},
+    {"9970", MT_CONFLICT, false, false, "cancelled already"},
+    {"9971", MT_CONFLICT, false, false, "paid already"},
+    {"9980", MT_NOT_FOUND, false, false, "there is no such bill"},
+    {"9870", MT_INVALID_REQUEST, false, false, "nothing to synchronise with (callback URL)"},
+    {"5000", MT_UNAVAILABLE, true, false, "SYSTEM ERROR"},
+    {"1003", MT_PERMISSION, false, true, "this user has no access"},
+    {"1010", MT_PERMISSION, false, true, "the merchant has not applied or is under review"},
+    {"1700", MT_CONFLICT, false, false, "the merchant has joined already"},
+    {"ERROR", MT_INVALID_REQUEST, false, false, "error, undefined; of an AutoPay charge: declined"},
+    {"PARTNER_001", MT_PERMISSION, false, true, "the partner does not use V2"},
+    {"PARTNER_002", MT_AUTHENTICATION, false, true, "the apiKey is missing"},
+    {"PARTNER_003", MT_AUTHENTICATION, false, true, "no valid partner"},
+    {"PARTNER_004", MT_PERMISSION, false, true, "the merchant's mapping was not found"},
+    {"PARTNER_005", MT_AUTHENTICATION, false, true, "there is no such partner"},
+    {"PARTNER_006", MT_PERMISSION, false, true, "there is no active contract"},
+    {"PARTNER_007", MT_PERMISSION, false, true, "the partner is refused"},
+    {"VALIDATION_001", MT_INVALID_REQUEST, false, false, "a field is missing or malformed"},
+    {"VALIDATION_002", MT_INVALID_REQUEST, false, false, "the hash is wrong"},
+    {"BILL_001", MT_CONFLICT, false, false, "this billId is used already"},
+    {"BILL_003", MT_NOT_FOUND, false, false, "there is no such bill"},
+    {"BILL_006", MT_CONFLICT, false, false, "the bill cannot be sent"},
+    {"POINT_001", MT_INSUFFICIENT_FUNDS, false, false, "out of points"},
+    {"PAYMENT_001", MT_DECLINED, true, false, "the payment network refused"},
+    {"PAYMENT_002", MT_DECLINED, true, false, "the bank refused"},
+    /* The gateway's. */
+    {"400", MT_INVALID_REQUEST, false, false, "Bad Request: a field or the connection is wrong"},
+    {"401", MT_AUTHENTICATION, false, false, "Unauthorized: the X-API-KEY or the connection is wrong"},
+    {"402", MT_PERMISSION, false, true,
+     "Payment Required: the licence needs an upgrade; or, as insufficient_funds, the balance is too low"},
+    {"403", MT_PERMISSION, false, false, "Forbidden"},
+    {"404", MT_NOT_FOUND, false, false, "Not Found"},
+    {"405", MT_UNSUPPORTED, false, false, "Method Not Allowed"},
+    {"408", MT_TIMEOUT, true, false, "Request Timeout"},
+    {"409", MT_CONFLICT, false, false, "Conflict"},
+    {"413", MT_LIMIT, false, false, "Content Too Large"},
+    {"429", MT_RATE_LIMITED, true, false, "Too Many Requests"},
+    {"500", MT_UNAVAILABLE, true, false, "Internal Server Error"},
+    {"502", MT_UNAVAILABLE, true, false, "Bad Gateway"},
+    {"503", MT_UNAVAILABLE, true, false, "Service Unavailable"},
+    {"504", MT_TIMEOUT, true, false, "Gateway Timeout"},
+    {0},
+};
+
+static const struct mt_credential credentials[] = {
+    {.name = "api_key",
+     .secret = true,
+     .required = true,
+     .doc = "the X-API-KEY of your Magic Meal Kits deployment",
+     .sandbox = "mmk_test_key"},
+    {.name = "mode", .doc = "mmk (default): a licence configured on the deployment; traditional: your own"},
+    {.name = "member_id",
+     .doc = "X-Paymint-Member-ID: which licence; traditional needs it",
+     .sandbox = "test_member"},
+    {.name = "merchant_id",
+     .doc = "X-Paymint-Merchant-ID: which licence; traditional needs it",
+     .sandbox = "test_merchant"},
+    {.name = "host", .doc = "X-Paymint-Host, for traditional"},
+    {.name = "paymint_api_key",
+     .secret = true,
+     .doc = "X-Paymint-Api-Key, for traditional",
+     .sandbox = "paymint_test_key"},
+    {.name = "business_number", .doc = "X-Paymint-Business-Number, for traditional"},
+    {0},
+};
+
+const struct mt_operation *paymint_charge(void) {
+    const struct mt_operation *op = operations;
+    while (strcmp(op->name, "autopay.request") != 0) op++;
+    return op;
+}
+
+const struct mt_provider mt_provider_paymint = {
+    .name = "paymint",
+    .title = "Paymint (결제선생, through Magic Meal Kits)",
+    .base_url = "", /* every customer has a deployment of their own */
+    .credentials = credentials,
+    .operations = operations,
+    .errors = errors,
+    .check = check_account,
+    .authorize = authorize,
+    .webhook = paymint_webhook,
+    .webhook_answer = "{\"code\":\"0000\",\"msg\":\"성공하였습니다.\"}",
+};
