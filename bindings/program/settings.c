@@ -86,6 +86,7 @@ static const struct mt_provider_key provider_keys[] = {
     {"mint", "public_key", MT_SET_STRING},
     {"mint", "private_key", MT_SET_SECRET},
     {"mint", "app_key", MT_SET_SECRET},
+    {"mint", "account_type", MT_SET_STRING},
     {"paymnt", "base_url", MT_SET_URL},
     {"paymnt", "api_key", MT_SET_SECRET},
     {"paymnt", "profile_id", MT_SET_STRING},

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+extern const struct mt_provider mt_provider_mint;
 extern const struct mt_provider mt_provider_mintro, mt_provider_http;
 extern const struct mt_provider mt_provider_paymint;
 
@@ -183,3 +184,26 @@ enum mt_outcome paymint_reconciled_delete(const struct mt_operation *op, const j
 bool paymint_at_rest(const json_t *object);
 int paymint_decide(const struct mt_operation *op, const json_t *params, const json_t *object,
                    const char **operation, json_t **operation_params, struct mt_error *e);
+
+/* ---- MINT ---- */
+
+enum { MINT_VALUES_MAX = 16 };
+struct mint_value {
+    char *name, *value;
+};
+/* mint_sign.c: appends name=value to a form, encoded. */
+void mint_field(struct mt_buf *form, const char *name, const char *value);
+/* auth[sign] as the PHP sample computes it. Sorts `values` by their names. out holds 33. */
+void mint_sign(const char *public_key, int64_t timestamp, struct mint_value *values, size_t n,
+               const char *private_key, char *out);
+/* The form, behind the three auth fields for it, signed now. */
+void mint_add_signature(const struct mt_account *account, const char *form, struct mt_buf *signed_form);
+/* mint_read.c: functions of the operations' rows. */
+int mint_read_epins(const struct mt_operation *op, const json_t *params, const struct mt_http_response *resp,
+                    json_t **value, struct mt_error *e);
+int mint_read_redeemed(const struct mt_operation *op, const json_t *params,
+                       const struct mt_http_response *resp, json_t **value, struct mt_error *e);
+int mint_read_balances(const struct mt_operation *op, const json_t *params,
+                       const struct mt_http_response *resp, json_t **value, struct mt_error *e);
+int mint_read_balance(const struct mt_operation *op, const json_t *params,
+                      const struct mt_http_response *resp, json_t **value, struct mt_error *e);

@@ -12,6 +12,7 @@
 /* Adding a provider is a file with its table, and its row here. */
 static const struct mt_provider *const providers[] = {
     &mt_provider_mintro,
+    &mt_provider_mint,
     &mt_provider_paymint,
     &mt_provider_http,
     NULL,
