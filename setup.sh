@@ -6,7 +6,7 @@ root=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 
 build_packages="gcc libc6-dev binutils cmake ninja-build pkg-config libcurl4-openssl-dev libssl-dev libsqlite3-dev
   libcivetweb-dev libjansson-dev liblua5.4-dev lua-cjson-dev zlib1g-dev"
-test_packages="libcmocka-dev lua-busted lua-filesystem lua-check clang-format chromium nodejs sqlite3"
+test_packages="libcmocka-dev lua-busted lua-filesystem lua-check clang-format chromium nodejs curl"
 
 say() { printf '%s\n' "$*" >&2; }
 

@@ -106,12 +106,14 @@ static void wait_for_end(struct mt_runtime *rt, struct mt_run *run, int64_t wait
     }
 }
 
-/* Starts, and waits a first slice with the start itself: then the end is told to this thread and nothing is read back. A key
- * is "being accepted" until the start has answered, so a start that has one does not wait inside it. */
-static int start_run(struct mt_runtime *rt, const struct mt_start *s, int64_t wait_ms, struct mt_run *run, bool *existing,
-                     struct mt_error *e) {
+/* Starts, and waits a first slice with the start itself: then the end is told to this thread and nothing is
+ * read back. A key is "being accepted" until the start has answered, so a start that has one does not wait
+ * inside it. */
+static int start_run(struct mt_runtime *rt, const struct mt_start *s, int64_t wait_ms, struct mt_run *run,
+                     bool *existing, struct mt_error *e) {
     if (wait_ms == 0 || s->key) return mt_engine_start_run(rt->engine, s, run, existing, e);
-    return mt_engine_start_wait(rt->engine, s, wait_ms < WAIT_SLICE_MS ? wait_ms : WAIT_SLICE_MS, run, existing, e);
+    return mt_engine_start_wait(rt->engine, s, wait_ms < WAIT_SLICE_MS ? wait_ms : WAIT_SLICE_MS, run,
+                                existing, e);
 }
 
 static void start(struct mt_runtime *rt, const struct mt_request *req, struct mt_response *resp) {
@@ -138,7 +140,8 @@ static void start(struct mt_runtime *rt, const struct mt_request *req, struct mt
         return;
     }
     struct mt_server *server = atomic_load(&rt->server);
-    if (wait_ms && !mt_server_hold(server)) wait_ms = 0; /* too many wait already: answer with the run as it is */
+    if (wait_ms && !mt_server_hold(server))
+        wait_ms = 0; /* too many wait already: answer with the run as it is */
     int result = start_run(rt, &s, wait_ms, &run, &existing, &e);
     end_starting(rt, &starting);
     if (result == 0) wait_for_end(rt, &run, wait_ms);

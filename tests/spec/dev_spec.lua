@@ -23,7 +23,8 @@ describe("mintage dev", function()
 
   -- The pids of its children, by command.
   local function child(command)
-    for pid in io.popen("ps -o pid= --ppid " .. dev:pid()):lines() do
+    local children = ("/proc/%d/task/%d/children"):format(dev:pid(), dev:pid())
+    for pid in testing.read(children):gmatch "%d+" do
       pid = tonumber(pid)
       local words = testing.read("/proc/" .. pid .. "/cmdline")
       if words:find("\0" .. command .. "\0", 1, true) then return pid end
