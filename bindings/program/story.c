@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WHAT_MAX = 400, SHORT_JSON = 100, COLUMN_MAX = 64 };
+enum { WHAT_MAX = 400, BRIEF_MAX = 110, LONG_TEXT = 48, COLUMN_MAX = 64 };
 
 static const struct {
     const char *kind, *verb;
@@ -37,15 +37,49 @@ const char *mt_story_color(const struct mt_colors *c, const char *state) {
     return c->cyan;
 }
 
-/* A value's JSON, cut to `max` bytes with "...". */
-static void add_short(struct mt_buf *b, const json_t *value, size_t max) {
+/* A value as a person writes it: text without quotes, lists by their length. */
+static void add_plain(struct mt_buf *b, const json_t *value) {
+    if (json_is_string(value)) {
+        mt_buf_adds(b, json_string_value(value));
+    } else if (json_is_array(value)) {
+        size_t n = json_array_size(value);
+        mt_buf_addf(b, "(%zu %s)", n, n == 1 ? "entry" : "entries");
+    } else if (json_is_object(value)) {
+        mt_buf_addf(b, "{%zu %s}", json_object_size(value),
+                    json_object_size(value) == 1 ? "member" : "members");
+    } else {
+        char *text = mt_json_dump(value, NULL);
+        mt_buf_adds(b, text);
+        free(text);
+    }
+}
+
+/* "amount 114.00 USD, reference_id SHOP-1", cut to `max` columns. */
+static void add_brief(struct mt_buf *out, const json_t *value, size_t max) {
+    const char *key, *separator = "";
+    json_t *member;
+    struct mt_buf b;
     char cut[512];
-    char *text = mt_json_dump(value, NULL);
-    if (max >= sizeof cut) max = sizeof cut - 1;
-    bool whole = mt_copy(cut, max + 1, text);
-    mt_buf_adds(b, cut);
-    if (!whole) mt_buf_adds(b, "...");
-    free(text);
+    mt_buf_init(&b, 65536);
+    if (json_is_object(value)) {
+        json_object_foreach((json_t *)value, key, member) {
+            char within[64];
+            if (json_is_null(member) || json_string_length(member) > LONG_TEXT)
+                continue; /* URLs and the like */
+            mt_buf_addf(&b, "%s%s ", separator, key);
+            mt_format_duration(json_integer_value(member), within, sizeof within);
+            if (strcmp(key, "within") == 0 && json_is_integer(member))
+                mt_buf_adds(&b, within);
+            else
+                add_plain(&b, member);
+            separator = ", ";
+        }
+    } else if (value && !json_is_null(value)) {
+        add_plain(&b, value);
+    }
+    bool whole = mt_copy(cut, max < sizeof cut ? max : sizeof cut, b.data);
+    mt_buf_addf(out, "%s%s", cut, whole ? "" : "...");
+    mt_buf_clear(&b);
 }
 
 /* ---- one entry ---- */
@@ -130,6 +164,35 @@ static size_t what_width(const json_t *entries) {
     return width < COLUMN_MAX ? width : COLUMN_MAX;
 }
 
+static void print_detail(FILE *out, const struct mt_colors *c, const char *mark, const char *text) {
+    if (text[0]) fprintf(out, "  %4s  %-10s  %s%s%s%s\n", "", "", c->dim, mark, text, c->reset);
+}
+
+/* What was asked, how often it had to be sent, and what came back: a line each, where there is something to
+ * say. */
+static void print_details(FILE *out, const struct mt_colors *c, const json_t *entry) {
+    const char *kind = mt_json_str(entry, "kind", "");
+    const json_t *meta = json_object_get(entry, "meta"), *result = json_object_get(entry, "result");
+    struct mt_buf b;
+    mt_buf_init(&b, 2048);
+    if (strcmp(kind, "log") != 0 && strcmp(kind, "await") != 0 && strcmp(kind, "progress") != 0)
+        add_brief(&b, json_object_get(entry, "params"), BRIEF_MAX);
+    print_detail(out, c, "", b.data);
+    mt_buf_reset(&b);
+    if (mt_json_int(meta, "sends", 0) > 1)
+        mt_buf_addf(&b, "sent %lld times, the same bytes each time, until an answer came",
+                    (long long)mt_json_int(meta, "sends", 0));
+    print_detail(out, c, "", b.data);
+    mt_buf_reset(&b);
+    if (mt_json_int(meta, "asked", 0) > 0)
+        mt_buf_addf(&b, "asked %lld times what became of it", (long long)mt_json_int(meta, "asked", 0));
+    print_detail(out, c, "", b.data);
+    mt_buf_reset(&b);
+    add_brief(&b, result, BRIEF_MAX);
+    print_detail(out, c, "-> ", b.data);
+    mt_buf_clear(&b);
+}
+
 static void print_entry(FILE *out, const struct mt_colors *c, const json_t *entry, int64_t began,
                         size_t width) {
     char since[24];
@@ -145,18 +208,33 @@ static void print_entry(FILE *out, const struct mt_colors *c, const json_t *entr
     fprintf(out, "  %s", outcome.data);
     if (line) fprintf(out, "  %s%s%s", c->dim, line, c->reset);
     fputc('\n', out);
+    print_details(out, c, entry);
     mt_buf_clear(&what);
     mt_buf_clear(&outcome);
 }
 
 /* ---- around them ---- */
 
+/* An object has a line a member. */
 static void print_value(FILE *out, const char *label, const json_t *value) {
+    const char *key;
+    json_t *member;
     struct mt_buf b;
-    if (!value || json_is_null(value) || (json_is_object(value) && json_object_size(value) == 0)) return;
+    if (!value || json_is_null(value)) return;
     mt_buf_init(&b, 4096);
-    add_short(&b, value, 400);
-    fprintf(out, "  %-9s %s\n", label, b.data);
+    if (!json_is_object(value)) {
+        add_brief(&b, value, 400);
+        fprintf(out, "  %-9s %s\n", label, b.data);
+    }
+    json_object_foreach((json_t *)value, key, member) {
+        mt_buf_reset(&b);
+        if (json_is_object(member))
+            add_brief(&b, member, 200);
+        else
+            add_plain(&b, member);
+        if (!json_is_null(member)) fprintf(out, "  %-9s %-14s %s\n", label, key, b.data);
+        label = "";
+    }
     mt_buf_clear(&b);
 }
 
@@ -199,8 +277,8 @@ static void print_advice(FILE *out, const struct mt_colors *c, const json_t *run
                 "its answer\n",
                 id, seq);
         fprintf(out,
-                "      mintage runs resolve %s %lld --outcome not_sent               it did not; the run "
-                "sends it again\n",
+                "      mintage runs resolve %s %lld --outcome not_sent               it did not; the "
+                "script hears so\n",
                 id, seq);
     }
     if (strcmp(kind, "script") == 0 || strcmp(kind, "mismatch") == 0)

@@ -117,6 +117,7 @@ export async function startProgram() {
   const world = {
     runtime: `http://127.0.0.1:${port}`,
     sandbox: `http://127.0.0.1:${sandboxPort}`,
+    program, data,
     async stop() {
       if (ended === null) child.kill('SIGTERM');
       await gone;
