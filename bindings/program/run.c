@@ -9,9 +9,10 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { INPUT_MAX = 1024 * 1024, SLICE_MS = 30 * 1000 };
+enum { INPUT_MAX = 1024 * 1024, SLICE_MS = 30 * 1000, PATIENCE_MS = 60 * 1000, PAUSE_MS = 200 };
 
 /* Reads a descriptor to its end; caller frees. */
 static char *read_all(int fd, const char *name, struct mt_error *e) {
@@ -101,6 +102,19 @@ static json_t *start(struct mt_client *c, const char *flow, const char *input, c
     return run;
 }
 
+/* Looks at the run. A runtime that does not answer is waited for: it may have been killed and started again,
+ * and the run goes on then. */
+static json_t *look(struct mt_client *c, const char *path, struct mt_error *e) {
+    json_t *run;
+    for (int waited = 0; !(run = mt_client_call(c, "GET", path, NULL, NULL, e)); waited += PAUSE_MS) {
+        if (e->http_status != 0 || waited >= PATIENCE_MS) return NULL;
+        if (waited == 0)
+            fprintf(stderr, "The runtime does not answer; the run is safe. Waiting for it to come back.\n");
+        nanosleep(&(struct timespec){.tv_nsec = PAUSE_MS * 1000000L}, NULL);
+    }
+    return run;
+}
+
 /* Waits in slices, so that what changes meanwhile can be told. Takes run; NULL and *e when it cannot be had
  * any more. */
 static json_t *follow(struct mt_client *c, json_t *run, int64_t until_ms, struct mt_clock *clock,
@@ -114,7 +128,7 @@ static json_t *follow(struct mt_client *c, json_t *run, int64_t until_ms, struct
         if (slice > left) slice = left;
         mt_format(path, sizeof path, "/v1/runs/%s?wait=%lldms", mt_json_str(run, "id", ""), (long long)slice);
         json_decref(run);
-        if (!(run = mt_client_call(c, "GET", path, NULL, NULL, e))) return NULL;
+        if (!(run = look(c, path, e))) return NULL;
         slice = slice * 2 < SLICE_MS ? slice * 2 : SLICE_MS;
     }
 }
