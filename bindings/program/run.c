@@ -90,13 +90,14 @@ static void tell(const json_t *run, char told[512]) {
     mt_copy(told, 512, now);
 }
 
+/* Answers as soon as the run is durable: from then on nothing that happens to the runtime loses it. */
 static json_t *start(struct mt_client *c, const char *flow, const char *input, const char *key,
-                     int64_t wait_ms, struct mt_error *e) {
+                     struct mt_error *e) {
     struct mt_buf path;
     mt_buf_init(&path, 4096);
     mt_buf_adds(&path, "/v1/flows/");
     mt_url_encode(&path, flow, strlen(flow));
-    mt_buf_addf(&path, "/runs?wait=%lldms", (long long)wait_ms);
+    mt_buf_adds(&path, "/runs");
     json_t *run = mt_client_call(c, "POST", path.data, input, key, e);
     mt_buf_clear(&path);
     return run;
@@ -146,7 +147,7 @@ int mt_run_command(const struct mt_command *self, struct mt_config *config, int 
     if (!(input = read_input(argc > 1 ? argv[1] : "{}", &e)) || mt_client_open(&client, config, &e) != 0)
         goto fail;
     int64_t until = clock->mono_ns(clock) / 1000000 + wait;
-    run = start(&client, argv[0], input, mt_config_str(config, "key"), wait < 1000 ? wait : 1000, &e);
+    run = start(&client, argv[0], input, mt_config_str(config, "key"), &e);
     if (run) run = follow(&client, run, until, clock, &e);
     if (!run) goto fail;
     json_dumpf(run, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
