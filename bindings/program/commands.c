@@ -106,6 +106,21 @@ const char *mt_command_nearest(const char *name) {
     return mt_nearest(name, names, n);
 }
 
+/* The keys of providers' sections, a provider a line. */
+static void provider_help(FILE *out) {
+    const char *before = "";
+    fprintf(out, "Providers, in the configuration file (\"providers\": {\"mintro\": {\"client_id\": ...}}) "
+                 "or as variables\n"
+                 "(MINTAGE_MINTRO_CLIENT_ID):");
+    for (size_t i = 0; i < mt_program_settings.provider_key_count; i++) {
+        const struct mt_provider_key *key = &mt_program_settings.provider_keys[i];
+        if (strcmp(before, key->provider) != 0) fprintf(out, "\n  %-9s", key->provider);
+        before = key->provider;
+        fprintf(out, " %s", key->key);
+    }
+    fprintf(out, "\n");
+}
+
 void mt_command_help(const struct mt_command *c, FILE *out) {
     fprintf(out, "mintage %s %s%s[OPTIONS]\n\n%s\n", c->name, c->arguments, *c->arguments ? " " : "",
             c->details);
@@ -116,6 +131,7 @@ void mt_command_help(const struct mt_command *c, FILE *out) {
         fprintf(out, "Options:\n%s", options.data);
     }
     mt_buf_clear(&options);
+    if (c->bit & (MT_CMD_SERVE | MT_CMD_DEV)) provider_help(out);
     fprintf(out, "Exit codes: 0 done, 1 failed, 2 wrong usage.\n");
 }
 

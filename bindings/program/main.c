@@ -66,6 +66,7 @@ out:
 
 int main(int argc, char **argv) {
     signal(SIGPIPE, SIG_IGN);
+    mt_settings_init();
     if (argc < 2) {
         mt_program_help(stderr);
         return MT_EXIT_USAGE;

@@ -45,7 +45,9 @@ const char *mt_command_nearest(const char *name);
 void mt_command_help(const struct mt_command *c, FILE *out);
 void mt_program_help(FILE *out);
 
-extern const struct mt_config_spec mt_program_settings;
+extern struct mt_config_spec mt_program_settings;
+/* Takes in the keys that providers know; first of all. */
+void mt_settings_init(void);
 /* The setting "port" differs by command, so it has no default of its own. */
 int mt_setting_port(const struct mt_config *c, int fallback);
 /* The providers' sections that have something in them, file and environment merged. New reference; holds

@@ -1,6 +1,9 @@
 /* The table of settings: every option, its variable and its line of --help is a row here, and nowhere else.
- * What a row means is decided where it is read. Immutable; any thread. */
+ * What a row means is decided where it is read. Filled once by mt_settings_init, immutable from then on; any
+ * thread. */
 #include "program.h"
+#include "providers/provider.h"
+#include <stdlib.h>
 
 #define LONG_RUNNING MT_CMD_RUNTIME
 #define SERVERS (MT_CMD_DEV | MT_CMD_SERVE)
@@ -69,36 +72,22 @@ static const struct mt_setting settings[] = {
 };
 
 /* Credentials stand in the configuration's "providers" section or in the environment, never on the command
- * line, where every process of the machine could read them. */
-static const struct mt_provider_key provider_keys[] = {
-    {"mintro", "base_url", MT_SET_URL},
-    {"mintro", "client_id", MT_SET_STRING},
-    {"mintro", "client_secret", MT_SET_SECRET},
-    {"paymint", "base_url", MT_SET_URL},
-    {"paymint", "api_key", MT_SET_SECRET},
-    {"paymint", "mode", MT_SET_STRING},
-    {"paymint", "member_id", MT_SET_STRING},
-    {"paymint", "merchant_id", MT_SET_STRING},
-    {"paymint", "business_number", MT_SET_STRING},
-    {"paymint", "host", MT_SET_STRING},
-    {"paymint", "paymint_api_key", MT_SET_SECRET},
-    {"mint", "base_url", MT_SET_URL},
-    {"mint", "public_key", MT_SET_STRING},
-    {"mint", "private_key", MT_SET_SECRET},
-    {"mint", "app_key", MT_SET_SECRET},
-    {"mint", "account_type", MT_SET_STRING},
-    {"paymnt", "base_url", MT_SET_URL},
-    {"paymnt", "api_key", MT_SET_SECRET},
-    {"paymnt", "profile_id", MT_SET_STRING},
-    {"paymnt", "webhook_secret", MT_SET_SECRET},
-};
+ * line, where every process of the machine could read them. Their names are the providers' own. */
+static struct mt_provider_key provider_keys[128];
 
-const struct mt_config_spec mt_program_settings = {
+struct mt_config_spec mt_program_settings = {
     settings,
     sizeof settings / sizeof settings[0],
     provider_keys,
-    sizeof provider_keys / sizeof provider_keys[0],
+    0,
 };
+
+void mt_settings_init(void) {
+    size_t room = sizeof provider_keys / sizeof provider_keys[0];
+    size_t count = mt_providers_config_keys(provider_keys, room);
+    if (count > room) abort(); /* a provider more than this table was made for */
+    mt_program_settings.provider_key_count = count;
+}
 
 int mt_setting_port(const struct mt_config *c, int fallback) {
     return mt_config_is_set(c, "port") ? (int)mt_config_int(c, "port") : fallback;
