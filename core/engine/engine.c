@@ -3,16 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void due(void *ctx, int64_t earliest)
-{
+static void due(void *ctx, int64_t earliest) {
     struct mt_engine *g = ctx;
     (void)earliest;
     g->o.clock->wake(g->o.clock);
 }
 
 /* What handlers, webhooks and children have appended to the log is told to those who listen. */
-static void committed(void *ctx, const struct mt_batch *batch)
-{
+static void committed(void *ctx, const struct mt_batch *batch) {
     struct mt_engine *g = ctx;
     if (!g->o.changed) return;
     for (size_t i = 0; i < batch->count; i++) {
@@ -29,46 +27,73 @@ static void committed(void *ctx, const struct mt_batch *batch)
     }
 }
 
-struct mt_engine *mt_engine_new(const struct mt_engine_options *o, struct mt_error *e)
-{
-    struct mt_engine *g = mt_calloc(1, sizeof *g);
-    g->o = *o;
-    g->workers = o->workers < 0 ? 0 : o->workers ? o->workers : 64;
-    if (!g->o.entries_warn) g->o.entries_warn = 2000;
-    if (!g->o.entries_max) g->o.entries_max = 50000;
-    mt_derive_key(o->key, "mintage request sealing", &g->seal_key);
-    mt_derive_key(o->key, "mintage derivation", &g->derive_key);
+static void init_locks(struct mt_engine *g) {
+    pthread_condattr_t real; /* waits of people and of backing off are real time, whatever the clock reads */
+    pthread_condattr_init(&real);
+    pthread_condattr_setclock(&real, CLOCK_MONOTONIC);
     pthread_mutex_init(&g->ready_lock, NULL);
     pthread_cond_init(&g->ready_cond, NULL);
     pthread_mutex_init(&g->dated_lock, NULL);
     pthread_mutex_init(&g->date_lock, NULL);
     pthread_cond_init(&g->date_cond, NULL);
-    pthread_cond_init(&g->nap_cond, NULL);
+    pthread_mutex_init(&g->nap_lock, NULL);
+    pthread_cond_init(&g->nap_cond, &real);
     for (int i = 0; i < WAIT_BUCKETS; i++) {
         pthread_mutex_init(&g->waits[i].lock, NULL);
-        pthread_cond_init(&g->waits[i].cond, NULL);
+        pthread_cond_init(&g->waits[i].cond, &real);
     }
+    pthread_condattr_destroy(&real);
+}
+
+static void destroy_locks(struct mt_engine *g) {
+    pthread_mutex_destroy(&g->ready_lock);
+    pthread_cond_destroy(&g->ready_cond);
+    pthread_mutex_destroy(&g->dated_lock);
+    pthread_mutex_destroy(&g->date_lock);
+    pthread_cond_destroy(&g->date_cond);
+    pthread_mutex_destroy(&g->nap_lock);
+    pthread_cond_destroy(&g->nap_cond);
+    for (int i = 0; i < WAIT_BUCKETS; i++) {
+        pthread_mutex_destroy(&g->waits[i].lock);
+        pthread_cond_destroy(&g->waits[i].cond);
+    }
+}
+
+struct mt_engine *mt_engine_new(const struct mt_engine_options *o, struct mt_error *e) {
+    struct mt_engine *g = mt_calloc(1, sizeof *g);
+    g->o = *o;
+    g->workers = o->workers < 0 ? 0 : o->workers ? o->workers : 64;
+    if (!g->o.entries_warn) g->o.entries_warn = 2000;
+    if (!g->o.entries_max) g->o.entries_max = 50000;
+    g->o.nap_max_ms = o->nap_max_ms < 0 ? 0 : o->nap_max_ms ? o->nap_max_ms : 1000;
+    mt_derive_key(o->key, "mintage request sealing", &g->seal_key);
+    mt_derive_key(o->key, "mintage derivation", &g->derive_key);
+    init_locks(g);
     struct mt_writer_options w = {.store = o->store, .due = due, .committed = committed, .ctx = g};
     g->writer = mt_writer_start(&w, e);
     if (!g->writer) {
+        destroy_locks(g);
         free(g);
         return NULL;
     }
     return g;
 }
 
-struct mt_writer *mt_engine_writer(struct mt_engine *g) { return g->writer; }
+struct mt_writer *mt_engine_writer(struct mt_engine *g) {
+    return g->writer;
+}
 
-static void *worker_main(void *engine)
-{
+static void *worker_main(void *engine) {
     struct mt_engine *g = engine;
     struct mt_run run;
-    while (ready_pop(g, &run)) exec_execute(g, &run);
+    while (ready_pop(g, &run)) {
+        exec_execute(g, &run);
+        ready_done(g);
+    }
     return NULL;
 }
 
-int mt_engine_start(struct mt_engine *g, struct mt_error *e)
-{
+int mt_engine_start(struct mt_engine *g, struct mt_error *e) {
     pthread_attr_t attr;
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, 1024 * 1024);
@@ -87,15 +112,16 @@ int mt_engine_start(struct mt_engine *g, struct mt_error *e)
     return 0;
 }
 
-static void wake_everybody(struct mt_engine *g)
-{
+static void wake_everybody(struct mt_engine *g) {
     pthread_mutex_lock(&g->ready_lock);
     pthread_cond_broadcast(&g->ready_cond);
     pthread_mutex_unlock(&g->ready_lock);
     pthread_mutex_lock(&g->date_lock);
     pthread_cond_broadcast(&g->date_cond);
-    pthread_cond_broadcast(&g->nap_cond);
     pthread_mutex_unlock(&g->date_lock);
+    pthread_mutex_lock(&g->nap_lock);
+    pthread_cond_broadcast(&g->nap_cond);
+    pthread_mutex_unlock(&g->nap_lock);
     for (int i = 0; i < WAIT_BUCKETS; i++) {
         pthread_mutex_lock(&g->waits[i].lock);
         pthread_cond_broadcast(&g->waits[i].cond);
@@ -104,8 +130,7 @@ static void wake_everybody(struct mt_engine *g)
     g->o.clock->wake(g->o.clock);
 }
 
-void mt_engine_stop(struct mt_engine *g)
-{
+void mt_engine_stop(struct mt_engine *g) {
     if (atomic_exchange(&g->stopping, true)) return;
     wake_everybody(g);
     for (int i = 0; i < g->thread_count; i++) pthread_join(g->threads[i], NULL);
@@ -119,24 +144,21 @@ void mt_engine_stop(struct mt_engine *g)
         mt_run_clear(&r->run);
         free(r);
     }
+    g->ready_last = NULL;
+    g->ready_count = 0;
+    while (g->stranded) {
+        struct stranded *next = g->stranded->next;
+        free(g->stranded);
+        g->stranded = next;
+    }
 }
 
-void mt_engine_free(struct mt_engine *g)
-{
+void mt_engine_free(struct mt_engine *g) {
     if (!g) return;
     mt_engine_stop(g);
     mt_writer_stop(g->writer);
     free(g->threads);
-    pthread_mutex_destroy(&g->ready_lock);
-    pthread_cond_destroy(&g->ready_cond);
-    pthread_mutex_destroy(&g->dated_lock);
-    pthread_mutex_destroy(&g->date_lock);
-    pthread_cond_destroy(&g->date_cond);
-    pthread_cond_destroy(&g->nap_cond);
-    for (int i = 0; i < WAIT_BUCKETS; i++) {
-        pthread_mutex_destroy(&g->waits[i].lock);
-        pthread_cond_destroy(&g->waits[i].cond);
-    }
+    destroy_locks(g);
     mt_wipe(&g->seal_key, sizeof g->seal_key);
     mt_wipe(&g->derive_key, sizeof g->derive_key);
     free(g);
@@ -145,8 +167,7 @@ void mt_engine_free(struct mt_engine *g)
 /* ---- tokens ---- */
 
 /* RUNID~MAC: nobody can make one up, and none has to be kept. */
-void mt_engine_token(struct mt_engine *g, const char *run_id, char out[96])
-{
+void mt_engine_token(struct mt_engine *g, const char *run_id, char out[96]) {
     uint8_t mac[32];
     char text[64], hex[33];
     int n = snprintf(text, sizeof text, "checkout|%s", run_id);
@@ -155,8 +176,7 @@ void mt_engine_token(struct mt_engine *g, const char *run_id, char out[96])
     mt_format(out, 96, "%s~%s", strncmp(run_id, "run_", 4) == 0 ? run_id + 4 : run_id, hex);
 }
 
-bool mt_engine_token_run(struct mt_engine *g, const char *token, char run_id[MT_ID_SIZE])
-{
+bool mt_engine_token_run(struct mt_engine *g, const char *token, char run_id[MT_ID_SIZE]) {
     char expected[96];
     const char *mac = strchr(token, '~');
     if (!mac || mac - token > MT_ID_SIZE - 6 || strlen(token) >= sizeof expected) return false;
@@ -167,13 +187,14 @@ bool mt_engine_token_run(struct mt_engine *g, const char *token, char run_id[MT_
 
 /* ---- generations ---- */
 
-int mt_engine_keep_generation(struct mt_engine *g, const char *id, const char *settings, const char *const *names,
-                              const char *const *texts, const size_t *lens, size_t count, struct mt_error *e)
-{
+int mt_engine_keep_generation(struct mt_engine *g, const char *id, const char *settings,
+                              const char *const *names, const char *const *texts, const size_t *lens,
+                              size_t count, struct mt_error *e) {
     struct mt_error ignored;
-    char (*shas)[65] = mt_calloc(count ? count : 1, sizeof *shas);
+    char(*shas)[65] = mt_calloc(count ? count : 1, sizeof *shas);
     const char **sha_list = mt_calloc(count ? count : 1, sizeof *sha_list);
-    json_t *files = json_object(), *set = mt_json_parse(settings ? settings : "{}", strlen(settings ? settings : "{}"), &ignored);
+    json_t *files = json_object(),
+           *set = mt_json_parse(settings ? settings : "{}", strlen(settings ? settings : "{}"), &ignored);
     for (size_t i = 0; i < count; i++) {
         mt_sha256_hex(texts[i], lens[i], shas[i]);
         sha_list[i] = shas[i];
@@ -183,8 +204,13 @@ int mt_engine_keep_generation(struct mt_engine *g, const char *id, const char *s
     char *text = mt_json_dump(manifest, NULL);
     json_decref(manifest);
     struct mt_op op = {.type = MT_OP_GENERATION,
-                       .generation = {.id = id, .manifest = text, .shas = sha_list, .texts = texts, .lens = lens,
-                                      .count = count, .at = g->o.clock->wall_ms(g->o.clock)}};
+                       .generation = {.id = id,
+                                      .manifest = text,
+                                      .shas = sha_list,
+                                      .texts = texts,
+                                      .lens = lens,
+                                      .count = count,
+                                      .at = g->o.clock->wall_ms(g->o.clock)}};
     struct mt_batch batch = {.ops = &op, .count = 1};
     int rc = mt_writer_submit(g->writer, &batch);
     if (rc != 0) *e = batch.error;
@@ -196,29 +222,16 @@ int mt_engine_keep_generation(struct mt_engine *g, const char *id, const char *s
 
 /* ---- webhooks ---- */
 
-static const struct mt_provider *provider_named(const char *name)
-{
+static const struct mt_provider *provider_named(const char *name) {
     const struct mt_provider *const *all = mt_providers_all();
     for (size_t i = 0; all[i]; i++)
         if (strcmp(all[i]->name, name) == 0) return all[i];
     return NULL;
 }
 
-static const struct mt_account *account_of(struct mt_engine *g, const struct mt_provider *provider)
-{
-    char full[96];
-    const struct mt_account *account = NULL;
-    struct mt_error e;
-    if (!g->o.providers || !provider->operations || !provider->operations[0].name) return NULL;
-    mt_format(full, sizeof full, "%s.%s", provider->name, provider->operations[0].name);
-    mt_operation_find(g->o.providers, full, &account, &e);
-    return account;
-}
-
 /* Stores the hints of one webhook, all or none. */
 static int keep_hints(struct mt_engine *g, struct mt_hint *hints, size_t count, const struct mt_request *req,
-                      struct mt_error *e)
-{
+                      struct mt_error *e) {
     struct mt_op ops[4] = {0};
     char *payloads[4] = {0};
     for (size_t i = 0; i < count; i++) {
@@ -244,13 +257,12 @@ static int keep_hints(struct mt_engine *g, struct mt_hint *hints, size_t count, 
 }
 
 void mt_engine_webhook(struct mt_engine *g, const char *name, bool secret_url, const struct mt_request *req,
-                       struct mt_response *resp)
-{
+                       struct mt_response *resp) {
     struct mt_hint hints[4] = {0};
     size_t count = 0;
     struct mt_error e = {0};
     const struct mt_provider *provider = provider_named(name);
-    const struct mt_account *account = provider ? account_of(g, provider) : NULL;
+    const struct mt_account *account = provider ? mt_providers_account(g->o.providers, name) : NULL;
     if (!provider || !provider->webhook) {
         mt_respond_problem(resp, 404, "not_found", "no provider named '%.40s' sends webhooks here", name);
         return;
@@ -277,14 +289,12 @@ void mt_engine_webhook(struct mt_engine *g, const char *name, bool secret_url, c
 
 /* ---- sandbox ---- */
 
-static int wipe(struct mt_store *store, void *ctx, struct mt_error *e)
-{
+static int wipe(struct mt_store *store, void *ctx, struct mt_error *e) {
     (void)ctx;
     return store->wipe(store, e);
 }
 
-int mt_engine_wipe(struct mt_engine *g, struct mt_error *e)
-{
+int mt_engine_wipe(struct mt_engine *g, struct mt_error *e) {
     pthread_mutex_lock(&g->dated_lock);
     int rc = mt_writer_exclusive(g->writer, wipe, NULL, e);
     pthread_mutex_unlock(&g->dated_lock);

@@ -1,5 +1,6 @@
-/* The engine: runs, their journals, timers, events, deliveries and dated work, on a store. It knows nothing of Lua (script.h)
- * and little of providers (provider.h). One struct holds all its state; several may live in one process (tests). */
+/* The engine: runs, their journals, timers, events, deliveries and dated work, on a store. It knows nothing
+ * of Lua (script.h) and little of providers (provider.h). One struct holds all its state; several may live in
+ * one process (tests). */
 #pragma once
 #include "base/clock.h"
 #include "base/error.h"
@@ -15,24 +16,27 @@
 struct mt_engine;
 
 struct mt_engine_options {
-    struct mt_store *store;         /* borrowed; all of these outlive the engine */
+    struct mt_store *store; /* borrowed; all of these outlive the engine */
     struct mt_clock *clock;
     struct mt_random *random;
     struct mt_transport *transport;
     struct mt_providers *providers; /* NULL: the sandbox, which has none */
     struct mt_script *script;
-    const struct mt_seal_key *key;  /* seals requests and secrets, derives idempotency keys and tokens */
-    const char *public_url;         /* "http://127.0.0.1:8080" */
-    int workers;                    /* flow workers; 0: 64. The sandbox passes -1: none */
+    const struct mt_seal_key *key;    /* seals requests and secrets, derives idempotency keys and tokens */
+    const char *public_url;           /* "http://127.0.0.1:8080" */
+    int workers;                      /* flow workers; 0: 64. The sandbox passes -1: none */
     size_t entries_warn, entries_max; /* journal entries of a segment; 0: 2,000 and 50,000 */
-    /* Called after each commit that changed something others may see: name ("run", "event", "generation", "delivery") and JSON. Any thread; must
-     * be quick. NULL: nobody listens. */
+    int64_t nap_max_ms; /* a wait inside an effect up to this long is slept by its worker, a longer one is a
+                           timer; 0: 1,000; -1: none */
+    /* Called after each commit that changed something others may see: name ("run", "event", "generation",
+     * "delivery") and JSON. Any thread; must be quick. NULL: nobody listens. */
     void (*changed)(void *ctx, const char *name, const char *json);
     void *ctx;
 };
 
 struct mt_engine *mt_engine_new(const struct mt_engine_options *o, struct mt_error *e);
-/* Workers and timer begin. Runs that were under way when the last process died are queued already (the store saw to it). */
+/* Workers and timer begin. Runs that were under way when the last process died are queued already (the store
+ * saw to it). */
 int mt_engine_start(struct mt_engine *g, struct mt_error *e);
 /* Takes no more runs, lets executions reach their next durable point, stops threads. */
 void mt_engine_stop(struct mt_engine *g);
@@ -47,23 +51,27 @@ struct mt_start {
     const char *key;   /* or NULL */
     bool waited;       /* somebody waits for its end: it goes first */
 };
-/* Validates and starts. 0: *run filled (caller clears), *existing tells whether it was there. -1: MT_NOT_FOUND, MT_INVALID_REQUEST,
- * MT_CONFLICT (key reused with other input), MT_UNAVAILABLE (queue full), MT_FULL. */
+/* Validates and starts. 0: *run filled (caller clears), *existing tells whether it was there. -1:
+ * MT_NOT_FOUND, MT_INVALID_REQUEST, MT_CONFLICT (key reused with other input), MT_UNAVAILABLE (queue full),
+ * MT_FULL. */
 int mt_engine_start_run(struct mt_engine *g, const struct mt_start *s, struct mt_run *run, bool *existing,
                         struct mt_error *e);
 /* Both in one, without a way for the end to come unseen between them. */
-int mt_engine_start_wait(struct mt_engine *g, const struct mt_start *s, int64_t timeout_ms, struct mt_run *run,
-                         bool *existing, struct mt_error *e);
-/* Blocks until the run has ended or needs attention, or the real time has passed; *run is the run as it is then. */
-int mt_engine_wait(struct mt_engine *g, const char *run_id, int64_t timeout_ms, struct mt_run *run, struct mt_error *e);
-int mt_engine_cancel(struct mt_engine *g, const char *run_id, const char *reason, struct mt_run *run, struct mt_error *e);
+int mt_engine_start_wait(struct mt_engine *g, const struct mt_start *s, int64_t timeout_ms,
+                         struct mt_run *run, bool *existing, struct mt_error *e);
+/* Blocks until the run has ended or needs attention, or the real time has passed; *run is the run as it is
+ * then. */
+int mt_engine_wait(struct mt_engine *g, const char *run_id, int64_t timeout_ms, struct mt_run *run,
+                   struct mt_error *e);
+int mt_engine_cancel(struct mt_engine *g, const char *run_id, const char *reason, struct mt_run *run,
+                     struct mt_error *e);
 int mt_engine_retry(struct mt_engine *g, const char *run_id, struct mt_run *run, struct mt_error *e);
 /* outcome done (value: JSON) | rejected | not_sent (error: JSON object or NULL). */
-int mt_engine_resolve(struct mt_engine *g, const char *run_id, int seq, enum mt_outcome outcome, const char *value,
-                      const char *error, struct mt_run *run, struct mt_error *e);
+int mt_engine_resolve(struct mt_engine *g, const char *run_id, int seq, enum mt_outcome outcome,
+                      const char *value, const char *error, struct mt_run *run, struct mt_error *e);
 /* source NULL: not deduplicated. *n: the event's number; *duplicate (may be NULL). */
-int mt_engine_signal(struct mt_engine *g, const char *topic, const char *key, const char *payload, const char *source,
-                     int64_t *n, bool *duplicate, struct mt_error *e);
+int mt_engine_signal(struct mt_engine *g, const char *topic, const char *key, const char *payload,
+                     const char *source, int64_t *n, bool *duplicate, struct mt_error *e);
 /* A run in the JSON of DESIGN.md section 8; a journal entry as one; money plain, secrets masked. Appended. */
 void mt_run_to_json(struct mt_engine *g, const struct mt_run *run, struct mt_buf *out);
 void mt_entry_to_json(struct mt_engine *g, const struct mt_entry *entry, struct mt_buf *out);
@@ -75,27 +83,30 @@ void mt_engine_token(struct mt_engine *g, const char *run_id, char out[96]);
 bool mt_engine_token_run(struct mt_engine *g, const char *token, char run_id[MT_ID_SIZE]);
 
 /* Keeps a generation's files in the store (idempotent). */
-int mt_engine_keep_generation(struct mt_engine *g, const char *id, const char *settings, const char *const *names,
-                              const char *const *texts, const size_t *lens, size_t count, struct mt_error *e);
+int mt_engine_keep_generation(struct mt_engine *g, const char *id, const char *settings,
+                              const char *const *names, const char *const *texts, const size_t *lens,
+                              size_t count, struct mt_error *e);
 
 /* ---- webhooks ---- */
 
 /* POST /webhooks/{provider}: verifies, stores the hints durably, answers. secret_url: ?s= matched. */
-void mt_engine_webhook(struct mt_engine *g, const char *provider, bool secret_url, const struct mt_request *req,
-                       struct mt_response *resp);
+void mt_engine_webhook(struct mt_engine *g, const char *provider, bool secret_url,
+                       const struct mt_request *req, struct mt_response *resp);
 
 /* ---- handlers ---- */
 
-/* A handler's transaction. Begin, execute the handler with the exec as its context, then commit: 0 done; 1 another changed what
- * it read: begin anew and run it again (at most 16 times, then MT_CONFLICT); -1 failed. End always. */
+/* A handler's transaction. Begin, execute the handler with the exec as its context, then commit: 0 done; 1
+ * another changed what it read: begin anew and run it again (at most 16 times, then MT_CONFLICT); -1 failed.
+ * End always. */
 struct mt_exec *mt_handler_begin(struct mt_engine *g, const char *name);
 int mt_handler_commit(struct mt_exec *x, struct mt_error *e);
-/* The handler carries out dated work number `n`: its commit takes the task out of the store, or fails when it is gone. */
+/* The handler carries out dated work number `n`: its commit takes the task out of the store, or fails when it
+ * is gone. */
 void mt_handler_task(struct mt_exec *x, int64_t n);
 void mt_handler_end(struct mt_exec *x);
 
-/* Deliveries and dated work due by `until_ms`, in order of their time, on this thread, moving the clock along with each
- * (sandbox: POST /_sandbox/clock). Returns when all are done and the clock reads until_ms. */
+/* Deliveries and dated work due by `until_ms`, in order of their time, on this thread, moving the clock along
+ * with each (sandbox: POST /_sandbox/clock). Returns when all are done and the clock reads until_ms. */
 int mt_engine_advance(struct mt_engine *g, int64_t until_ms, struct mt_error *e);
 /* Attempts one delivery again now, whatever its state. */
 int mt_engine_redeliver(struct mt_engine *g, const char *delivery_id, struct mt_error *e);

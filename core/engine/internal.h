@@ -1,5 +1,6 @@
-/* What the files of the engine share: the engine's struct, the execution's struct, and the steps of an execution.
- * Not for other folders. An mt_exec is touched by its own thread only; what threads share in mt_engine says its lock. */
+/* What the files of the engine share: the engine's struct, the execution's struct, and the steps of an
+ * execution. Not for other folders. An mt_exec is touched by its own thread only; what threads share in
+ * mt_engine says its lock. */
 #pragma once
 #include "base/buf.h"
 #include "base/json.h"
@@ -9,7 +10,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define MAX_PENDING_OPS 24
 #define WAIT_BUCKETS 256
 
 struct waiter {
@@ -31,6 +31,12 @@ struct ready {
     struct ready *next;
 };
 
+/* Runs whose execution ended because the store failed: still owned, to be executed again. */
+struct stranded {
+    char run_id[MT_ID_SIZE];
+    struct stranded *next;
+};
+
 struct mt_engine {
     struct mt_engine_options o;
     struct mt_writer *writer;
@@ -41,22 +47,25 @@ struct mt_engine {
     pthread_t timer, dater;
     bool timer_running, dater_running;
 
-    pthread_mutex_t ready_lock; /* ready_*, executing, claim_wanted */
+    pthread_mutex_t ready_lock; /* ready_*, executing, claim_wanted, stranded */
     pthread_cond_t ready_cond;
     struct ready *ready_first, *ready_last;
     size_t ready_count, executing;
     bool claim_wanted; /* runs are due, but there was no room for them */
+    struct stranded *stranded;
     atomic_bool stopping;
 
     pthread_mutex_t dated_lock; /* deliveries and tasks are carried out by one thread at a time */
-    pthread_mutex_t date_lock;  /* date_wanted, and those who nap */
-    pthread_cond_t date_cond, nap_cond;
+    pthread_mutex_t date_lock;  /* date_wanted */
+    pthread_cond_t date_cond;
     bool date_wanted;
+    pthread_mutex_t nap_lock; /* those who nap */
+    pthread_cond_t nap_cond;
 
     struct wait_bucket waits[WAIT_BUCKETS];
 
-    atomic_uint_fast64_t effects, runs_started, runs_ended, replays, timer_lag_ms, webhooks, webhook_duplicates,
-        deliveries_ok, deliveries_failed, handler_conflicts;
+    atomic_uint_fast64_t effects, runs_started, runs_ended, replays, timer_lag_ms, webhooks,
+        webhook_duplicates, deliveries_ok, deliveries_failed, handler_conflicts;
     _Atomic int in_flight[16]; /* by provider: calls under way */
 };
 
@@ -84,22 +93,25 @@ struct mt_exec {
     struct mt_run run;
     struct mt_entry **entries; /* entries[seq - 1] */
     size_t count, room;
-    size_t stored;  /* how many of them were loaded: the replay's length */
-    size_t seq;     /* the position reached */
+    size_t stored; /* how many of them were loaded: the replay's length */
+    size_t seq;    /* the position reached */
     int64_t now;
     uint64_t random_counter;
-    json_t *cursors;
-    json_t *progress;
+    json_t *cursors; /* NULL: none yet */
     struct mt_buf answer;
     enum leave leave;
-    struct mt_error error;   /* PARK: why */
+    bool compensating;     /* the script is over: what is called now cannot be cancelled, and a no leaves its
+                              entry open */
+    bool stranded;         /* LOST to a failure of the store: to be executed again */
+    bool progress_written; /* since the last flush */
+    bool warned_length;
+    struct mt_error error; /* PARK: why */
     char error_site[96];
     json_t *park_details;
-    struct mt_op ops[MAX_PENDING_OPS];
-    size_t op_count;
+    struct mt_op *ops; /* for the next flush */
+    size_t op_count, op_room;
     char **scratch; /* strings that pending operations borrow */
     size_t scratch_count, scratch_room;
-    bool warned_length;
     /* handlers */
     struct handler_doc *docs;
     size_t doc_count;
@@ -108,102 +120,153 @@ struct mt_exec {
     int64_t task; /* the dated work it carries out; 0: none */
 };
 
-/* ---- exec.c: the steps every effect takes ---- */
+/* ---- journal.c: entries, what is about to be written, and the replay ---- */
 
 enum found { FOUND_NEW, FOUND_PENDING, FOUND_ANSWERED, FOUND_LEAVE };
 
-/* At an effect's boundary: takes the next position. ANSWERED: *entry has its answer (already moved past). PENDING: *entry is an intent
- * of an earlier execution. NEW: nothing there; *entry is NULL. LEAVE: the answer `a` has been set (cancelled, parked). */
-enum found exec_next(struct mt_exec *x, const char *kind, const char *name, const char *digest, const char *site,
-                     struct mt_entry **entry, struct mt_answer *a);
+/* At an effect's boundary: takes the next position. ANSWERED: *entry has its answer (already moved past).
+ * PENDING: *entry is an intent of an earlier execution. NEW: nothing there; *entry is NULL. LEAVE: the answer
+ * `a` has been set (cancelled, parked). */
+enum found exec_next(struct mt_exec *x, const char *kind, const char *name, const char *digest,
+                     const char *site, struct mt_entry **entry, struct mt_answer *a);
+/* Whether the journal has this effect at the next position, or so many ahead of it. */
+bool exec_has(const struct mt_exec *x, size_t ahead, const char *kind, const char *name, const char *digest);
+/* As exec_next, and an answer of the journal is given: whether the effect is over. */
+bool exec_over(struct mt_exec *x, const char *kind, const char *name, const char *digest, const char *site,
+               struct mt_entry **entry, struct mt_answer *a);
+/* Parks a run whose script has ended ("return", "an error") while its journal goes on. */
+void exec_ended_early(struct mt_exec *x, const char *how, const char *site);
 /* Appends an entry in memory at the next position (nothing is written yet). */
 struct mt_entry *exec_append(struct mt_exec *x, const char *kind, const char *name, const char *digest,
                              const char *site);
-/* Pushes an operation for the next flush. */
+/* Pushes an operation for the next flush; the pointer is good until the next push. */
 struct mt_op *exec_op(struct mt_exec *x, enum mt_op_type type);
-void exec_op_entry(struct mt_exec *x, struct mt_entry *entry); /* insert */
+void exec_op_entry(struct mt_exec *x, struct mt_entry *entry);  /* insert */
 void exec_op_answer(struct mt_exec *x, struct mt_entry *entry); /* update */
 /* Keeps a string until the next flush has been made. Takes ownership; returns it. */
 char *exec_keep(struct mt_exec *x, char *s);
-/* Writes everything pending, durably. False: the batch was refused; x->error says why and the failing op's result stands; the
- * pending operations are kept when `keep` (the caller mends and flushes again), else the execution is lost. */
+/* Writes everything pending, durably. False: the execution is lost. */
 bool exec_flush(struct mt_exec *x);
+/* The same, but a refused batch is the caller's to mend: what is pending stays, *refused says which
+ * operation's result it was (MT_RES_OK: the store itself failed). Followed by exec_drop_ops, another flush,
+ * or exec_lose. */
 bool exec_flush_keep(struct mt_exec *x, enum mt_op_result *refused);
 void exec_drop_ops(struct mt_exec *x);
+/* A flush that cannot be mended: the run is left to its other owner, executed again later, or parked. */
+void exec_lose(struct mt_exec *x, enum mt_op_result refused, struct mt_answer *a);
 /* Sets an entry's answer (takes ownership of result, JSON) and moves x->now. */
 void exec_set_answer(struct mt_exec *x, struct mt_entry *entry, enum mt_outcome outcome, char *result);
+/* Answers an entry in the next flush and gives the answer to the script. */
+void exec_answer(struct mt_exec *x, struct mt_entry *entry, enum mt_outcome outcome, char *json, bool written,
+                 struct mt_answer *a);
+void exec_answer_error(struct mt_exec *x, struct mt_entry *entry, const struct mt_error *e, bool written,
+                       struct mt_answer *a); /* REJECTED */
 /* Gives the entry's answer to the script. */
 void exec_give(struct mt_exec *x, const struct mt_entry *entry, struct mt_answer *a);
 void exec_give_json(struct mt_exec *x, const char *json, size_t len, struct mt_answer *a);
 void exec_give_error(struct mt_exec *x, const struct mt_error *e, struct mt_answer *a); /* RAISE */
 void exec_bug(struct mt_answer *a, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void exec_leave(struct mt_exec *x, enum leave why, struct mt_answer *a);
-/* Parks the run after the execution has been left. */
-void exec_park(struct mt_exec *x, struct mt_answer *a, const struct mt_error *e, const char *site, json_t *details);
-/* Lets go of the run now: flushes what is pending together with a SUSPEND. */
-void exec_suspend(struct mt_exec *x, enum mt_run_state state, int64_t due_at, const char *topic, const char *key,
-                  int64_t cursor, json_t *waiting_for, struct mt_answer *a);
+char *error_text(const struct mt_error *e);       /* JSON; caller frees */
+json_t *entry_meta(const struct mt_entry *entry); /* new reference; {} when none */
+void entry_set_meta(struct mt_entry *entry, const json_t *meta);
 bool exec_live(const struct mt_exec *x); /* past what was stored */
 int64_t exec_wall(struct mt_exec *x);
 void exec_digest(const char *params, size_t len, char out[33]);
-/* Refuses an effect that a handler may not have. True when it did. */
-bool exec_refuse_handler(struct mt_exec *x, const char *what, struct mt_answer *a);
 /* HMAC over the run's place: idempotency keys, child ids. */
 void exec_derive(struct mt_exec *x, const char *purpose, int seq, int attempt, uint8_t out[32]);
+/* Sealing at an entry's place ("request", "params", "result"). */
+int exec_seal(struct mt_exec *x, const char *what, const struct mt_entry *entry, const void *plain,
+              size_t len, struct mt_buf *out, struct mt_error *e);
+int exec_unseal(struct mt_exec *x, const char *what, const struct mt_entry *entry, const void *sealed,
+                size_t len, struct mt_buf *out, struct mt_error *e);
+char *seal_text(struct mt_engine *g, const char *run_id, int segment, int seq, const char *json, size_t len);
+int64_t exec_cursor(const struct mt_exec *x, const char *cursor_key);
+void exec_set_cursor(struct mt_exec *x, const char *cursor_key, int64_t n);
+
+/* ---- exec.c: the life of an execution ---- */
+
+void exec_leave(struct mt_exec *x, enum leave why, struct mt_answer *a);
+/* Parks the run after the execution has been left. Takes ownership of details. */
+void exec_park(struct mt_exec *x, struct mt_answer *a, const struct mt_error *e, const char *site,
+               json_t *details);
+/* Lets go of the run now: flushes what is pending together with a SUSPEND. Takes ownership of waiting_for. */
+void exec_suspend(struct mt_exec *x, enum mt_run_state state, int64_t due_at, const char *topic,
+                  const char *key, int64_t cursor, json_t *waiting_for, struct mt_answer *a);
+/* The engine is stopping: lets go of the run so that the next one carries on here. */
+void exec_let_go(struct mt_exec *x, struct mt_answer *a);
+/* Refuses an effect that a handler may not have. True when it did. */
+bool exec_refuse_handler(struct mt_exec *x, const char *what, struct mt_answer *a);
 /* Ends the run with what it has to show, in one batch. */
 void exec_finish(struct mt_exec *x, enum mt_run_state state, const char *output, const char *error);
 /* Writes what exec_park has said: the run needs attention. */
 void exec_park_now(struct mt_exec *x);
 void exec_execute(struct mt_engine *g, struct mt_run *run); /* takes ownership of *run */
+void exec_clear(struct mt_exec *x);
 
-/* ---- call.c ---- */
-/* Carries out the call of an entry until it has an outcome or the run is let go. `entry` may be new (not written). True: it has
- * an answer. False: left (a is set). */
-bool call_settle(struct mt_exec *x, struct mt_entry *entry, const struct mt_operation *op, const char *full_name,
-                 const struct mt_account *account, json_t *params, bool written, struct mt_answer *a);
+/* ---- call.c, parallel.c, send.c ---- */
+
+/* Carries out the call of an entry until it has an outcome or the run is let go. `entry` may be new (not
+ * written). True: it is decided: it has an answer, or, when compensating, it failed for good. False: left (a
+ * is set). */
+bool call_settle(struct mt_exec *x, struct mt_entry *entry, const struct mt_operation *op,
+                 const char *full_name, const struct mt_account *account, json_t *params, bool written,
+                 struct mt_answer *a);
 /* Carries out several calls: the new ones are sent together, each is journaled as it ends. False: left. */
 struct all_call {
     struct mt_entry *entry;
     const struct mt_operation *op;
     const struct mt_account *account;
-    char full_name[96];
+    char full_name[96], digest[33];
     json_t *params;
     bool written;
 };
 bool call_all(struct mt_exec *x, struct all_call *list, size_t n, struct mt_answer *a);
 /* Reads with an operation, with a few quick repeats: 0 and *value, or -1 and *e. Journals nothing. */
-int call_read(struct mt_exec *x, const struct mt_operation *op, const struct mt_account *account, const json_t *params,
-              json_t **value, struct mt_error *e);
-json_t *entry_meta(const struct mt_entry *entry); /* new reference; {} when none */
-void entry_set_meta(struct mt_entry *entry, const json_t *meta);
+int call_read(struct mt_exec *x, const struct mt_operation *op, const struct mt_account *account,
+              const json_t *params, json_t **value, struct mt_error *e);
+/* Whether a request of this unanswered entry may be on its way, or have had its effect. */
+bool call_in_flight(const struct mt_entry *entry);
+void engine_nap(struct mt_engine *g, int64_t ms);
 
-/* ---- effects.c ---- */
-/* A release: reads, decides, and settles the call it has chosen. True: answered; false: left. */
+/* ---- settle.c ---- */
+/* A release: reads, decides, and settles the call it has chosen. As call_settle. */
 bool release_settle(struct mt_exec *x, struct mt_entry *entry, const struct mt_operation *op,
+                    const struct mt_account *account, json_t *params, bool written, struct mt_answer *a);
+/* Waits for an object at rest. The answer is in `a`. */
+void settled_settle(struct mt_exec *x, struct mt_entry *entry, const struct mt_operation *op,
                     const struct mt_account *account, json_t *params, bool written, struct mt_answer *a);
 
 /* ---- compensate.c ---- */
 /* Carries out the undos that are left, newest first, and ends the run. */
 void compensate(struct mt_exec *x);
 bool has_undo(const struct mt_exec *x);
+/* The parameters of an undo as the script gave them; NULL and *e when they cannot be read. */
+json_t *undo_params(struct mt_exec *x, const struct mt_entry *undo, struct mt_error *e);
 
-/* ---- runs.c ---- */
+/* ---- runs.c, queue.c ---- */
 void runs_notify(struct mt_engine *g, const struct mt_run *run);
 void runs_changed(struct mt_engine *g, const struct mt_run *run);
 void run_copy(struct mt_run *to, const struct mt_run *from);
 void ready_push(struct mt_engine *g, struct mt_run *run); /* takes ownership */
 bool ready_pop(struct mt_engine *g, struct mt_run *run);  /* waits; false when stopping */
+void ready_done(struct mt_engine *g);                     /* the one popped has been executed */
+bool ready_room(struct mt_engine *g); /* whether a start may be claimed at once, past the store's queue */
+bool ready_idle(struct mt_engine *g); /* nobody waits for a worker */
+void strand(struct mt_engine *g, const char *run_id);
 void *timer_main(void *engine);
 
 /* ---- dated.c ---- */
 void *dater_main(void *engine);
 void dater_call(struct mt_engine *g); /* dated work is due */
 
-/* ---- handler.c ---- */
+/* ---- handler.c, documents.c ---- */
 void handler_collection(struct mt_exec *x, const char *collection, const char *unique, const char *index,
                         const char *action, json_t *params, struct mt_answer *a);
-void handler_start(struct mt_exec *x, const char *flow, const char *normal, const char *digest, const char *key,
-                   struct mt_answer *a);
+void handler_start(struct mt_exec *x, const char *flow, const char *normal, const char *digest,
+                   const char *key, struct mt_answer *a);
+/* Whether a handler may have another operation; else `a` is set. */
+bool handler_room(struct mt_exec *x, struct mt_answer *a);
+void handler_give(struct mt_exec *x, json_t *value, struct mt_answer *a); /* takes the reference */
 
 /* ---- collection.c ---- */
 json_t *document_json(const struct mt_document *d);
@@ -211,6 +274,9 @@ char *document_key_text(const json_t *value);
 /* The keys of a document by its declared fields; *keys malloc'ed, values kept in x's scratch. */
 size_t document_keys(struct mt_exec *x, const json_t *body, const json_t *unique, const json_t *index,
                      struct mt_doc_key **keys);
+/* The document that an update makes of `body`: members of params' "set" merged, null removes. New reference.
+ */
+json_t *document_merged(const json_t *body, const json_t *params);
 
 /* ---- render.c ---- */
 /* Appends JSON text with tagged values made plain; copies when there is nothing to change. */

@@ -1,10 +1,10 @@
-/* What the engine keeps, as the JSON that people and programs see: money plain, secrets masked; and metrics. */
+/* What the engine keeps, as the JSON that people and programs see: money plain, secrets masked; and metrics.
+ */
 #include "engine/internal.h"
 #include <stdlib.h>
 #include <string.h>
 
-json_t *plain(const json_t *value)
-{
+json_t *plain(const json_t *value) {
     const char *key;
     json_t *member, *out;
     size_t i;
@@ -20,12 +20,12 @@ json_t *plain(const json_t *value)
             if ((member = json_object_get(value, tags[i]))) return plain(member);
     }
     out = json_object();
-    json_object_foreach((json_t *)value, key, member) json_object_set_new(out, key[0] == '$' && key[1] == '$' ? key + 1 : key, plain(member));
+    json_object_foreach((json_t *)value, key, member)
+        json_object_set_new(out, key[0] == '$' && key[1] == '$' ? key + 1 : key, plain(member));
     return out;
 }
 
-void render_plain(struct mt_buf *out, const char *json)
-{
+void render_plain(struct mt_buf *out, const char *json) {
     struct mt_error e;
     if (!json) {
         mt_buf_adds(out, "null");
@@ -43,8 +43,7 @@ void render_plain(struct mt_buf *out, const char *json)
     json_decref(value);
 }
 
-static void member(struct mt_buf *out, const char *name, const char *value)
-{
+static void member(struct mt_buf *out, const char *name, const char *value) {
     mt_buf_addf(out, ",\"%s\":", name);
     if (value)
         mt_buf_add_json_string(out, value, strlen(value));
@@ -52,8 +51,7 @@ static void member(struct mt_buf *out, const char *name, const char *value)
         mt_buf_adds(out, "null");
 }
 
-static void time_member(struct mt_buf *out, const char *name, int64_t ms)
-{
+static void time_member(struct mt_buf *out, const char *name, int64_t ms) {
     char text[25];
     if (ms == 0 || ms == MT_NEVER) {
         mt_buf_addf(out, ",\"%s\":null", name);
@@ -63,14 +61,12 @@ static void time_member(struct mt_buf *out, const char *name, int64_t ms)
     mt_buf_addf(out, ",\"%s\":\"%s\"", name, text);
 }
 
-static void json_member(struct mt_buf *out, const char *name, const char *json)
-{
+static void json_member(struct mt_buf *out, const char *name, const char *json) {
     mt_buf_addf(out, ",\"%s\":", name);
     render_plain(out, json);
 }
 
-void mt_run_to_json(struct mt_engine *g, const struct mt_run *run, struct mt_buf *out)
-{
+void mt_run_to_json(struct mt_engine *g, const struct mt_run *run, struct mt_buf *out) {
     char token[96];
     mt_buf_addf(out, "{\"id\":\"%s\"", run->id);
     member(out, "flow", run->flow);
@@ -93,8 +89,7 @@ void mt_run_to_json(struct mt_engine *g, const struct mt_run *run, struct mt_buf
     mt_buf_addc(out, '}');
 }
 
-void mt_entry_to_json(struct mt_engine *g, const struct mt_entry *entry, struct mt_buf *out)
-{
+void mt_entry_to_json(struct mt_engine *g, const struct mt_entry *entry, struct mt_buf *out) {
     (void)g;
     mt_buf_addf(out, "{\"segment\":%d,\"seq\":%d", entry->segment, entry->seq);
     member(out, "kind", entry->kind);
@@ -104,7 +99,8 @@ void mt_entry_to_json(struct mt_engine *g, const struct mt_entry *entry, struct 
     if (entry->sealed)
         mt_buf_adds(out, ",\"result\":\"[sealed]\"");
     else
-        json_member(out, entry->outcome == MT_DONE || entry->outcome == MT_OUTCOME_NONE ? "result" : "error", entry->result);
+        json_member(out, entry->outcome == MT_DONE || entry->outcome == MT_OUTCOME_NONE ? "result" : "error",
+                    entry->result);
     json_member(out, "meta", entry->meta);
     member(out, "line", entry->site[0] ? entry->site : NULL);
     time_member(out, "at", entry->at);
@@ -112,8 +108,7 @@ void mt_entry_to_json(struct mt_engine *g, const struct mt_entry *entry, struct 
     mt_buf_addc(out, '}');
 }
 
-void mt_event_to_json(const struct mt_event *event, struct mt_buf *out)
-{
+void mt_event_to_json(const struct mt_event *event, struct mt_buf *out) {
     mt_buf_addf(out, "{\"n\":%lld", (long long)event->n);
     member(out, "topic", event->topic);
     member(out, "key", event->key);
@@ -124,8 +119,7 @@ void mt_event_to_json(const struct mt_event *event, struct mt_buf *out)
     mt_buf_addc(out, '}');
 }
 
-void mt_delivery_to_json(const struct mt_delivery *d, struct mt_buf *out)
-{
+void mt_delivery_to_json(const struct mt_delivery *d, struct mt_buf *out) {
     mt_buf_addf(out, "{\"id\":\"%s\"", d->id);
     member(out, "provider", d->group);
     member(out, "event", d->event);
@@ -148,13 +142,12 @@ void mt_delivery_to_json(const struct mt_delivery *d, struct mt_buf *out)
 
 /* ---- metrics ---- */
 
-static void metric(struct mt_buf *out, const char *name, const char *type, const char *help, uint64_t value)
-{
-    mt_buf_addf(out, "# HELP %s %s\n# TYPE %s %s\n%s %llu\n", name, help, name, type, name, (unsigned long long)value);
+static void metric(struct mt_buf *out, const char *name, const char *type, const char *help, uint64_t value) {
+    mt_buf_addf(out, "# HELP %s %s\n# TYPE %s %s\n%s %llu\n", name, help, name, type, name,
+                (unsigned long long)value);
 }
 
-void mt_engine_metrics(struct mt_engine *g, struct mt_buf *out)
-{
+void mt_engine_metrics(struct mt_engine *g, struct mt_buf *out) {
     int64_t by_state[MT_RUN_STATE_COUNT] = {0};
     struct mt_error e;
     struct mt_writer_stats w;
@@ -170,10 +163,14 @@ void mt_engine_metrics(struct mt_engine *g, struct mt_buf *out)
     metric(out, "mintage_runs_ready", "gauge", "Claimed runs that wait for a worker.", ready);
     metric(out, "mintage_runs_executing", "gauge", "Runs on a worker now.", executing);
     metric(out, "mintage_workers", "gauge", "Flow workers.", (uint64_t)g->workers);
-    metric(out, "mintage_runs_started_total", "counter", "Runs started by this process.", atomic_load(&g->runs_started));
-    metric(out, "mintage_runs_ended_total", "counter", "Runs ended by this process.", atomic_load(&g->runs_ended));
-    metric(out, "mintage_effects_total", "counter", "Effects journaled by this process.", atomic_load(&g->effects));
-    metric(out, "mintage_replays_total", "counter", "Executions that began with a replay.", atomic_load(&g->replays));
+    metric(out, "mintage_runs_started_total", "counter", "Runs started by this process.",
+           atomic_load(&g->runs_started));
+    metric(out, "mintage_runs_ended_total", "counter", "Runs ended by this process.",
+           atomic_load(&g->runs_ended));
+    metric(out, "mintage_effects_total", "counter", "Effects journaled by this process.",
+           atomic_load(&g->effects));
+    metric(out, "mintage_replays_total", "counter", "Executions that began with a replay.",
+           atomic_load(&g->replays));
     metric(out, "mintage_timer_lag_milliseconds", "gauge", "How late the last due run was taken up.",
            atomic_load(&g->timer_lag_ms));
     metric(out, "mintage_webhooks_total", "counter", "Webhooks received.", atomic_load(&g->webhooks));
@@ -183,20 +180,24 @@ void mt_engine_metrics(struct mt_engine *g, struct mt_buf *out)
            atomic_load(&g->deliveries_ok));
     metric(out, "mintage_deliveries_failed_total", "counter", "Outgoing webhooks given up.",
            atomic_load(&g->deliveries_failed));
-    metric(out, "mintage_handler_conflicts_total", "counter", "Handlers run again because another changed what they read.",
-           atomic_load(&g->handler_conflicts));
+    metric(out, "mintage_handler_conflicts_total", "counter",
+           "Handlers run again because another changed what they read.", atomic_load(&g->handler_conflicts));
     mt_writer_stats(g->writer, &w);
     metric(out, "mintage_store_commits_total", "counter", "Commits.", w.commits);
-    metric(out, "mintage_store_batches_total", "counter", "Batches applied; batches over commits is the group's size.",
-           w.batches);
+    metric(out, "mintage_store_batches_total", "counter",
+           "Batches applied; batches over commits is the group's size.", w.batches);
     metric(out, "mintage_store_batches_refused_total", "counter", "Batches refused.", w.refused);
-    mt_buf_adds(out, "# HELP mintage_store_commit_batches Batches a commit.\n# TYPE mintage_store_commit_batches histogram\n");
+    mt_buf_adds(out, "# HELP mintage_store_commit_batches Batches a commit.\n# TYPE "
+                     "mintage_store_commit_batches histogram\n");
     uint64_t sum = 0;
     for (int i = 0; i < 12; i++) {
         sum += w.size_histogram[i];
-        mt_buf_addf(out, "mintage_store_commit_batches_bucket{le=\"%d\"} %llu\n", 1 << i, (unsigned long long)sum);
+        mt_buf_addf(out, "mintage_store_commit_batches_bucket{le=\"%d\"} %llu\n", 1 << i,
+                    (unsigned long long)sum);
     }
-    mt_buf_addf(out, "mintage_store_commit_batches_bucket{le=\"+Inf\"} %llu\nmintage_store_commit_batches_sum %llu\n"
-                     "mintage_store_commit_batches_count %llu\n",
-                (unsigned long long)sum, (unsigned long long)w.batches, (unsigned long long)sum);
+    mt_buf_addf(
+        out,
+        "mintage_store_commit_batches_bucket{le=\"+Inf\"} %llu\nmintage_store_commit_batches_sum %llu\n"
+        "mintage_store_commit_batches_count %llu\n",
+        (unsigned long long)sum, (unsigned long long)w.batches, (unsigned long long)sum);
 }

@@ -1,12 +1,12 @@
-/* Runs from outside: starting, waiting for an end, what a person may do to one, and the queue of those that are due.
- * The timer thread takes due runs from the store and hands them to workers; waiters stand in buckets by run id. */
+/* Runs from outside: starting, waiting for an end, and what a person may do to one. Waiters stand in buckets
+ * by run id; one who is there before the run's row is read cannot miss its end. Any thread. */
 #include "engine/internal.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-void run_copy(struct mt_run *to, const struct mt_run *from)
-{
+void run_copy(struct mt_run *to, const struct mt_run *from) {
     *to = *from;
     to->key = mt_strdup(from->key);
     to->input = mt_strdup(from->input);
@@ -20,15 +20,13 @@ void run_copy(struct mt_run *to, const struct mt_run *from)
 
 /* ---- waiting for an end ---- */
 
-static struct wait_bucket *bucket_of(struct mt_engine *g, const char *run_id)
-{
+static struct wait_bucket *bucket_of(struct mt_engine *g, const char *run_id) {
     uint32_t h = 2166136261u;
     for (const char *p = run_id; *p; p++) h = (h ^ (unsigned char)*p) * 16777619u;
     return &g->waits[h % WAIT_BUCKETS];
 }
 
-static void waiter_add(struct mt_engine *g, struct waiter *w, const char *run_id)
-{
+static void waiter_add(struct mt_engine *g, struct waiter *w, const char *run_id) {
     struct wait_bucket *b = bucket_of(g, run_id);
     memset(w, 0, sizeof *w);
     mt_copy(w->run_id, sizeof w->run_id, run_id);
@@ -38,8 +36,7 @@ static void waiter_add(struct mt_engine *g, struct waiter *w, const char *run_id
     pthread_mutex_unlock(&b->lock);
 }
 
-static void waiter_remove(struct mt_engine *g, struct waiter *w)
-{
+static void waiter_remove(struct mt_engine *g, struct waiter *w) {
     struct wait_bucket *b = bucket_of(g, w->run_id);
     pthread_mutex_lock(&b->lock);
     for (struct waiter **p = &b->first; *p; p = &(*p)->next)
@@ -51,8 +48,7 @@ static void waiter_remove(struct mt_engine *g, struct waiter *w)
     if (w->answered) mt_run_clear(&w->run);
 }
 
-void runs_notify(struct mt_engine *g, const struct mt_run *run)
-{
+void runs_notify(struct mt_engine *g, const struct mt_run *run) {
     struct wait_bucket *b = bucket_of(g, run->id);
     bool any = false;
     pthread_mutex_lock(&b->lock);
@@ -65,8 +61,7 @@ void runs_notify(struct mt_engine *g, const struct mt_run *run)
     pthread_mutex_unlock(&b->lock);
 }
 
-void runs_changed(struct mt_engine *g, const struct mt_run *run)
-{
+void runs_changed(struct mt_engine *g, const struct mt_run *run) {
     if (!g->o.changed) return;
     struct mt_buf b;
     mt_buf_init(&b, 8 * MT_VALUE_MAX);
@@ -76,12 +71,11 @@ void runs_changed(struct mt_engine *g, const struct mt_run *run)
 }
 
 /* True: *run is the run at its end (or in need of attention). */
-static bool waiter_wait(struct mt_engine *g, struct waiter *w, int64_t timeout_ms, struct mt_run *run)
-{
+static bool waiter_wait(struct mt_engine *g, struct waiter *w, int64_t timeout_ms, struct mt_run *run) {
     struct wait_bucket *b = bucket_of(g, w->run_id);
     struct timespec until;
     bool answered;
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += timeout_ms / 1000;
     until.tv_nsec += (timeout_ms % 1000) * 1000000;
     if (until.tv_nsec >= 1000000000) until.tv_sec++, until.tv_nsec -= 1000000000;
@@ -98,8 +92,8 @@ static bool waiter_wait(struct mt_engine *g, struct waiter *w, int64_t timeout_m
     return answered;
 }
 
-int mt_engine_wait(struct mt_engine *g, const char *run_id, int64_t timeout_ms, struct mt_run *run, struct mt_error *e)
-{
+int mt_engine_wait(struct mt_engine *g, const char *run_id, int64_t timeout_ms, struct mt_run *run,
+                   struct mt_error *e) {
     struct waiter w;
     int rc;
     waiter_add(g, &w, run_id);
@@ -118,104 +112,18 @@ int mt_engine_wait(struct mt_engine *g, const char *run_id, int64_t timeout_ms, 
     return rc;
 }
 
-/* ---- the ready queue ---- */
-
-void ready_push(struct mt_engine *g, struct mt_run *run)
-{
-    struct ready *r = mt_calloc(1, sizeof *r);
-    r->run = *run;
-    pthread_mutex_lock(&g->ready_lock);
-    if (g->ready_last)
-        g->ready_last->next = r;
-    else
-        g->ready_first = r;
-    g->ready_last = r;
-    g->ready_count++;
-    pthread_cond_signal(&g->ready_cond);
-    pthread_mutex_unlock(&g->ready_lock);
-}
-
-bool ready_pop(struct mt_engine *g, struct mt_run *run)
-{
-    pthread_mutex_lock(&g->ready_lock);
-    if (g->executing) g->executing--; /* the one this worker had */
-    bool room = g->claim_wanted && g->ready_count < (size_t)g->workers;
-    if (room) g->claim_wanted = false;
-    if (room) g->o.clock->wake(g->o.clock);
-    while (!g->ready_first && !atomic_load(&g->stopping)) pthread_cond_wait(&g->ready_cond, &g->ready_lock);
-    struct ready *r = atomic_load(&g->stopping) ? NULL : g->ready_first;
-    if (r) {
-        g->ready_first = r->next;
-        if (!g->ready_first) g->ready_last = NULL;
-        g->ready_count--;
-        g->executing++;
-    }
-    pthread_mutex_unlock(&g->ready_lock);
-    if (!r) return false;
-    *run = r->run;
-    free(r);
-    return true;
-}
-
-/* Takes what is due, as much as there is room for. Returns how many. */
-static size_t claim(struct mt_engine *g, size_t limit)
-{
-    int64_t now = g->o.clock->wall_ms(g->o.clock);
-    struct mt_op op = {.type = MT_OP_CLAIM, .claim = {.epoch = g->o.store->epoch, .now = now, .limit = limit}};
-    struct mt_batch batch = {.ops = &op, .count = 1};
-    if (mt_writer_submit(g->writer, &batch) != 0) return 0;
-    for (size_t i = 0; i < op.claim.count; i++) {
-        int64_t lag = now - op.claim.runs[i].due_at;
-        if (op.claim.runs[i].due_at != MT_NEVER && lag > 0) atomic_store(&g->timer_lag_ms, (uint64_t)lag);
-        ready_push(g, &op.claim.runs[i]);
-    }
-    free(op.claim.runs);
-    return op.claim.count;
-}
-
-/* Takes due runs while there is room. Answers when to look again. */
-static int64_t serve_runs(struct mt_engine *g, int64_t due, int64_t now)
-{
-    if (g->workers == 0 || due > now) return due;
-    pthread_mutex_lock(&g->ready_lock);
-    size_t waiting = g->ready_count, most = 2 * (size_t)g->workers;
-    g->claim_wanted = waiting >= (size_t)g->workers; /* then a worker says when there is room again */
-    pthread_mutex_unlock(&g->ready_lock);
-    if (waiting >= (size_t)g->workers) return MT_NEVER;
-    return claim(g, most - waiting) > 0 ? now : now + 50;
-}
-
-/* The one thread that waits on the clock: due runs go to the workers, dated work to the dater. */
-void *timer_main(void *engine)
-{
-    struct mt_engine *g = engine;
-    while (!atomic_load(&g->stopping)) {
-        struct mt_error e;
-        int64_t runs = MT_NEVER, rest = MT_NEVER, now = g->o.clock->wall_ms(g->o.clock);
-        if (g->o.store->next_due(g->o.store, &runs, &rest, &e) != 0) runs = rest = now + 1000;
-        runs = serve_runs(g, runs, now);
-        if (rest <= now) {
-            dater_call(g);
-            rest = MT_NEVER; /* it wakes this thread when it is done */
-        }
-        int64_t next = runs < rest ? runs : rest;
-        if (next > now) g->o.clock->wait_until(g->o.clock, next, 1000);
-    }
-    return NULL;
-}
-
 /* ---- starting ---- */
 
-static int start_run(struct mt_engine *g, const struct mt_start *s, struct waiter *w, struct mt_run *run, bool *existing,
-                     struct mt_error *e)
-{
+static int start_run(struct mt_engine *g, const struct mt_start *s, struct waiter *w, struct mt_run *run,
+                     bool *existing, struct mt_error *e) {
     struct mt_buf normal;
     char generation[80], id[MT_ID_SIZE], digest[33];
     int rc = -1;
     mt_buf_init(&normal, MT_VALUE_MAX);
     *existing = false;
     if (s->key && (!s->key[0] || strlen(s->key) >= MT_KEY_MAX)) {
-        mt_fail(e, MT_INVALID_REQUEST, "key: found %zu bytes, wanted 1 to %d", strlen(s->key), MT_KEY_MAX - 1);
+        mt_fail(e, MT_INVALID_REQUEST, "key: found %zu bytes, wanted 1 to %d", strlen(s->key),
+                MT_KEY_MAX - 1);
         goto done;
     }
     if (atomic_load(&g->stopping) || mt_writer_busy(g->writer)) {
@@ -228,13 +136,17 @@ static int start_run(struct mt_engine *g, const struct mt_start *s, struct waite
     int64_t now = g->o.clock->wall_ms(g->o.clock);
     mt_id_new("run_", now, g->o.random, id);
     exec_digest(normal.data, normal.len, digest);
-    pthread_mutex_lock(&g->ready_lock);
-    bool claim_it = g->ready_count < 2 * (size_t)g->workers;
-    pthread_mutex_unlock(&g->ready_lock);
+    bool claim_it = ready_room(g);
     struct mt_op op = {.type = MT_OP_START,
-                       .start = {.id = id, .flow = s->flow, .key = s->key, .input = normal.data, .input_digest = digest,
-                                 .generation = generation, .claim = claim_it,
-                                 .cls = s->waited ? MT_CLASS_WAITED : MT_CLASS_START, .at = now}};
+                       .start = {.id = id,
+                                 .flow = s->flow,
+                                 .key = s->key,
+                                 .input = normal.data,
+                                 .input_digest = digest,
+                                 .generation = generation,
+                                 .claim = claim_it,
+                                 .cls = s->waited ? MT_CLASS_WAITED : MT_CLASS_START,
+                                 .at = now}};
     struct mt_batch batch = {.epoch = g->o.store->epoch, .ops = &op, .count = 1, .optional = true};
     if (w) waiter_add(g, w, id);
     rc = mt_writer_submit(g->writer, &batch);
@@ -247,7 +159,8 @@ static int start_run(struct mt_engine *g, const struct mt_start *s, struct waite
             *e = batch.error;
             if (op.result == MT_RES_KEY_REUSED) {
                 mt_run_clear(&op.start.existing);
-                mt_fail(e, MT_CONFLICT, "the key '%s' was used for a run of %s with another input", s->key, s->flow);
+                mt_fail(e, MT_CONFLICT, "the key '%s' was used for a run of %s with another input", s->key,
+                        s->flow);
                 mt_copy(e->code, sizeof e->code, "key_reused");
             }
         }
@@ -276,14 +189,12 @@ done:
 }
 
 int mt_engine_start_run(struct mt_engine *g, const struct mt_start *s, struct mt_run *run, bool *existing,
-                        struct mt_error *e)
-{
+                        struct mt_error *e) {
     return start_run(g, s, NULL, run, existing, e);
 }
 
-int mt_engine_start_wait(struct mt_engine *g, const struct mt_start *s, int64_t timeout_ms, struct mt_run *run,
-                         bool *existing, struct mt_error *e)
-{
+int mt_engine_start_wait(struct mt_engine *g, const struct mt_start *s, int64_t timeout_ms,
+                         struct mt_run *run, bool *existing, struct mt_error *e) {
     struct waiter w;
     char id[MT_ID_SIZE];
     struct mt_run ended;
@@ -305,16 +216,20 @@ int mt_engine_start_wait(struct mt_engine *g, const struct mt_start *s, int64_t 
 
 /* ---- what a person does ---- */
 
-static int by_hand(struct mt_engine *g, struct mt_op *op, const char *run_id, const char *verb, struct mt_run *run,
-                   struct mt_error *e)
-{
+static int by_hand(struct mt_engine *g, struct mt_op *op, const char *run_id, const char *verb,
+                   struct mt_run *run, struct mt_error *e) {
     struct mt_batch batch = {.ops = op, .count = 1};
     if (mt_writer_submit(g->writer, &batch) != 0) {
         *e = batch.error;
         if (op->result == MT_RES_MISSING && op->type != MT_OP_RESOLVE) {
             mt_fail(e, MT_NOT_FOUND, "there is no run %s", run_id);
         } else if (op->result == MT_RES_FORBIDDEN && g->o.store->get_run(g->o.store, run_id, run, e) == 0) {
-            mt_fail(e, MT_CONFLICT, "run %s is %s: it cannot be %s", run_id, mt_run_state_name(run->state), verb);
+            bool answered = run->state == MT_RUN_NEEDS_ATTENTION && op->type == MT_OP_RESOLVE;
+            if (answered)
+                *e = batch.error;
+            else
+                mt_fail(e, MT_CONFLICT, "run %s is %s: it cannot be %s", run_id,
+                        mt_run_state_name(run->state), verb);
             mt_run_clear(run);
         }
         return -1;
@@ -324,16 +239,16 @@ static int by_hand(struct mt_engine *g, struct mt_op *op, const char *run_id, co
     return 0;
 }
 
-int mt_engine_cancel(struct mt_engine *g, const char *run_id, const char *reason, struct mt_run *run, struct mt_error *e)
-{
-    struct mt_op op = {.type = MT_OP_CANCEL,
-                       .cancel = {.run = run_id, .reason = reason ? reason : "", .at = g->o.clock->wall_ms(g->o.clock)}};
+int mt_engine_cancel(struct mt_engine *g, const char *run_id, const char *reason, struct mt_run *run,
+                     struct mt_error *e) {
+    struct mt_op op = {
+        .type = MT_OP_CANCEL,
+        .cancel = {.run = run_id, .reason = reason ? reason : "", .at = g->o.clock->wall_ms(g->o.clock)}};
     return by_hand(g, &op, run_id, "cancelled", run, e);
 }
 
 /* Once a compensation has begun, going back to the script would pay for what was given back. */
-static int compensation_begun(struct mt_engine *g, const char *run_id, struct mt_error *e)
-{
+static int compensation_begun(struct mt_engine *g, const char *run_id, struct mt_error *e) {
     struct mt_run run;
     struct mt_entry *entries = NULL;
     size_t count = 0;
@@ -347,33 +262,27 @@ static int compensation_begun(struct mt_engine *g, const char *run_id, struct mt
     free(entries);
     mt_run_clear(&run);
     if (rc != 0) return -1;
-    return begun ? mt_fail(e, MT_CONFLICT, "run %s has begun to compensate: it cannot be retried; resolve what is open",
-                           run_id)
-                 : 0;
+    return begun
+               ? mt_fail(e, MT_CONFLICT,
+                         "run %s has begun to compensate: it cannot be retried; resolve what is open", run_id)
+               : 0;
 }
 
-int mt_engine_retry(struct mt_engine *g, const char *run_id, struct mt_run *run, struct mt_error *e)
-{
+int mt_engine_retry(struct mt_engine *g, const char *run_id, struct mt_run *run, struct mt_error *e) {
     struct mt_op op = {.type = MT_OP_RETRY, .retry = {.run = run_id, .at = g->o.clock->wall_ms(g->o.clock)}};
     if (compensation_begun(g, run_id, e) != 0) return -1;
     return by_hand(g, &op, run_id, "retried (only one that needs attention can)", run, e);
 }
 
-int mt_engine_resolve(struct mt_engine *g, const char *run_id, int seq, enum mt_outcome outcome, const char *value,
-                      const char *error, struct mt_run *run, struct mt_error *e)
-{
-    struct mt_run now;
-    json_t *result;
-    if (outcome != MT_DONE && outcome != MT_REJECTED && outcome != MT_NOT_SENT)
-        return mt_fail(e, MT_INVALID_REQUEST, "outcome: wanted done, rejected or not_sent");
-    if (g->o.store->get_run(g->o.store, run_id, &now, e) != 0) return -1;
+/* What a person says became of an effect, as a script will hear it. NULL: malformed. */
+static char *resolution(enum mt_outcome outcome, const char *value, const char *error, size_t *len,
+                        struct mt_error *e) {
     const char *text = outcome == MT_DONE ? (value ? value : "null") : (error ? error : "{}");
-    result = mt_json_parse(text, strlen(text), e);
+    json_t *result = mt_json_parse(text, strlen(text), e);
     if (!result || (outcome != MT_DONE && !json_is_object(result))) {
         json_decref(result);
-        mt_run_clear(&now);
-        return mt_fail(e, MT_INVALID_REQUEST, "%s: wanted %s", outcome == MT_DONE ? "value" : "error",
-                       outcome == MT_DONE ? "JSON" : "a JSON object");
+        return mt_fail_null(e, MT_INVALID_REQUEST, "%s: wanted %s", outcome == MT_DONE ? "value" : "error",
+                            outcome == MT_DONE ? "JSON" : "a JSON object");
     }
     if (outcome != MT_DONE) {
         if (!json_object_get(result, "kind")) json_object_set_new(result, "kind", json_string("conflict"));
@@ -381,30 +290,77 @@ int mt_engine_resolve(struct mt_engine *g, const char *run_id, int seq, enum mt_
             json_object_set_new(result, "message", json_string("settled by hand as not done"));
         json_object_set_new(result, "outcome", json_string(mt_outcome_name(outcome)));
     }
-    char *dump = mt_json_dump(result, NULL);
+    char *dump = mt_json_dump(result, len);
+    json_decref(result);
+    return dump;
+}
+
+/* Whether the effect's answers are sealed: then what a person gives for one is too. */
+static bool seals(struct mt_engine *g, const struct mt_run *run, int seq) {
+    struct mt_entry *entries = NULL;
+    struct mt_error e;
+    size_t count = 0;
+    bool sealed = false;
+    if (g->o.store->read_journal(g->o.store, run->id, run->segment, &entries, &count, &e) != 0) return false;
+    for (size_t i = 0; i < count; i++) {
+        const struct mt_account *account;
+        bool here = entries[i].seq == seq && g->o.providers;
+        const struct mt_operation *op =
+            here ? mt_operation_find(g->o.providers, entries[i].name, &account, &e) : NULL;
+        sealed = sealed || (op && op->sealed_result);
+        mt_entry_clear(&entries[i]);
+    }
+    free(entries);
+    return sealed;
+}
+
+int mt_engine_resolve(struct mt_engine *g, const char *run_id, int seq, enum mt_outcome outcome,
+                      const char *value, const char *error, struct mt_run *run, struct mt_error *e) {
+    struct mt_run now;
+    size_t len;
+    if (outcome != MT_DONE && outcome != MT_REJECTED && outcome != MT_NOT_SENT)
+        return mt_fail(e, MT_INVALID_REQUEST, "outcome: wanted done, rejected or not_sent");
+    if (g->o.store->get_run(g->o.store, run_id, &now, e) != 0) return -1;
+    char *text = resolution(outcome, value, error, &len, e);
+    if (!text) {
+        mt_run_clear(&now);
+        return -1;
+    }
+    bool sealed = outcome == MT_DONE && seals(g, &now, seq);
+    if (sealed) {
+        char *opened = text;
+        text = seal_text(g, run_id, now.segment, seq, opened, len);
+        free(opened);
+    }
     struct mt_op op = {.type = MT_OP_RESOLVE,
-                       .resolve = {.run = run_id, .segment = now.segment, .seq = seq, .outcome = outcome, .result = dump,
+                       .resolve = {.run = run_id,
+                                   .segment = now.segment,
+                                   .seq = seq,
+                                   .outcome = outcome,
+                                   .result = text,
+                                   .sealed = sealed,
                                    .at = g->o.clock->wall_ms(g->o.clock)}};
     int rc = by_hand(g, &op, run_id, "resolved (only one that needs attention can)", run, e);
     if (rc != 0 && op.result == MT_RES_MISSING)
         mt_fail(e, MT_CONFLICT, "run %s has no open effect number %d", run_id, seq);
-    json_decref(result);
-    free(dump);
+    free(text);
     mt_run_clear(&now);
     return rc;
 }
 
-int mt_engine_signal(struct mt_engine *g, const char *topic, const char *key, const char *payload, const char *source,
-                     int64_t *n, bool *duplicate, struct mt_error *e)
-{
+int mt_engine_signal(struct mt_engine *g, const char *topic, const char *key, const char *payload,
+                     const char *source, int64_t *n, bool *duplicate, struct mt_error *e) {
     json_t *value = mt_json_parse(payload, strlen(payload), e);
     if (!value) return mt_error_wrap(e, "payload");
     json_decref(value);
     if (!topic[0] || strlen(topic) >= MT_NAME_MAX || !key[0] || strlen(key) >= MT_KEY_MAX)
-        return mt_fail(e, MT_INVALID_REQUEST, "topic: wanted 1 to %d bytes; key: wanted 1 to %d bytes", MT_NAME_MAX - 1,
-                       MT_KEY_MAX - 1);
+        return mt_fail(e, MT_INVALID_REQUEST, "topic: wanted 1 to %d bytes; key: wanted 1 to %d bytes",
+                       MT_NAME_MAX - 1, MT_KEY_MAX - 1);
     struct mt_op op = {.type = MT_OP_EVENT,
-                       .event = {.topic = topic, .key = key, .payload = payload, .source = source,
+                       .event = {.topic = topic,
+                                 .key = key,
+                                 .payload = payload,
+                                 .source = source,
                                  .at = g->o.clock->wall_ms(g->o.clock)}};
     struct mt_batch batch = {.ops = &op, .count = 1};
     if (mt_writer_submit(g->writer, &batch) != 0) {

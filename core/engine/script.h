@@ -1,4 +1,5 @@
-/* What the engine asks of the scripting side, as a vtable, so that it can be tested in C with a fake script. */
+/* What the engine asks of the scripting side, as a vtable, so that it can be tested in C with a fake script.
+ */
 #pragma once
 #include "base/buf.h"
 #include "base/error.h"
@@ -9,15 +10,16 @@ struct mt_exec; /* effect.h */
 /* How the execution of a flow ended. */
 enum mt_script_end {
     MT_END_RETURNED, /* value: JSON of what run() returned */
-    MT_END_RAISED,   /* value: JSON of an uncaught error of the world, or of flow.fail: the run compensates and fails */
-    MT_END_BUG,      /* error, traceback: the run is parked */
-    MT_END_LIMIT,    /* error: the run is parked */
-    MT_END_LEFT      /* an effect answered MT_STEP_LEAVE: the engine knows why */
+    MT_END_RAISED, /* value: JSON of an uncaught error of the world, or of flow.fail: the run compensates and
+                      fails */
+    MT_END_BUG,    /* error, traceback: the run is parked */
+    MT_END_LIMIT,  /* error: the run is parked */
+    MT_END_LEFT    /* an effect answered MT_STEP_LEAVE: the engine knows why */
 };
 
 struct mt_script_result {
     enum mt_script_end end;
-    struct mt_buf value;    /* the engine inits and clears */
+    struct mt_buf value; /* the engine inits and clears */
     struct mt_error error;
     struct mt_buf traceback;
     char site[96];
@@ -29,11 +31,13 @@ struct mt_script {
                     const char *input, struct mt_script_result *out);
     /* The newest working generation's id; copied out. "" when none is loaded. */
     void (*current)(struct mt_script *self, char out[80]);
-    /* Validates input (JSON object text) against the flow's schema in this generation and writes its normal form (JSON, money
-     * tagged, defaults not filled). -1: MT_NOT_FOUND (no such flow, with a suggestion), MT_INVALID_REQUEST naming the field. */
+    /* Validates input (JSON object text) against the flow's schema in this generation and writes its normal
+     * form (JSON, money tagged, defaults not filled). -1: MT_NOT_FOUND (no such flow, with a suggestion),
+     * MT_INVALID_REQUEST naming the field. */
     int (*check_input)(struct mt_script *self, const char *generation, const char *flow, const char *input,
                        struct mt_buf *normal, struct mt_error *e);
-    /* Carries out dated work of handlers: entry "task:<name>" with its payload, in a handler's transaction that has been told
-     * which task it is (mt_handler_task), so that what it writes and the task's end are one batch. */
+    /* Carries out dated work of handlers: entry "task:<name>" with its payload, in a handler's transaction
+     * that has been told which task it is (mt_handler_task), so that what it writes and the task's end are
+     * one batch. */
     int (*task)(struct mt_script *self, int64_t n, const char *name, const char *payload, struct mt_error *e);
 };
