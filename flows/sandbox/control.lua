@@ -132,3 +132,15 @@ posted("post", "/balance", function(body)
   if wrong then return problem(422, wrong) end
   return { status = 204 }
 end)
+
+-- Makes usable what was issued inactive.
+posted("post", "/activate", function(body)
+  for _, emulated in pairs(provider.all) do
+    if emulated.activate then
+      local status, answer = emulated.activate(body)
+      if status ~= 200 then return problem(status, answer) end
+      return { json = answer }
+    end
+  end
+  return problem(404, "no provider issues anything that wants activating")
+end)

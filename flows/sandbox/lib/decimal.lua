@@ -1,5 +1,6 @@
--- Amounts as Mintro writes them: decimals with at most two digits after the point, held here as an integer
--- number of hundredths. No float arithmetic: a JSON number is taken by its shortest decimal text, by digits.
+-- Amounts as providers write them: decimals with at most two digits after the point (or as many as is said),
+-- held here as an integer number of hundredths. No float arithmetic: a JSON number is taken by its shortest
+-- decimal text.
 
 local decimal = {}
 
@@ -13,8 +14,9 @@ local function text_of(value)
   end
 end
 
--- 80, 80.5, "80.50" -> 8000, 8050, 8050; otherwise nil and why: "number", "places" or "size".
-function decimal.parse(value)
+-- 80, 80.5, "80.50" -> 8000, 8050, 8050; otherwise nil and why: "number", "places" or "size". places: 2.
+function decimal.parse(value, places)
+  places = places or 2
   local text = value
   if type(value) == "number" then text = text_of(value) end
   if type(text) ~= "string" then return nil, "number" end
@@ -25,17 +27,18 @@ function decimal.parse(value)
   end
   fraction = fraction:sub(2)
   whole = whole:gsub("^0+(%d)", "%1")
-  if #fraction > 2 then return nil, "places" end
+  if #fraction > places then return nil, "places" end
   if #whole > MOST_DIGITS then return nil, "size" end
-  local hundredths = math.tointeger(tonumber(whole .. fraction .. ("0"):rep(2 - #fraction)))
+  local hundredths = math.tointeger(tonumber(whole .. fraction .. ("0"):rep(places - #fraction)))
   return sign == "-" and -hundredths or hundredths
 end
 
 -- 8050 -> "80.50"
-function decimal.text(hundredths)
-  local sign = hundredths < 0 and "-" or ""
+function decimal.text(hundredths, places)
+  places = places or 2
+  local sign, unit = hundredths < 0 and "-" or "", math.tointeger(10 ^ places)
   hundredths = math.abs(hundredths)
-  return string.format("%s%d.%02d", sign, hundredths // 100, hundredths % 100)
+  return string.format("%s%d.%0" .. places .. "d", sign, hundredths // unit, hundredths % unit)
 end
 
 return decimal

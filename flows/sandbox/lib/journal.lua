@@ -63,14 +63,22 @@ local function masked_headers(headers)
   return out
 end
 
-function journal.request(req, entry)
+local function masked_query(query, mask)
+  local out = {}
+  for name, value in pairs(query) do out[name] = mask(value) end
+  return out
+end
+
+-- mask: a provider's own, for what is secret there only.
+function journal.request(req, entry, mask)
+  mask = mask or journal.mask
   entry.id = dated_id(req.id)
   entry.at = clock.text()
   entry.method = req.method
   entry.path = req.path
-  entry.query = req.query
+  entry.query = masked_query(req.query, mask)
   entry.headers = masked_headers(req.headers)
-  entry.body = journal.mask(req.body:sub(1, LONGEST_BODY))
+  entry.body = mask(req.body:sub(1, LONGEST_BODY))
   requests:insert(entry)
 end
 

@@ -23,6 +23,8 @@ Provider.__index = Provider
 --   state     function(): a table for GET /_sandbox/state
 --   payable   {field = "intent_id", pay = function(id, request, call)}: what POST /_sandbox/pay does
 --   balance   function(request): what POST /_sandbox/balance does; nil when it has none
+--   activate  function(request): what POST /_sandbox/activate does: a status, and a body or what is wrong
+--   mask      function(text): a request's body as it may be recorded; journal.mask unless said
 function provider.define(spec)
   provider.all[spec.name] = setmetatable(spec, Provider)
   return spec
@@ -111,7 +113,7 @@ local function serve(self, operation, req, handler, on_fault)
     reference = call.reference,
     status = response.status or 200,
     fault = fault and fault.name or nil,
-  })
+  }, self.mask)
   return response
 end
 

@@ -1,0 +1,52 @@
+-- MINT as one of the sandbox's providers: what the control API may ask of it, and how its codes are kept out
+-- of what is recorded.
+
+local balances = require "lib.mint.balances"
+local epins = require "lib.mint.epins"
+local journal = require "lib.journal"
+local json = require "mintage.json"
+local provider = require "lib.provider"
+local replies = require "lib.mint.replies"
+
+local SECRETS = { "epin", "app_key" }
+
+local function mask_run(run)
+  local _, digits = run:gsub("%d", "")
+  if digits < 16 then return run end
+  return (run:gsub("%d", "*"))
+end
+
+-- A body without ePINs and project keys: by the names of its fields, in whatever it is written in, and by the
+-- look of a code, should it stand anywhere else.
+local function mask(text)
+  local ok, body = pcall(json.decode, text)
+  if ok and type(body) == "table" then
+    if body.epin ~= nil then body.epin = type(body.epin) == "table" and json.array { "***" } or "***" end
+    if body.app_key ~= nil then body.app_key = "***" end
+    text = json.encode(body)
+  end
+  for _, name in ipairs(SECRETS) do
+    text = text:gsub("(%f[%w_]" .. name .. "[%w%%%[%]]*=)[^&\r\n]+", "%1***")
+    text = text:gsub('(name="' .. name .. '[^\r\n]*\r?\n\r?\n)[^\r\n]*', "%1***")
+  end
+  text = text:gsub("%d[%d %+%-]*%d", mask_run)
+  return journal.mask(text)
+end
+
+-- POST /_sandbox/activate {"pin_code"}. Answers an HTTP status, and a body or what is wrong.
+local function activate(given)
+  local epin = epins.find(given.pin_code)
+  if not epin then return 404, "there is no such ePIN" end
+  if not epin.active then epin = epins.activate(epin) end
+  return 200, { pin_id = math.tointeger(tonumber(epin.id)), active = true }
+end
+
+return provider.define {
+  name = "mint",
+  fail = function(status) return replies.fault(tostring(status)) end,
+  fault = replies.fault,
+  mask = mask,
+  balance = balances.set,
+  activate = activate,
+  state = function() return { balances = balances.list(), epins = epins.list() } end,
+}
