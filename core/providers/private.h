@@ -10,6 +10,7 @@
 extern const struct mt_provider mt_provider_mint;
 extern const struct mt_provider mt_provider_mintro, mt_provider_http;
 extern const struct mt_provider mt_provider_paymint;
+extern const struct mt_provider mt_provider_paymnt;
 
 /* ---- state of one provider ---- */
 

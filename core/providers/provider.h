@@ -64,7 +64,7 @@ struct mt_operation {
     /* Optional: what the parameters' table cannot say (one field needs another). Called by mt_operation_check once the table is
      * satisfied; MT_INVALID_REQUEST. */
     int (*check)(const struct mt_operation *op, const char *full_name, const json_t *params, struct mt_error *e);
-    /* Optional, NATURAL: params with the id that the caller may leave out, made from `key`: 40 hex digits that are the same
+    /* Optional: params with the id that the caller may leave out, made from `key`: 40 hex digits that are the same
      * whenever this effect is carried out. New reference; all other functions of the row get it. */
     json_t *(*identify)(const struct mt_operation *op, const json_t *params, const char *key);
     /* Optional: after an unknown outcome, the read that finds out: names an operation of this provider and its params. 0 when it can

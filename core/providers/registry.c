@@ -14,6 +14,7 @@ static const struct mt_provider *const providers[] = {
     &mt_provider_mintro,
     &mt_provider_mint,
     &mt_provider_paymint,
+    &mt_provider_paymnt,
     &mt_provider_http,
     NULL,
 };
