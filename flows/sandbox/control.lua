@@ -105,8 +105,7 @@ posted("post", "/pay", function(body, req)
   end
   local fields = {}
   for _, emulated in pairs(provider.all) do
-    local payable = emulated.payable
-    if payable then
+    for _, payable in ipairs(emulated.payables or { emulated.payable }) do
       fields[payable.field] = true
       if body[payable.field] ~= nil then
         local call = { own_fault = req.headers["x-sandbox-fault"] }

@@ -22,6 +22,7 @@ Provider.__index = Provider
 --   fault     function(code): the error that the fault "error=CODE" asks for
 --   state     function(): a table for GET /_sandbox/state
 --   payable   {field = "intent_id", pay = function(id, request, call)}: what POST /_sandbox/pay does
+--   payables  several of these, where more than one kind of thing is paid
 --   balance   function(request): what POST /_sandbox/balance does; nil when it has none
 --   activate  function(request): what POST /_sandbox/activate does: a status, and a body or what is wrong
 --   mask      function(text): a request's body as it may be recorded; journal.mask unless said
@@ -80,7 +81,7 @@ local function reference_of(req)
   local named = req.params.reference_id or req.params.payment_id
   if named then return named end
   local body = provider.body(req)
-  local reference = body and (body.reference_id or body.payment_id)
+  local reference = body and (body.reference_id or body.payment_id or body.bill_id or body.customer_id)
   return type(reference) == "string" and #reference <= 100 and reference or nil
 end
 

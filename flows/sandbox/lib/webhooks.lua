@@ -47,26 +47,35 @@ function webhooks.set_endpoints(given, known)
   return true
 end
 
+-- Where an event goes: its own URL, else the provider's endpoint. One of another machine is recorded only.
+local function target(event)
+  local to = event.to
+  event.to = nil
+  if not to then return webhooks.endpoint(event.group) end
+  return loopback(to) and to or nil
+end
+
 local function send(event, copies)
   for _ = 1, copies do deliver(event) end
 end
 
 task.define("webhooks.later", function(event)
-  event.url = webhooks.endpoint(event.group)
+  event.url = target(event)
   send(event, 1)
 end)
 
--- Sends an event of a provider: what mintage.deliver takes, but for the url. own: X-Sandbox-Fault of its
--- cause.
+-- Sends an event of a provider: what mintage.deliver takes, but for the url; to: a URL of its own. own:
+-- X-Sandbox-Fault of its cause.
 function webhooks.emit(event, own)
-  event.url = webhooks.endpoint(event.group)
   local fault = faults.take({ provider = event.group, event = event.event }, own)
   local name = fault and fault.name
   if name == "lose" then
-    event.url = nil
+    event.to = nil
   elseif name == "delay" or name == "reorder" then
     task.at(clock.now() + (name == "delay" and fault.value or REORDER_MS), "webhooks.later", event)
     return
+  else
+    event.url = target(event)
   end
   send(event, name == "duplicate" and 2 or 1)
 end
