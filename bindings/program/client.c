@@ -59,10 +59,9 @@ json_t *mt_client_call(struct mt_client *c, const char *method, const char *path
                                   .timeout_ms = TIMEOUT_MS,
                                   .connect_timeout_ms = CONNECT_TIMEOUT_MS,
                                   .max_response = ANSWER_MAX};
-    struct mt_http_response resp;
+    struct mt_http_response resp = {0};
     struct mt_buf text;
     json_t *answer = NULL;
-    mt_http_response_init(&resp);
     mt_buf_init(&text, 16 * 1024);
     mt_buf_addf(&text, "%s%s", c->url, path);
     req.url = mt_buf_take(&text, NULL);

@@ -242,10 +242,9 @@ static void stop_children(struct dev *d) {
 static bool has_shop(const char *url) {
     struct mt_transport *transport = mt_transport_curl();
     struct mt_http_request req = {.method = mt_strdup("GET"), .url = mt_calloc(1, 600), .timeout_ms = 2000};
-    struct mt_http_response resp;
+    struct mt_http_response resp = {0};
     struct mt_error e;
     mt_format(req.url, 600, "%s/shop", url);
-    mt_http_response_init(&resp);
     bool there = transport->perform(transport, &req, &resp, &e) == 0 && resp.status < 400;
     mt_http_response_clear(&resp);
     mt_http_request_clear(&req);

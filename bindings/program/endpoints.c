@@ -41,9 +41,8 @@ static int put(struct mt_endpoints *ep, const char *body, struct mt_error *e) {
                                   .body_len = strlen(body),
                                   .timeout_ms = TIMEOUT_MS,
                                   .connect_timeout_ms = TIMEOUT_MS};
-    struct mt_http_response resp;
+    struct mt_http_response resp = {0};
     mt_headers_add(&req.headers, "Content-Type", "application/json");
-    mt_http_response_init(&resp);
     int result = ep->transport->perform(ep->transport, &req, &resp, e);
     if (result == 0 && resp.status == 422)
         mt_warn("the sandbox refuses an endpoint for webhooks", "answer", resp.body.data);

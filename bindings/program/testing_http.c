@@ -83,11 +83,10 @@ static void push_response(lua_State *L, const struct mt_http_response *resp) {
  * the request. */
 static int request(lua_State *L) {
     struct mt_http_request req;
-    struct mt_http_response resp;
+    struct mt_http_response resp = {0};
     struct mt_error e;
     luaL_checktype(L, 1, LUA_TTABLE);
     read_request(L, 1, &req);
-    mt_http_response_init(&resp);
     int result = transport()->perform(transport(), &req, &resp, &e), pushed = 1;
     if (result == 0) {
         push_response(L, &resp);
@@ -119,7 +118,6 @@ static int requests(lua_State *L) {
         lua_rawgeti(L, 1, (lua_Integer)i + 1);
         read_request(L, lua_gettop(L), &reqs[i]);
         lua_pop(L, 1);
-        mt_http_response_init(&resps[i]);
     }
     if (n > 0) transport()->perform_all(transport(), n, reqs, resps, errors, ignore_done, failed);
     lua_createtable(L, (int)n, 0);
