@@ -16,9 +16,10 @@
 #include <unistd.h>
 
 enum {
-    QUIET_MS = 40,     /* nothing more happens for so long: the editor has finished */
+    QUIET_MS = 25,     /* nothing more happens for so long: the editor has finished */
     PATIENCE_MS = 500, /* but somebody who never stops writing is not waited for longer */
     LOOK_MS = 2000,    /* between two looks without being told */
+    LOOKS_MAX = 5,
     DEPTH_MAX = 8,
 };
 
@@ -90,20 +91,38 @@ static void reload(struct mt_reload *r) {
     if (r->loaded) r->loaded(r->ctx, result, &e);
 }
 
+/* Lets time pass until nothing happens any more, or for so long. False: stop. */
+static bool settle(struct mt_reload *r) {
+    int news = 1;
+    for (int waited = 0; news > 0 && waited < PATIENCE_MS; waited += QUIET_MS) {
+        drain(r);
+        news = wait_for_news(r, QUIET_MS);
+    }
+    return news >= 0;
+}
+
+/* Looks until the folder looks the same twice, since a file may just be being written; or often enough.
+ * False: stop. */
+static bool look_twice(struct mt_reload *r, uint64_t *now) {
+    *now = look(r, r->dir, 0);
+    for (int looks = 0; *now != r->signature && looks < LOOKS_MAX; looks++) {
+        if (!settle(r)) return false;
+        uint64_t again = look(r, r->dir, 0);
+        if (again == *now) break;
+        *now = again;
+    }
+    return true;
+}
+
 static void *watch(void *arg) {
     struct mt_reload *r = arg;
     for (;;) {
+        uint64_t now;
         int news = wait_for_news(r, LOOK_MS);
-        for (int waited = 0; news > 0 && waited < PATIENCE_MS; waited += QUIET_MS) {
-            drain(r);
-            news = wait_for_news(r, QUIET_MS);
-        }
-        if (news < 0) return NULL;
-        uint64_t now = look(r, r->dir, 0);
-        if (now != r->signature) {
-            r->signature = now;
-            reload(r);
-        }
+        if (news < 0 || (news > 0 && !settle(r)) || !look_twice(r, &now)) return NULL;
+        if (now == r->signature) continue;
+        r->signature = now;
+        reload(r);
     }
 }
 
