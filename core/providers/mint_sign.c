@@ -74,7 +74,7 @@ void mint_add_signature(const struct mt_account *account, const char *form, stru
         mt_buf_adds(signed_form, form);
     }
     for (size_t i = 0; i < n; i++) {
-        free(values[i].name);
-        free(values[i].value);
+        free((char *)(uintptr_t)values[i].name);
+        free((char *)(uintptr_t)values[i].value);
     }
 }

@@ -190,7 +190,7 @@ int paymint_decide(const struct mt_operation *op, const json_t *params, const js
 
 enum { MINT_VALUES_MAX = 16 };
 struct mint_value {
-    char *name, *value;
+    const char *name, *value;
 };
 /* mint_sign.c: appends name=value to a form, encoded. */
 void mint_field(struct mt_buf *form, const char *name, const char *value);
