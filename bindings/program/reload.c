@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -88,6 +89,8 @@ static int wait_for_news(struct mt_reload *r, int timeout_ms) {
 static void reload(struct mt_reload *r) {
     struct mt_error e = {0};
     enum mt_load result = mt_generations_load(r->generations, &e);
+    /* What old generations leave lies scattered over the allocator's pools, which keep it unless told. */
+    if (result == MT_LOAD_SWAPPED) malloc_trim(0);
     if (r->loaded) r->loaded(r->ctx, result, &e);
 }
 
