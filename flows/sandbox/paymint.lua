@@ -4,6 +4,7 @@
 
 local bills = require "lib.paymint.bills"
 local clock = require "lib.clock"
+local json = require "mintage.json"
 local payers = require "lib.paymint.payers"
 local paymint = require "lib.paymint.provider"
 local points = require "lib.paymint.points"
@@ -32,9 +33,12 @@ function checks.text(value)
 end
 
 function checks.price(value)
-  local digits = math.type(value) and math.tointeger(value) or type(value) == "string" and value
-  local price = digits and tostring(digits):find "^%d%d?%d?%d?%d?%d?%d?%d?%d?%d?$" and math.tointeger(tonumber(digits))
-  if not price or price < 1 then return nil, "must be an integer from 1 to 9999999999" end
+  local price = value
+  if type(value) == "string" then price = #value <= 10 and value:find "^%d+$" and tonumber(value) end
+  price = math.type(price) and math.tointeger(price)
+  if not price or price < 1 or price > 9999999999 then
+    return nil, "must be an integer from 1 to 9999999999"
+  end
   return price
 end
 
@@ -58,7 +62,8 @@ function checks.bill_id(value)
 end
 
 function checks.url(value)
-  if type(value) ~= "string" or #value > 2048 or not value:find "^https?://[%w.%-%[%]:]+" or value:find "%s" then
+  local fine = type(value) == "string" and #value <= 2048 and not value:find "%s"
+  if not fine or not value:find "^https?://[%w.%-%[%]:]+" then
     return nil, "must be an http or https URL"
   end
   return value
@@ -69,7 +74,7 @@ local function checked(body, fields)
   local values = {}
   for _, field in ipairs(fields) do
     local name, given = field[1], body[field[1]]
-    local missing = given == nil or given == "" or given == require("mintage.json").null
+    local missing = given == nil or given == "" or given == json.null
     if missing and not field.optional then return nil, fail(400, name .. " is required") end
     if not missing then
       local value, wrong = checks[field[2]](given)
@@ -199,7 +204,9 @@ endpoint("post", "/autopay/manage", "autopay.manage", { CUSTOMER }, {}, function
   return ok { customer_id = payer.id, shortURL = short_url(req, payer.token) }
 end)
 
-endpoint("get", "/autopay/methods", "autopay.methods", { CUSTOMER }, { query = true }, function(values)
+local QUERY = { query = true }
+
+endpoint("get", "/autopay/methods", "autopay.methods", { CUSTOMER }, QUERY, function(values)
   local payer = payers.find(values.customer_id)
   if not payer then return refuse "9980" end
   return ok { customer_id = payer.id, methods = payers.shown(payer) }
@@ -235,7 +242,7 @@ endpoint("post", "/autopay/request", "autopay.request", {
   }
 end)
 
-endpoint("delete", "/autopay/delete", "autopay.delete", { CUSTOMER, { "method_id", "text" } }, { query = true },
+endpoint("delete", "/autopay/delete", "autopay.delete", { CUSTOMER, { "method_id", "text" } }, QUERY,
   function(values)
     local payer = payers.find(values.customer_id)
     local method = payer and payers.method(payer, values.method_id)

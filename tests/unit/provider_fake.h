@@ -97,14 +97,17 @@ static json_t *call_json(struct world *w, const char *name, const json_t *params
     const struct mt_operation *op = mt_operation_find(w->providers, name, &account, &w->e);
     if (op == NULL || mt_operation_check(op, name, params, &w->e) != 0) return NULL;
     assert_non_null(account);
-    if (op->build(op, account, params, key, &req, &w->e) == 0 &&
+    json_t *whole =
+        op->identify != NULL ? op->identify(op, params, key) : json_incref((json_t *)(uintptr_t)params);
+    if (op->build(op, account, whole, key, &req, &w->e) == 0 &&
         account->provider->authorize(account, op, &req, &w->e) == 0) {
         assert_int_equal(w->net.base.perform(&w->net.base, &req, &resp, &w->e), 0);
-        int r = op->read(op, params, &resp, &value, &w->e);
+        int r = op->read(op, whole, &resp, &value, &w->e);
         assert_int_equal(r, value != NULL ? 0 : -1);
         mt_http_response_clear(&resp);
     }
     mt_http_request_clear(&req);
+    json_decref(whole);
     return value;
 }
 

@@ -321,7 +321,8 @@ end
 
 local function down(_, req)
   local c = context(req)
-  return respond(c, 503, "down", c.say "down_title", ended("!", "down", c.say "down_heading", c.say "down_says"))
+  local body = ended("!", "down", c.say "down_heading", c.say "down_says")
+  return respond(c, 503, "down", c.say "down_title", body)
 end
 
 local function page_of(operation, bill_handler, payer_handler)
