@@ -110,6 +110,7 @@ struct world {
     atomic_int commits, sends;
     int die_at_commit, die_at_send; /* counted from the opening; 0: never */
     bool die_after;
+    atomic_int fail_commits; /* so many commits fail, and nobody dies of it */
     /* news */
     pthread_mutex_t lock;
     pthread_cond_t news;
@@ -126,132 +127,10 @@ static inline void world_news(struct world *w) {
     pthread_mutex_unlock(&w->lock);
 }
 
-/* ---- what flows do ---- */
+#include "engine_flow.h"
+#include "engine_net.h"
 
-static inline const char *flow_keep(struct flow *f, const char *s, size_t len) {
-    assert_true(f->kept_count < 256);
-    return f->kept[f->kept_count++] = mt_memdup(s, len);
-}
-
-/* The answer, or out of the flow as the bindings would. */
-static inline const char *flow_take(struct flow *f) {
-    switch (f->a.step) {
-    case MT_STEP_ANSWER:
-        return flow_keep(f, f->a.json, f->a.len);
-    case MT_STEP_RAISE:
-        mt_buf_reset(&f->result->value);
-        mt_buf_add(&f->result->value, f->a.json, f->a.len);
-        longjmp(f->out, OUT_RAISED);
-    case MT_STEP_BUG:
-        f->result->error = f->a.error;
-        longjmp(f->out, OUT_BUG);
-    case MT_STEP_LEAVE:
-        longjmp(f->out, OUT_LEFT);
-    }
-    return NULL;
-}
-
-/* flow.try: NULL and *error (JSON) for a definite no. */
-static inline const char *flow_take_try(struct flow *f, const char **error) {
-    if (f->a.step != MT_STEP_RAISE) return flow_take(f);
-    *error = flow_keep(f, f->a.json, f->a.len);
-    return NULL;
-}
-
-static inline const char *call(struct flow *f, const char *op, const char *params) {
-    mt_effect_call(f->x, op, params, strlen(params), "flow.lua:1", &f->a);
-    return flow_take(f);
-}
-
-static inline const char *try_call(struct flow *f, const char *op, const char *params, const char **error) {
-    mt_effect_call(f->x, op, params, strlen(params), "flow.lua:1", &f->a);
-    return flow_take_try(f, error);
-}
-
-/* A charge at /charge/NAME with NAME as its idempotency key. */
-static inline const char *charge(struct flow *f, const char *name) {
-    char params[256];
-    mt_format(params, sizeof params,
-              "{\"idempotency_key\":\"%s-%s\",\"json\":{\"amount\":{\"$money\":\"80.00 "
-              "USD\"}},\"url\":\"" WORLD_BASE "/charge/%s\"}",
-              mt_exec_run_id(f->x), name, name);
-    return call(f, "http.post", params);
-}
-
-/* The same without a key: never to be sent twice. */
-static inline const char *unsafe_charge(struct flow *f, const char *name) {
-    char params[256];
-    mt_format(params, sizeof params, "{\"body\":\"80\",\"url\":\"" WORLD_BASE "/unsafe/%s\"}", name);
-    return call(f, "http.post", params);
-}
-
-static inline const char *store_put(struct flow *f, const char *name) {
-    char params[256];
-    mt_format(params, sizeof params, "{\"body\":\"x\",\"url\":\"" WORLD_BASE "/put/%s\"}", name);
-    return call(f, "http.put", params);
-}
-
-static inline const char *read_url(struct flow *f, const char *path) {
-    char params[256];
-    mt_format(params, sizeof params, "{\"url\":\"" WORLD_BASE "%s\"}", path);
-    return call(f, "http.get", params);
-}
-
-static inline void undo_charge(struct flow *f, const char *name) {
-    char params[256];
-    mt_format(params, sizeof params,
-              "{\"idempotency_key\":\"%s-undo-%s\",\"url\":\"" WORLD_BASE "/refund/%s\"}",
-              mt_exec_run_id(f->x), name, name);
-    mt_effect_undo(f->x, "http.post", params, strlen(params), "flow.lua:2", &f->a);
-    flow_take(f);
-}
-
-static inline void nap(struct flow *f, int64_t ms) {
-    mt_effect_sleep(f->x, ms, "flow.lua:3", &f->a);
-    flow_take(f);
-}
-
-static inline const char *await_event(struct flow *f, const char *topic, const char *key, int64_t within) {
-    mt_effect_await(f->x, topic, key, within, "flow.lua:4", &f->a);
-    return flow_take(f);
-}
-
-static inline const char *start_child(struct flow *f, const char *flow, const char *input, const char *key,
-                                      bool detached) {
-    mt_effect_start(f->x, flow, input, key, detached, "flow.lua:5", &f->a);
-    return flow_take(f);
-}
-
-static inline void give_signal(struct flow *f, const char *topic, const char *key, const char *payload) {
-    mt_effect_signal(f->x, topic, key, payload, "flow.lua:6", &f->a);
-    flow_take(f);
-}
-
-static inline void progress(struct flow *f, const char *object) {
-    mt_effect_progress(f->x, object, "flow.lua:7", &f->a);
-    flow_take(f);
-}
-
-static inline void go_on(struct flow *f, const char *input) {
-    mt_effect_continue(f->x, input, "flow.lua:8", &f->a);
-    flow_take(f);
-}
-
-static inline const char *documents(struct flow *f, const char *action, const char *params) {
-    mt_effect_collection(f->x, "orders", "[\"number\"]", "[\"state\"]", action, params, "flow.lua:9", &f->a);
-    return flow_take(f);
-}
-
-/* flow.fail */
-static inline void fail_flow(struct flow *f, const char *kind) {
-    mt_buf_reset(&f->result->value);
-    mt_buf_addf(&f->result->value, "{\"kind\":\"%s\"}", kind);
-    longjmp(f->out, OUT_RAISED);
-}
-
-static inline void finish(struct flow *f, const char *json) {
-    mt_buf_adds(&f->result->value, json);
-}
+/* ---- the script vtable ---- */
 
 static inline void world_execute(struct mt_script *self, struct mt_exec *x, const char *generation,
                                  const char *flow, const char *input, struct mt_script_result *out) {
@@ -304,203 +183,6 @@ static inline int world_task(struct mt_script *self, int64_t n, const char *name
     return w->task(w, n, name, payload, e);
 }
 
-/* ---- the provider's side ---- */
-
-static inline enum fault net_fault(struct net *n, const char *line) {
-    for (size_t i = 0; i < n->rule_count; i++)
-        if (n->rules[i].times > 0 && strstr(line, n->rules[i].path)) {
-            n->rules[i].times--;
-            return n->rules[i].fault;
-        }
-    return FAULT_NONE;
-}
-
-static inline void net_rule(struct world *w, const char *path, enum fault fault, int times) {
-    pthread_mutex_lock(&w->net.lock);
-    assert_true(w->net.rule_count < 16);
-    w->net.rules[w->net.rule_count++] = (struct rule){path, fault, times};
-    pthread_mutex_unlock(&w->net.lock);
-}
-
-static inline struct sent *net_note(struct net *n, const struct mt_http_request *req, const char *path) {
-    struct mt_buf b;
-    if (n->count == n->room)
-        n->sent = mt_realloc(n->sent, (n->room = n->room ? 2 * n->room : 64) * sizeof *n->sent);
-    struct sent *s = &n->sent[n->count++];
-    const char *key = mt_headers_get(&req->headers, "Idempotency-Key");
-    mt_buf_init(&b, SIZE_MAX);
-    mt_buf_addf(&b, "%s %s", req->method, path);
-    s->line = mt_buf_take(&b, NULL);
-    s->key = mt_strdup(key ? key : "");
-    s->carried_out = false;
-    mt_buf_addf(&b, "%s %s\n", req->method, req->url);
-    for (size_t i = 0; i < req->headers.count; i++)
-        if (strncmp(req->headers.items[i].name, "X-Client", 8) != 0)
-            mt_buf_addf(&b, "%s: %s\n", req->headers.items[i].name, req->headers.items[i].value);
-    mt_buf_add(&b, req->body, req->body_len);
-    s->bytes = mt_buf_take(&b, NULL);
-    mt_buf_clear(&b);
-    return s;
-}
-
-/* Whether this piece of work is new to the ledger. */
-static inline bool net_carry_out(struct net *n, const struct sent *s) {
-    char work[400];
-    bool keyed = s->key[0] != 0, natural = strncmp(s->line, "PUT", 3) == 0;
-    mt_format(work, sizeof work, "%s %s", s->line, s->key);
-    for (size_t i = 0; (keyed || natural) && i < n->done_count; i++)
-        if (strcmp(n->done[i], work) == 0) return false;
-    assert_true(n->done_count < 512);
-    n->done[n->done_count++] = mt_strdup(work);
-    return true;
-}
-
-static inline json_t *intent_json(json_t *intent) {
-    return json_pack("{s:b, s:O}", "success", 1, "data", intent);
-}
-
-/* The model of Mintro's intents: by reference, forward states only. */
-static inline json_t *net_mintro(struct net *n, const struct mt_http_request *req, const char *path,
-                                 int *status) {
-    struct mt_error e;
-    const char *reference = strstr(path, "/intents/reference/"), *one = strstr(path, "/intents/pi_");
-    if (strcmp(req->method, "POST") == 0 && strcmp(path, "/api/platform/intents") == 0) {
-        json_t *body = mt_json_parse(req->body, req->body_len, &e);
-        const char *ref = mt_json_str(body, "reference_id", "");
-        json_t *had = json_object_get(n->intents, ref);
-        if (!had) {
-            char id[128];
-            mt_format(id, sizeof id, "pi_%s", ref);
-            had = json_pack("{s:s, s:s, s:s, s:O, s:s, s:s}", "intent_id", id, "reference_id", ref, "status",
-                            "requires_payment", "amount", json_object_get(body, "amount"), "currency", "USD",
-                            "payment_url", "https://pay.example/x");
-            json_object_set_new(n->intents, ref, had);
-        }
-        json_decref(body);
-        *status = 201;
-        return intent_json(had);
-    }
-    char ref[128] = "";
-    if (reference) mt_copy(ref, sizeof ref, reference + 19);
-    if (one) mt_format(ref, sizeof ref, "%.*s", (int)strcspn(one + 12, "/"), one + 12);
-    json_t *had = json_object_get(n->intents, ref);
-    if (!had) {
-        *status = 404;
-        return json_pack("{s:s}", "error", "No such intent");
-    }
-    if (strcmp(req->method, "POST") == 0) {
-        if (strcmp(mt_json_str(had, "status", ""), "requires_payment") != 0) {
-            *status = 400;
-            return json_pack("{s:s}", "error", "Its state forbids it");
-        }
-        json_object_set_new(had, "status", json_string("cancelled"));
-    }
-    return intent_json(had);
-}
-
-static inline json_t *net_answer(struct net *n, const struct mt_http_request *req, struct sent *s,
-                                 const char *path, int *status) {
-    *status = 200;
-    if (strncmp(path, "/api/platform/", 14) == 0) {
-        if (strcmp(req->method, "GET") != 0) net_carry_out(n, s);
-        s->carried_out = true;
-        return net_mintro(n, req, path, status);
-    }
-    s->carried_out = true;
-    if (strcmp(req->method, "GET") == 0) return json_pack("{s:s}", "read", path);
-    net_carry_out(n, s);
-    return json_pack("{s:s}", "done", path);
-}
-
-static inline int net_exchange(struct world *w, const struct mt_http_request *req,
-                               struct mt_http_response *resp, struct mt_error *e) {
-    struct net *n = &w->net;
-    const char *path = strstr(req->url, "127.0.0.1:1") + 11;
-    int at = atomic_fetch_add(&w->sends, 1) + 1, status = 200;
-    memset(resp, 0, sizeof *resp);
-    if (atomic_load(&w->dead) || (at == w->die_at_send && !w->die_after)) {
-        atomic_store(&w->dead, true);
-        mt_fail(e, MT_UNAVAILABLE, "dead");
-        e->outcome = MT_UNKNOWN;
-        return -1;
-    }
-    pthread_mutex_lock(&n->lock);
-    struct sent *s = net_note(n, req, path);
-    enum fault fault = net_fault(n, s->line);
-    json_t *answer = NULL;
-    switch (fault) {
-    case FAULT_NOT_SENT: {
-        struct sent *last = &n->sent[--n->count]; /* the other side never saw it */
-        free(last->line);
-        free(last->key);
-        free(last->bytes);
-        mt_fail(e, MT_UNAVAILABLE, "connection refused");
-        e->outcome = MT_NOT_SENT;
-        e->retryable = true;
-        break;
-    }
-    case FAULT_DROP_AFTER:
-        answer = net_answer(n, req, s, path, &status);
-        json_decref(answer);
-        answer = NULL; /* fallthrough */
-    case FAULT_DROP_BEFORE:
-        mt_fail(e, MT_TIMEOUT, "no answer");
-        e->outcome = MT_UNKNOWN;
-        e->retryable = true;
-        break;
-    case FAULT_DECLINE:
-        status = 402;
-        answer = json_pack("{s:s}", "error", "declined");
-        break;
-    case FAULT_BUSY:
-    case FAULT_BUSY_LATER:
-        status = 429;
-        answer = json_object();
-        break;
-    case FAULT_BROKEN:
-        status = 500;
-        answer = json_object();
-        break;
-    case FAULT_NONE:
-        answer = net_answer(n, req, s, path, &status);
-        break;
-    }
-    pthread_mutex_unlock(&n->lock);
-    if (at == w->die_at_send) {
-        atomic_store(&w->dead, true);
-        json_decref(answer);
-        answer = NULL;
-        mt_fail(e, MT_UNAVAILABLE, "dead");
-        e->outcome = MT_UNKNOWN;
-    }
-    if (!answer) return -1;
-    size_t len;
-    char *text = mt_json_dump(answer, &len);
-    json_decref(answer);
-    mt_http_response_init(resp);
-    resp->status = status;
-    mt_headers_add(&resp->headers, "Content-Type", "application/json");
-    if (fault == FAULT_BUSY_LATER) mt_headers_add(&resp->headers, "Retry-After", "30");
-    mt_buf_add(&resp->body, text, len);
-    free(text);
-    return 0;
-}
-
-static inline int net_perform(struct mt_transport *self, const struct mt_http_request *req,
-                              struct mt_http_response *resp, struct mt_error *e) {
-    (void)self;
-    int rc = net_exchange(the_world, req, resp, e);
-    world_news(the_world);
-    return rc;
-}
-
-/* The last one ends first. */
-static inline void net_perform_all(struct mt_transport *self, size_t n, const struct mt_http_request *reqs,
-                                   struct mt_http_response *resps, struct mt_error *errors,
-                                   void (*done)(void *ctx, size_t i, bool failed), void *ctx) {
-    for (size_t i = n; i-- > 0;) done(ctx, i, net_perform(self, &reqs[i], &resps[i], &errors[i]) != 0);
-}
-
 /* ---- life and death ---- */
 
 /* What a commit that succeeds without anybody hearing of it would have handed out. */
@@ -525,6 +207,10 @@ static inline int world_commit(struct mt_store *self, struct mt_batch **batches,
     if (atomic_load(&w->dead)) {
         world_news(w);
         return mt_fail(e, MT_STORE, "dead");
+    }
+    if (atomic_load(&w->fail_commits) > 0) {
+        atomic_fetch_sub(&w->fail_commits, 1);
+        return mt_fail(e, MT_STORE, "the disk has hiccups");
     }
     int rc = w->commit(self, batches, count, e);
     if (rc == 0 && at == w->die_at_commit) {

@@ -196,6 +196,8 @@ static void check_end(struct world *w, struct scenario *s, const char *story) {
     free(now);
 }
 
+static int deaths;
+
 struct death {
     int commit, send; /* which one; 0: none */
     bool after;
@@ -210,6 +212,7 @@ static void live_and_die(struct scenario *s, struct death d, const char *story) 
     w->die_after = d.after;
     world_open(w);
     while (!live(w, s)) {
+        deaths++;
         world_stop(w);
         w->die_at_commit = d.commit_again;
         w->die_at_send = 0;
@@ -229,6 +232,7 @@ static void exhaust(struct scenario s) {
     check_end(w, &s, NULL);
     char *story = world_story(w);
     world_free(w);
+    deaths = 0;
     for (int after = 0; after < 2; after++) {
         for (int k = 1; k <= commits + 1; k++) {
             live_and_die(&s, (struct death){.commit = k, .after = after}, story);
@@ -241,6 +245,7 @@ static void exhaust(struct scenario s) {
                 live_and_die(&s, (struct death){.send = k, .after = after, .commit_again = again}, story);
         }
     }
+    assert_true(deaths >= 2 * (commits + sends) - 2); /* the last commits of several threads may go together */
     free(story);
 }
 

@@ -1,0 +1,1002 @@
+/* links: mt_engine mt_providers mt_store mt_http mt_crypto mt_money mt_base */
+/* What a run may be told, and when: cancelling in every state, retrying, resolving, parking, children, continuing, limits. */
+#include "engine_world.h"
+
+/* ---- the flows; `script` is what a test changes ---- */
+
+static int (*script)(struct flow *f);
+static int boundaries, cancel_at; /* cancel before so many-th effect */
+static char cancelled_id[MT_ID_SIZE];
+
+static void flow_script(struct flow *f) { script(f); }
+
+static void flow_child(struct flow *f) {
+    await_event(f, "child", mt_json_str(f->in, "name", "x"), -1);
+    finish(f, "{\"ok\":true}");
+}
+
+static const struct flow_row flows[] = {{"script", flow_script}, {"child", flow_child}, {0}};
+
+static int setup(void **state) {
+    *state = world_new(flows, false);
+    boundaries = cancel_at = 0;
+    cancelled_id[0] = 0;
+    return 0;
+}
+
+static int teardown(void **state) {
+    world_free(*state);
+    return 0;
+}
+
+/* Starts, lets it come to rest at this instant, and answers its id. */
+static const char *begin(struct world *w, int (*what)(struct flow *f)) {
+    script = what;
+    if (!w->engine) world_open(w);
+    const char *id = start_run(w, "script", "{}", NULL);
+    assert_true(world_settle(w));
+    return id;
+}
+
+static int cancel(struct world *w, const char *id, struct mt_error *e) {
+    struct mt_run run;
+    if (mt_engine_cancel(w->engine, id, "changed my mind", &run, e) != 0) return -1;
+    mt_run_clear(&run);
+    return 0;
+}
+
+static int retry(struct world *w, const char *id, struct mt_error *e) {
+    struct mt_run run;
+    if (mt_engine_retry(w->engine, id, &run, e) != 0) return -1;
+    mt_run_clear(&run);
+    return 0;
+}
+
+static int resolve(struct world *w, const char *id, int seq, enum mt_outcome outcome, const char *value, struct mt_error *e) {
+    struct mt_run run;
+    if (mt_engine_resolve(w->engine, id, seq, outcome, value, NULL, &run, e) != 0) return -1;
+    mt_run_clear(&run);
+    return 0;
+}
+
+static void assert_error(struct world *w, const char *id, const char *part) {
+    struct mt_run run = run_of(w, id);
+    if (!run.error || !strstr(run.error, part)) fail_msg("wanted \"%s\" in: %s", part, run.error ? run.error : "no error");
+    mt_run_clear(&run);
+}
+
+static void assert_output(struct world *w, const char *id, const char *output) {
+    struct mt_run run = run_of(w, id);
+    assert_int_equal(run.state, MT_RUN_COMPLETED);
+    assert_string_equal(run.output, output);
+    mt_run_clear(&run);
+}
+
+/* ---- cancelling ---- */
+
+static int waits_for_event(struct flow *f) {
+    charge(f, "a");
+    undo_charge(f, "a");
+    await_event(f, "order", "o", -1);
+    return 0;
+}
+
+static void test_cancel_waiting(void **state) {
+    struct world *w = *state;
+    struct mt_error e;
+    const char *id = begin(w, waits_for_event);
+    assert_state(w, id, MT_RUN_WAITING);
+    assert_int_equal(cancel(w, id, &e), 0);
+    assert_true(world_settle(w));
+    assert_state(w, id, MT_RUN_CANCELLED);
+    assert_error(w, id, "changed my mind");
+    assert_int_equal(done_times(w, "/refund/a"), 1);
+    assert_int_equal(atomic_load(&w->executions), 1); /* no replay is needed to cancel */
+    struct mt_entry *entries;
+    size_t n = journal_of(w, id, 0, &entries);
+    assert_int_equal(n, 5);
+    assert_int_equal(entries[2].outcome, MT_NOT_SENT); /* the wait ended */
+    assert_string_equal(entries[3].kind, "cancel");
+    assert_string_equal(entries[3].result, "\"changed my mind\"");
+    assert_string_equal(entries[4].kind, "compensate");
+    journal_free(entries, n);
+    assert_int_equal(cancel(w, id, &e), -1); /* it has ended */
+    assert_int_equal(e.kind, MT_CONFLICT);
+}
+
+static int sleeps(struct flow *f) {
+    nap(f, 1000 * 86400);
+    charge(f, "late");
+    return 0;
+}
+
+static void test_cancel_sleeping(void **state) {
+    struct world *w = *state;
+    struct mt_error e;
+    const char *id = begin(w, sleeps);
+    assert_state(w, id, MT_RUN_SLEEPING);
+    assert_int_equal(cancel(w, id, &e), 0);
+    assert_true(world_settle(w));
+    assert_state(w, id, MT_RUN_CANCELLED);
+    assert_true(now_of(w) == WORLD_START);
+    assert_int_equal(w->net.count, 0);
+}
+
+static void test_cancel_before_it_began(void **state) {
+    struct world *w = *state;
+    struct mt_error e;
+    struct mt_run run;
+    script = sleeps;
+    w->options.workers = -1; /* nobody executes */
+    world_open(w);
+    char id[MT_ID_SIZE];
+    mt_copy(id, sizeof id, start_run(w, "script", "{}", NULL));
+    assert_state(w, id, MT_RUN_QUEUED);
+    assert_int_equal(cancel(w, id, &e), 0);
+    world_stop(w);
+    w->options.workers = 2;
+    world_open(w);
+    assert_true(world_settle(w));
+    run = run_of(w, id);
+    assert_int_equal(run.state, MT_RUN_CANCELLED);
+    mt_run_clear(&run);
+    assert_int_equal(atomic_load(&w->executions), 0);
+}
+
+static void boundary(struct flow *f) {
+    struct mt_error e;
+    if (++boundaries == cancel_at) assert_int_equal(cancel(f->w, mt_exec_run_id(f->x), &e), 0);
+}
+
+/* Everything that has a boundary, with something to undo from the start. */
+static int many_effects(struct flow *f) {
+    boundary(f);
+    charge(f, "a");
+    boundary(f);
+    undo_charge(f, "a");
+    boundary(f);
+    read_url(f, "/object/1");
+    boundary(f);
+    progress(f, "{\"step\":1}");
+    boundary(f);
+    store_put(f, "b");
+    boundary(f);
+    documents(f, "put", "{\"doc\":{\"number\":\"9\"},\"id\":\"o9\"}");
+    boundary(f);
+    start_child(f, "child", "{\"name\":\"c\"}", NULL, false);
+    boundary(f);
+    start_child(f, "child", "{\"name\":\"d\"}", NULL, true);
+    boundary(f);
+    charge(f, "z");
+    boundary(f);
+    finish(f, "1");
+    return 0;
+}
+
+static void test_cancel_at_every_boundary(void **state) {
+    (void)state;
+    world_free(*state);
+    for (int at = 1; at <= 10; at++) {
+        struct world *w = world_new(flows, false);
+        *state = w;
+        boundaries = 0;
+        cancel_at = at;
+        const char *id = begin(w, many_effects);
+        if (at == 10) { /* nothing comes after it: it has ended first */
+            assert_state(w, id, MT_RUN_COMPLETED);
+        } else {
+            assert_state(w, id, MT_RUN_CANCELLED);
+            assert_error(w, id, "changed my mind");
+        }
+        assert_int_equal(done_times(w, "/charge/a"), at > 1);
+        /* an execution hears of it with its next batch: what only waits to be written (an undo) still takes its place */
+        assert_int_equal(done_times(w, "/refund/a"), at > 1 && at < 10 ? 1 : 0);
+        assert_int_equal(done_times(w, "/put/b"), at > 5);
+        assert_int_equal(done_times(w, "/charge/z"), at == 10);
+        struct mt_run *runs;
+        size_t count;
+        struct mt_error e;
+        struct mt_run_filter children = {.flow = "child", .state = -1, .limit = 10};
+        assert_int_equal(w->store->list_runs(w->store, &children, &runs, &count, &e), 0);
+        assert_int_equal(count, at > 6 ? 2 : 0);
+        for (size_t i = 0; i < count; i++) {
+            assert_int_equal(runs[i].state, runs[i].detached || at == 10 ? MT_RUN_WAITING : MT_RUN_CANCELLED);
+            mt_run_clear(&runs[i]);
+        }
+        free(runs);
+        assert_safe(w);
+        if (at < 10) world_free(w);
+    }
+}
+
+static int busy_provider(struct flow *f) {
+    charge(f, "a");
+    finish(f, "1");
+    return 0;
+}
+
+static void test_cancel_while_backing_off(void **state) {
+    struct world *w = *state;
+    struct mt_error e;
+    net_rule(w, "/charge/a", FAULT_BUSY_LATER, 3);
+    const char *id = begin(w, busy_provider);
+    assert_state(w, id, MT_RUN_WAITING); /* nothing is in flight: the provider said no */
+    assert_int_equal(cancel(w, id, &e), 0);
+    assert_true(world_settle(w));
+    assert_state(w, id, MT_RUN_CANCELLED);
+    assert_int_equal(sent_times(w, "/charge/a"), 1);
+}
+
+static int in_doubt(struct flow *f) {
+    undo_charge(f, "a");
+    charge(f, "a");
+    charge(f, "b");
+    return 0;
+}
+
+static void test_cancel_with_a_call_in_flight(void **state) {
+    struct world *w = *state;
+    struct mt_error e;
+    net_rule(w, "/charge/a", FAULT_DROP_AFTER, 1);
+    net_rule(w, "/charge/a", FAULT_BUSY_LATER, 1);
+    const char *id = begin(w, in_doubt);
+    assert_state(w, id, MT_RUN_WAITING);
+    assert_int_equal(cancel(w, id, &e), 0);
+    assert_true(world_drive(w));
+    assert_state(w, id, MT_RUN_CANCELLED);
+    assert_int_equal(done_times(w, "/charge/a"), 1); /* it settled first */
+    assert_int_equal(done_times(w, "/refund/a"), 1);
+    assert_int_equal(sent_times(w, "/charge/b"), 0);
+    struct mt_entry *entries;
+    size_t n = journal_of(w, id, 0, &entries);
+    assert_int_equal(entries[1].outcome, MT_DONE);
+    journal_free(entries, n);
+    assert_safe(w);
+}
+
+/* ---- parking: bugs, mismatches, limits ---- */
+
+static int buggy(struct flow *f) {
+    charge(f, "a");
+    mt_effect_call(f->x, "http.pots", "{}", 2, "flow.lua:20", &f->a);
+    flow_take(f);
+    return 0;
+}
+
+static int repaired(struct flow *f) {
+    charge(f, "a");
+    charge(f, "b");
+    finish(f, "\"repaired\"");
+    return 0;
+}
+
+static void test_bug_parks_and_retry_repairs(void **state) {
+    struct world *w = *state;
+    struct mt_error e;
+    const char *id = begin(w, buggy);
+    assert_state(w, id, MT_RUN_NEEDS_ATTENTION);
+    assert_error(w, id, "http.post"); /* did you mean */
+    script = repaired;
+    assert_int_equal(retry(w, id, &e), 0);
+    assert_true(world_settle(w));
+    assert_output(w, id, "\"repaired\"");
+    assert_int_equal(sent_times(w, "/charge/a"), 1); /* journaled: never again */
+    assert_int_equal(retry(w, id, &e), -1);
+    assert_int_equal(e.kind, MT_CONFLICT);
+}
+
+static int undo_then_bug(struct flow *f) {
+    charge(f, "a");
+    undo_charge(f, "a");
+    return buggy(f);
+}
+
+static void test_parked_by_a_bug_can_be_cancelled(void **state) {
+    struct world *w = *state;
+    struct mt_error e;
+    const char *id = begin(w, undo_then_bug);
+    assert_state(w, id, MT_RUN_NEEDS_ATTENTION);
+    assert_int_equal(done_times(w, "/refund/"), 0); /* a bug is not an event in the world */
+    assert_int_equal(cancel(w, id, &e), 0);
+    assert_true(world_settle(w));
+    assert_state(w, id, MT_RUN_CANCELLED);
+    assert_int_equal(done_times(w, "/refund/a"), 1);
+}
+
+static int first_shape(struct flow *f) {
+    charge(f, "a");
+    await_event(f, "order", "o", -1);
+    return 0;
+}
+
+static int second_shape(struct flow *f) {
+    charge(f, "other");
+    return 0;
+}
+
+static void test_mismatch_names_everything(void **state) {
+    struct world *w = *state;
+    struct mt_error e;
+    const char *id = begin(w, first_shape);
+    script = second_shape;
+    mt_copy(w->generation, sizeof w->generation, "sha256:two");
+    assert_int_equal(mt_engine_signal(w->engine, "order", "o", "{}", NULL, NULL, NULL, &e), 0);
+    assert_true(world_settle(w));
+    assert_state(w, id, MT_RUN_NEEDS_ATTENTION);
+    static const char *const parts[] = {"\"kind\":\"mismatch\"", "\"seq\":1", "effect 1", "http.post", "with other parameters",
+                                        "flow.lua:1", "\"expected\"", "\"found\"", "sha256:one", "sha256:two"};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) assert_error(w, id, parts[i]);
+    assert_int_equal(sent_times(w, "/charge/other"), 0);
+    script = first_shape;
+    assert_int_equal(retry(w, id, &e), 0);
+    assert_true(world_settle(w));
+    assert_output(w, id, "null");
+}
+
+static int ends_early(struct flow *f) {
+    finish(f, "1");
+    return 0;
+}
+
+static void test_ending_before_the_journal_does(void **state) {
+    struct world *w = *state;
+    struct mt_error e;
+    const char *id = begin(w, first_shape);
+    script = ends_early;
+    assert_int_equal(mt_engine_signal(w->engine, "order", "o", "{}", NULL, NULL, NULL, &e), 0);
+    assert_true(world_settle(w));
+    assert_state(w, id, MT_RUN_NEEDS_ATTENTION);
+    assert_error(w, id, "asked for return");
+}
+
+static int caught(struct flow *f) { /* a pcall around a mistake leaves no trace: a replay must take the same way */
+    mt_effect_call(f->x, "http.post", "{\"url\":7}", 9, "flow.lua:30", &f->a);
+    assert_int_equal(f->a.step, MT_STEP_BUG);
+    const char *operations[] = {"http.get", "http.get"};
+    const char *params[] = {"{\"url\":\"" WORLD_BASE "/object/1\"}", "{\"uri\":\"x\"}"};
+    mt_effect_all(f->x, 2, operations, params, "flow.lua:31", &f->a);
+    assert_int_equal(f->a.step, MT_STEP_BUG);
+    mt_effect_progress(f->x, "7", "flow.lua:32", &f->a);
+    assert_int_equal(f->a.step, MT_STEP_BUG);
+    charge(f, "a");
+    await_event(f, "order", "o", -1);
+    charge(f, "b");
+    finish(f, "2");
+    return 0;
+}
+
+static void test_caught_mistakes_replay(void **state) {
+    struct world *w = *state;
+    struct mt_error e;
+    const char *id = begin(w, caught);
+    assert_int_equal(mt_engine_signal(w->engine, "order", "o", "{}", NULL, NULL, NULL, &e), 0);
+    assert_true(world_settle(w));
+    assert_output(w, id, "2");
+}
+
+static int endless(struct flow *f) {
+    for (int i = 0; i < 100; i++) progress(f, "{\"step\":1}");
+    return 0;
+}
+
+static void test_journal_limit(void **state) {
+    struct world *w = *state;
+    w->options.entries_max = 60;
+    const char *id = begin(w, endless);
+    assert_state(w, id, MT_RUN_NEEDS_ATTENTION);
+    assert_error(w, id, "flow.continue");
+    assert_error(w, id, "\"kind\":\"limit\"");
+    struct mt_entry *entries;
+    size_t n = journal_of(w, id, 0, &entries);
+    assert_int_equal(n, 60);
+    journal_free(entries, n);
+}
+
+/* ---- compensation ---- */
+
+static int two_undos(struct flow *f) {
+    charge(f, "a");
+    undo_charge(f, "a");
+    charge(f, "b");
+    undo_charge(f, "b");
+    charge(f, "c");
+    undo_charge(f, "c");
+    fail_flow(f, "sold_out");
+    return 0;
+}
+
+static void test_failed_compensation_leaves_the_rest_done(void **state) {
+    struct world *w = *state;
+    struct mt_error e;
+    net_rule(w, "/refund/b", FAULT_DECLINE, 1);
+    const char *id = begin(w, two_undos);
+    assert_state(w, id, MT_RUN_NEEDS_ATTENTION);
+    assert_int_equal(done_times(w, "/refund/a"), 1);
+    assert_int_equal(done_times(w, "/refund/b"), 0);
+    assert_int_equal(done_times(w, "/refund/c"), 1);
+    assert_error(w, id, "http.post (effect 9)");
+    assert_error(w, id, "402");
+    assert_int_equal(retry(w, id, &e), -1); /* the script must not go on after giving back */
+    assert_int_equal(e.kind, MT_CONFLICT);
+    assert_int_equal(resolve(w, id, 9, MT_DONE, "{}", &e), 0);
+    assert_true(world_settle(w));
+    assert_state(w, id, MT_RUN_FAILED);
+    assert_error(w, id, "sold_out");
+    assert_int_equal(done_times(w, "/refund/b"), 0);
+}
+
+static void test_failed_compensation_is_tried_again_when_told(void **state) {
+    struct world *w = *state;
+    struct mt_error e;
+    net_rule(w, "/refund/b", FAULT_DECLINE, 1);
+    const char *id = begin(w, two_undos);
+    assert_int_equal(resolve(w, id, 9, MT_NOT_SENT, NULL, &e), 0);
+    assert_true(world_settle(w));
+    assert_state(w, id, MT_RUN_FAILED);
+    assert_int_equal(done_times(w, "/refund/b"), 1);
+    struct mt_entry *entries;
+    size_t n = journal_of(w, id, 0, &entries);
+    assert_int_equal(n, 11);
+    assert_int_equal(entries[8].outcome, MT_NOT_SENT);
+    assert_int_equal(entries[10].outcome, MT_DONE);
+    journal_free(entries, n);
+}
+
+static void test_compensation_cannot_be_cancelled(void **state) {
+    struct world *w = *state;
+    struct mt_error e;
+    net_rule(w, "/refund/b", FAULT_BUSY_LATER, 1);
+    const char *id = begin(w, two_undos);
+    assert_state(w, id, MT_RUN_COMPENSATING); /* also while it waits */
+    assert_int_equal(cancel(w, id, &e), -1);
+    assert_int_equal(e.kind, MT_CONFLICT);
+    assert_true(world_drive(w));
+    assert_state(w, id, MT_RUN_FAILED);
+    assert_int_equal(done_times(w, "/refund/"), 3);
+}
+
+/* ---- unknown outcomes ---- */
+
+static int unsafe_one(struct flow *f) {
+    const char *error = NULL;
+    const char *params = "{\"body\":\"80\",\"url\":\"" WORLD_BASE "/unsafe/u\"}";
+    mt_effect_call(f->x, "http.post", params, strlen(params), "flow.lua:40", &f->a);
+    const char *value = flow_take_try(f, &error);
+    finish(f, value ? value : error);
+    return 0;
+}
+
+static void test_unknown_unsafe_waits_for_a_person(void **state) {
+    struct world *w = *state;
+    struct mt_error e;
+    net_rule(w, "/unsafe/u", FAULT_DROP_AFTER, 1);
+    const char *id = begin(w, unsafe_one);
+    assert_state(w, id, MT_RUN_NEEDS_ATTENTION);
+    assert_error(w, id, "may or may not have happened");
+    assert_error(w, id, "\"outcome\":\"unknown\"");
+    assert_int_equal(retry(w, id, &e), 0); /* a retry only asks again: nothing can be asked */
+    assert_true(world_settle(w));
+    assert_state(w, id, MT_RUN_NEEDS_ATTENTION);
+    assert_int_equal(sent_times(w, "/unsafe/u"), 1);
+    assert_int_equal(cancel(w, id, &e), 0); /* nor is it cancelled on a guess */
+    assert_true(world_settle(w));
+    assert_state(w, id, MT_RUN_NEEDS_ATTENTION);
+    assert_int_equal(resolve(w, id, 2, MT_DONE, "{}", &e), -1); /* no such effect */
+    assert_int_equal(e.kind, MT_CONFLICT);
+    assert_int_equal(resolve(w, id, 1, MT_DONE, "{", &e), -1);
+    assert_int_equal(e.kind, MT_INVALID_REQUEST);
+    assert_int_equal(resolve(w, id, 1, MT_UNKNOWN, "{}", &e), -1);
+    assert_int_equal(resolve(w, id, 1, MT_DONE, "{\"status\":201}", &e), 0);
+    assert_true(world_settle(w));
+    assert_state(w, id, MT_RUN_CANCELLED);
+    assert_int_equal(sent_times(w, "/unsafe/u"), 1);
+}
+
+static void test_resolved_as_rejected(void **state) {
+    struct world *w = *state;
+    struct mt_error e;
+    net_rule(w, "/unsafe/u", FAULT_DROP_BEFORE, 1);
+    const char *id = begin(w, unsafe_one);
+    assert_int_equal(resolve(w, id, 1, MT_REJECTED, NULL, &e), 0);
+    assert_true(world_settle(w));
+    assert_output(w, id, "{\"kind\":\"conflict\",\"message\":\"settled by hand as not done\",\"outcome\":\"rejected\"}");
+}
+
+static void test_unsafe_may_be_sent_again_when_it_never_left(void **state) {
+    struct world *w = *state;
+    net_rule(w, "/unsafe/u", FAULT_NOT_SENT, 2);
+    net_rule(w, "/unsafe/u", FAULT_BUSY, 1);
+    const char *id = begin(w, unsafe_one);
+    assert_true(world_drive(w));
+    assert_state(w, id, MT_RUN_COMPLETED);
+    assert_int_equal(done_times(w, "/unsafe/u"), 1);
+}
+
+static int reads(struct flow *f) {
+    const char *error = NULL;
+    try_call(f, "http.get", "{\"url\":\"" WORLD_BASE "/object/1\"}", &error);
+    finish(f, error ? error : "\"read\"");
+    return 0;
+}
+
+static void test_unknown_read_reaches_the_script(void **state) {
+    struct world *w = *state;
+    net_rule(w, "/object/1", FAULT_BROKEN, 100);
+    const char *id = begin(w, reads);
+    assert_true(world_drive(w));
+    struct mt_run run = run_of(w, id);
+    assert_int_equal(run.state, MT_RUN_COMPLETED);
+    assert_non_null(strstr(run.output, "\"outcome\":\"unknown\""));
+    mt_run_clear(&run);
+    assert_int_equal(sent_times(w, "/object/1"), 5);
+}
+
+static int creates(struct flow *f) {
+    const char *error = NULL;
+    const char *value =
+        try_call(f, "mintro.intents.create",
+                 "{\"amount\":{\"$money\":\"80.00 USD\"},\"email\":\"a@example.com\",\"integration_type\":\"iframe\","
+                 "\"name\":\"A\",\"order_items\":[],\"reference_id\":\"ORDER-1\"}",
+                 &error);
+    finish(f, value ? value : error);
+    return 0;
+}
+
+static void test_same_key_after_an_unknown_outcome(void **state) {
+    struct world *w = *state;
+    net_rule(w, "/intents", FAULT_DROP_AFTER, 2);
+    net_rule(w, "/intents", FAULT_BROKEN, 2);
+    const char *id = begin(w, creates);
+    assert_true(world_drive(w));
+    assert_state(w, id, MT_RUN_COMPLETED);
+    assert_int_equal(w->net.count, 5);
+    for (size_t i = 1; i < w->net.count; i++) assert_string_equal(w->net.sent[i].key, w->net.sent[0].key);
+    assert_int_equal(w->net.done_count, 1);
+    assert_safe(w);
+}
+
+static void test_another_key_after_a_definite_no(void **state) {
+    struct world *w = *state;
+    net_rule(w, "/intents", FAULT_BUSY_LATER, 3); /* each wait is a timer: the request is built anew */
+    const char *id = begin(w, creates);
+    assert_true(world_drive(w));
+    assert_state(w, id, MT_RUN_COMPLETED);
+    assert_int_equal(w->net.count, 4);
+    for (size_t i = 0; i < w->net.count; i++)
+        for (size_t k = 0; k < i; k++) assert_string_not_equal(w->net.sent[i].key, w->net.sent[k].key);
+    assert_true(now_of(w) >= WORLD_START + 90000); /* it waited as long as it was asked to */
+}
+
+static void test_an_old_key_protects_nothing(void **state) {
+    struct world *w = *state;
+    net_rule(w, "/intents", FAULT_DROP_AFTER, 1);
+    net_rule(w, "POST /api/platform/intents", FAULT_BROKEN, 1000);
+    const char *id = begin(w, creates);
+    assert_true(world_drive(w)); /* after a day the key is forgotten, and reading finds the intent */
+    assert_state(w, id, MT_RUN_COMPLETED);
+    assert_true(now_of(w) > WORLD_START + 86400000);
+    assert_true(sent_times(w, "/intents/reference/ORDER-1") >= 1);
+    assert_int_equal(w->net.done_count, 1);
+    struct mt_run run = run_of(w, id);
+    assert_non_null(strstr(run.output, "\"intent_id\":\"pi_ORDER-1\""));
+    mt_run_clear(&run);
+}
+
+static int cancels_intent(struct flow *f) {
+    const char *error = NULL;
+    creates(f);
+    mt_buf_reset(&f->result->value);
+    const char *value = try_call(f, "mintro.intents.cancel", "{\"intent_id\":\"pi_ORDER-1\"}", &error);
+    finish(f, value ? value : error);
+    return 0;
+}
+
+static void test_natural_is_read_back(void **state) {
+    struct world *w = *state;
+    net_rule(w, "/cancel", FAULT_DROP_AFTER, 1);
+    const char *id = begin(w, cancels_intent);
+    assert_true(world_drive(w));
+    assert_output(w, id, "{\"intent_id\":\"pi_ORDER-1\",\"status\":\"cancelled\"}");
+    assert_int_equal(sent_times(w, "/cancel"), 1);
+}
+
+static void test_natural_is_sent_again_when_it_did_not_happen(void **state) {
+    struct world *w = *state;
+    net_rule(w, "/cancel", FAULT_DROP_BEFORE, 1);
+    const char *id = begin(w, cancels_intent);
+    assert_true(world_drive(w));
+    assert_state(w, id, MT_RUN_COMPLETED);
+    assert_int_equal(sent_times(w, "/cancel"), 2);
+    assert_string_equal(mt_json_str(json_object_get(w->net.intents, "ORDER-1"), "status", ""), "cancelled");
+}
+
+static void test_declined_is_the_scripts(void **state) {
+    struct world *w = *state;
+    net_rule(w, "/charge/a", FAULT_DECLINE, 1);
+    const char *id = begin(w, busy_provider);
+    assert_state(w, id, MT_RUN_FAILED); /* an uncaught error of the world */
+    assert_error(w, id, "\"outcome\":\"rejected\"");
+    assert_int_equal(sent_times(w, "/charge/a"), 1);
+}
+
+/* ---- accounts ---- */
+
+static void test_another_account_parks(void **state) {
+    struct world *w = *state;
+    struct mt_error e;
+    net_rule(w, "/intents", FAULT_DROP_AFTER, 1);
+    net_rule(w, "/intents", FAULT_BUSY_LATER, 1);
+    const char *id = begin(w, creates);
+    assert_state(w, id, MT_RUN_WAITING);
+    world_stop(w);
+    w->mintro_url = "http://127.0.0.1:17";
+    world_open(w);
+    assert_true(world_drive(w));
+    assert_state(w, id, MT_RUN_NEEDS_ATTENTION);
+    assert_error(w, id, "http://127.0.0.1:17");
+    world_stop(w);
+    w->mintro_url = WORLD_BASE;
+    world_open(w);
+    assert_int_equal(retry(w, id, &e), 0);
+    assert_true(world_drive(w));
+    assert_state(w, id, MT_RUN_COMPLETED);
+    assert_int_equal(w->net.done_count, 1);
+    assert_safe(w);
+}
+
+static void test_an_account_that_is_gone_parks(void **state) {
+    struct world *w = *state;
+    net_rule(w, "/intents", FAULT_DROP_AFTER, 1);
+    net_rule(w, "/intents", FAULT_BUSY_LATER, 1);
+    const char *id = begin(w, creates);
+    world_stop(w);
+    w->mintro_url = NULL;
+    world_open(w);
+    assert_true(world_drive(w));
+    assert_state(w, id, MT_RUN_NEEDS_ATTENTION); /* the script does not hear "not sent" of what was sent */
+    assert_error(w, id, "not configured");
+}
+
+static void test_unconfigured_is_not_sent(void **state) {
+    struct world *w = *state;
+    w->mintro_url = NULL;
+    const char *id = begin(w, creates);
+    struct mt_run run = run_of(w, id);
+    assert_int_equal(run.state, MT_RUN_COMPLETED);
+    assert_non_null(strstr(run.output, "\"outcome\":\"not_sent\""));
+    mt_run_clear(&run);
+}
+
+/* ---- starting ---- */
+
+static void test_start_keys(void **state) {
+    struct world *w = *state;
+    struct mt_run run;
+    struct mt_error e;
+    bool existing;
+    script = ends_early;
+    world_open(w);
+    char id[MT_ID_SIZE];
+    mt_copy(id, sizeof id, start_run(w, "script", "{\"n\":1}", "k"));
+    struct mt_start again = {.flow = "script", .input = "{ \"n\" : 1 }", .key = "k"};
+    assert_int_equal(mt_engine_start_run(w->engine, &again, &run, &existing, &e), 0);
+    assert_true(existing);
+    assert_string_equal(run.id, id);
+    mt_run_clear(&run);
+    assert_true(world_settle(w));
+    assert_int_equal(mt_engine_start_wait(w->engine, &again, 10000, &run, &existing, &e), 0);
+    assert_true(existing);
+    assert_int_equal(run.state, MT_RUN_COMPLETED);
+    mt_run_clear(&run);
+    again.input = "{\"n\":2}";
+    assert_int_equal(mt_engine_start_run(w->engine, &again, &run, &existing, &e), -1);
+    assert_int_equal(e.kind, MT_CONFLICT);
+    assert_string_equal(e.code, "key_reused");
+    again.key = "";
+    assert_int_equal(mt_engine_start_run(w->engine, &again, &run, &existing, &e), -1);
+    assert_int_equal(e.kind, MT_INVALID_REQUEST);
+    again = (struct mt_start){.flow = "scrip", .input = "{}"};
+    assert_int_equal(mt_engine_start_run(w->engine, &again, &run, &existing, &e), -1);
+    assert_int_equal(e.kind, MT_NOT_FOUND);
+    again = (struct mt_start){.flow = "script", .input = "{\"bad\":1}"};
+    assert_int_equal(mt_engine_start_run(w->engine, &again, &run, &existing, &e), -1);
+    assert_int_equal(e.kind, MT_INVALID_REQUEST);
+    assert_int_equal(atomic_load(&w->executions), 1);
+}
+
+static int starts_keyed(struct flow *f) {
+    const char *error = NULL;
+    start_child(f, "child", "{\"name\":\"a\"}", "k", false);
+    const char *again = start_child(f, "child", "{\"name\":\"a\"}", "k", false);
+    assert_non_null(strstr(again, "\"existing\":true"));
+    mt_effect_start(f->x, "child", "{\"name\":\"b\"}", "k", false, "flow.lua:50", &f->a);
+    assert_null(flow_take_try(f, &error));
+    assert_non_null(strstr(error, "key_reused"));
+    mt_effect_start(f->x, "child", "{\"bad\":1}", NULL, false, "flow.lua:51", &f->a);
+    assert_null(flow_take_try(f, &error));
+    assert_non_null(strstr(error, "invalid_request"));
+    await_event(f, "order", "o", -1);
+    finish(f, "1");
+    return 0;
+}
+
+static void test_children_with_keys_replay(void **state) {
+    struct world *w = *state;
+    struct mt_error e;
+    const char *id = begin(w, starts_keyed);
+    assert_state(w, id, MT_RUN_WAITING);
+    assert_int_equal(mt_engine_signal(w->engine, "order", "o", "{}", NULL, NULL, NULL, &e), 0);
+    assert_true(world_settle(w));
+    assert_output(w, id, "1");
+}
+
+/* ---- events ---- */
+
+static int reads_cursor(struct flow *f) {
+    const char *event = await_event(f, "order", "o", 1000);
+    int64_t n = mt_json_int(f->in, "n", 0);
+    char next[200];
+    if (n == 0) await_event(f, "order", "o", 1000);
+    mt_format(next, sizeof next, "{\"n\":%d}", (int)n + 1);
+    if (n < 1) go_on(f, next);
+    finish(f, event);
+    return 0;
+}
+
+static void test_cursors_go_over_continue(void **state) {
+    struct world *w = *state;
+    struct mt_error e;
+    world_open(w);
+    for (int i = 1; i <= 3; i++) {
+        char payload[16];
+        mt_format(payload, sizeof payload, "%d", i);
+        assert_int_equal(mt_engine_signal(w->engine, "order", "o", payload, NULL, NULL, NULL, &e), 0);
+    }
+    const char *id = begin(w, reads_cursor); /* two events in the first segment, the third in the second */
+    struct mt_run run = run_of(w, id);
+    assert_int_equal(run.state, MT_RUN_COMPLETED);
+    assert_non_null(strstr(run.output, "\"payload\":3"));
+    assert_non_null(strstr(run.output, "\"at\":1795166400000"));
+    mt_run_clear(&run);
+}
+
+static void test_signal_to_an_ended_run_is_kept(void **state) {
+    struct world *w = *state;
+    struct mt_error e;
+    struct mt_event *events;
+    size_t count;
+    int64_t n;
+    bool duplicate;
+    const char *id = begin(w, ends_early);
+    assert_state(w, id, MT_RUN_COMPLETED);
+    assert_int_equal(mt_engine_signal(w->engine, "order", "late", "{\"x\":1}", "src", &n, &duplicate, &e), 0);
+    assert_false(duplicate);
+    assert_int_equal(mt_engine_signal(w->engine, "order", "late", "{\"x\":1}", "src", &n, &duplicate, &e), 0);
+    assert_true(duplicate);
+    assert_int_equal(w->store->list_events(w->store, "order", "late", 0, false, true, 10, &events, &count, &e), 0);
+    assert_int_equal(count, 1); /* once, and nobody has read it */
+    for (size_t i = 0; i < count; i++) mt_event_clear(&events[i]);
+    free(events);
+    assert_int_equal(mt_engine_signal(w->engine, "", "late", "1", NULL, NULL, NULL, &e), -1);
+    assert_int_equal(mt_engine_signal(w->engine, "order", "late", "{", NULL, NULL, NULL, &e), -1);
+}
+
+static int waits_an_hour(struct flow *f) {
+    const char *event = await_event(f, "order", "o", 3600000);
+    finish(f, event);
+    return 0;
+}
+
+static void test_a_wait_ends_when_it_was_to(void **state) {
+    struct world *w = *state;
+    struct mt_error e;
+    const char *id = begin(w, waits_an_hour);
+    world_advance(w, 1800000);
+    world_stop(w); /* another process, half an hour later: the end stays where it was */
+    world_open(w);
+    assert_int_equal(mt_engine_signal(w->engine, "order", "other", "1", NULL, NULL, NULL, &e), 0);
+    assert_true(world_drive(w));
+    assert_output(w, id, "null");
+    assert_true(now_of(w) == WORLD_START + 3600000);
+}
+
+static void test_a_stored_event_wins_over_the_timeout(void **state) {
+    struct world *w = *state;
+    struct mt_error e;
+    const char *id = begin(w, waits_an_hour);
+    world_stop(w);
+    world_advance(w, 7200000); /* long past it, before anybody looks */
+    w->options.workers = -1;
+    world_open(w);
+    assert_int_equal(mt_engine_signal(w->engine, "order", "o", "\"just in time\"", NULL, NULL, NULL, &e), 0);
+    world_stop(w);
+    w->options.workers = 2;
+    world_open(w);
+    assert_true(world_drive(w));
+    struct mt_run run = run_of(w, id);
+    assert_non_null(strstr(run.output, "just in time"));
+    mt_run_clear(&run);
+}
+
+/* ---- continue ---- */
+
+static int continues_old(struct flow *f) {
+    if (mt_json_int(f->in, "n", 0) == 0) go_on(f, "{\"n\":1,\"old\":true}");
+    finish(f, "1");
+    return 0;
+}
+
+static void test_continue_stays_on_the_old_generation(void **state) {
+    struct world *w = *state;
+    script = continues_old;
+    w->options.workers = -1;
+    world_open(w);
+    char id[MT_ID_SIZE];
+    mt_copy(id, sizeof id, start_run(w, "script", "{}", NULL));
+    world_stop(w);
+    mt_copy(w->generation, sizeof w->generation, "sha256:strict");
+    w->options.workers = 2;
+    world_open(w);
+    assert_true(world_settle(w));
+    struct mt_run run = run_of(w, id);
+    assert_int_equal(run.state, MT_RUN_COMPLETED);
+    assert_int_equal(run.segment, 1);
+    assert_string_equal(run.generation, "sha256:one");
+    mt_run_clear(&run);
+}
+
+static int continues_badly(struct flow *f) {
+    const char *error = NULL;
+    mt_effect_continue(f->x, "{\"bad\":1}", "flow.lua:60", &f->a);
+    assert_null(flow_take_try(f, &error));
+    undo_charge(f, "a");
+    await_event(f, "order", "o", 10);
+    mt_effect_continue(f->x, "{\"n\":2}", "flow.lua:61", &f->a);
+    assert_int_equal(f->a.step, MT_STEP_BUG); /* with undos pending */
+    finish(f, "3");
+    return 0;
+}
+
+static void test_refused_continue_replays(void **state) {
+    struct world *w = *state;
+    const char *id = begin(w, continues_badly);
+    assert_true(world_drive(w));
+    assert_output(w, id, "3");
+}
+
+/* ---- determinism ---- */
+
+static char first_random[80], first_now[32];
+
+static int random_and_now(struct flow *f) {
+    uint8_t bytes[32];
+    char hex[80], now[32];
+    mt_exec_random(f->x, bytes, 20);
+    mt_exec_random(f->x, bytes + 10, 20);
+    mt_hex_encode(bytes, 30, hex);
+    charge(f, "a");
+    mt_format(now, sizeof now, "%lld", (long long)mt_exec_now(f->x));
+    if (!first_random[0]) {
+        mt_copy(first_random, sizeof first_random, hex);
+        mt_copy(first_now, sizeof first_now, now);
+    }
+    assert_string_equal(hex, first_random);
+    assert_string_equal(now, first_now);
+    nap(f, 1000);
+    assert_true(mt_exec_now(f->x) >= WORLD_START + 1000);
+    nap(f, 1000);
+    finish(f, "1");
+    return 0;
+}
+
+static void test_random_and_now_replay(void **state) {
+    struct world *w = *state;
+    const char *id = begin(w, random_and_now);
+    assert_true(world_drive(w));
+    assert_output(w, id, "1");
+    assert_int_equal(atomic_load(&w->executions), 3);
+}
+
+/* ---- secrets ---- */
+
+static int secret_undo(struct flow *f) {
+    const char *params = "{\"headers\":{\"X-Api-Key\":\"hush-hush\"},\"idempotency_key\":\"k\",\"url\":\"" WORLD_BASE "/refund/x\"}";
+    mt_effect_undo(f->x, "http.post", params, strlen(params), "flow.lua:70", &f->a);
+    flow_take(f);
+    const char *call_params = "{\"headers\":{\"X-Api-Key\":\"hush-hush\"},\"idempotency_key\":\"k2\",\"url\":\"" WORLD_BASE "/charge/x\"}";
+    call(f, "http.post", call_params);
+    fail_flow(f, "sold_out");
+    return 0;
+}
+
+static void test_secrets_are_sealed(void **state) {
+    struct world *w = *state;
+    const char *id = begin(w, secret_undo);
+    assert_state(w, id, MT_RUN_FAILED);
+    int with_header = 0;
+    for (size_t i = 0; i < w->net.count; i++) with_header += strstr(w->net.sent[i].bytes, "X-Api-Key: hush-hush") != NULL;
+    assert_int_equal(with_header, 2);
+    struct mt_entry *entries;
+    size_t n = journal_of(w, id, 0, &entries);
+    for (size_t i = 0; i < n; i++) {
+        assert_true(!entries[i].params || !strstr(entries[i].params, "hush"));
+        assert_true(!entries[i].result || !strstr(entries[i].result, "hush"));
+        assert_true(!entries[i].meta || !strstr(entries[i].meta, "hush"));
+        if (entries[i].request) assert_null(memmem(entries[i].request, entries[i].request_len, "hush", 4));
+    }
+    journal_free(entries, n);
+}
+
+/* ---- the store in trouble ---- */
+
+static void test_a_run_survives_the_stores_hiccups(void **state) {
+    struct world *w = *state;
+    script = repaired;
+    world_open(w);
+    struct mt_run run;
+    struct mt_error e;
+    bool existing;
+    struct mt_start s = {.flow = "script", .input = "{}"};
+    net_rule(w, "/charge/a", FAULT_DROP_BEFORE, 1);
+    assert_int_equal(mt_engine_start_run(w->engine, &s, &run, &existing, &e), 0);
+    atomic_store(&w->fail_commits, 2);
+    struct mt_run ended;
+    assert_int_equal(mt_engine_wait(w->engine, run.id, 100, &ended, &e), 0);
+    for (int i = 0; i < 500 && !mt_run_ended(ended.state); i++) { /* backing off is a timer here */
+        world_drive(w);
+        mt_run_clear(&ended);
+        assert_int_equal(mt_engine_wait(w->engine, run.id, 100, &ended, &e), 0);
+    }
+    assert_int_equal(ended.state, MT_RUN_COMPLETED);
+    mt_run_clear(&ended);
+    mt_run_clear(&run);
+    assert_int_equal(done_times(w, "/charge/"), 2);
+    assert_safe(w);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(test_cancel_waiting),
+        TEST(test_cancel_sleeping),
+        TEST(test_cancel_before_it_began),
+        TEST(test_cancel_at_every_boundary),
+        TEST(test_cancel_while_backing_off),
+        TEST(test_cancel_with_a_call_in_flight),
+        TEST(test_bug_parks_and_retry_repairs),
+        TEST(test_parked_by_a_bug_can_be_cancelled),
+        TEST(test_mismatch_names_everything),
+        TEST(test_ending_before_the_journal_does),
+        TEST(test_caught_mistakes_replay),
+        TEST(test_journal_limit),
+        TEST(test_failed_compensation_leaves_the_rest_done),
+        TEST(test_failed_compensation_is_tried_again_when_told),
+        TEST(test_compensation_cannot_be_cancelled),
+        TEST(test_unknown_unsafe_waits_for_a_person),
+        TEST(test_resolved_as_rejected),
+        TEST(test_unsafe_may_be_sent_again_when_it_never_left),
+        TEST(test_unknown_read_reaches_the_script),
+        TEST(test_same_key_after_an_unknown_outcome),
+        TEST(test_another_key_after_a_definite_no),
+        TEST(test_an_old_key_protects_nothing),
+        TEST(test_natural_is_read_back),
+        TEST(test_natural_is_sent_again_when_it_did_not_happen),
+        TEST(test_declined_is_the_scripts),
+        TEST(test_another_account_parks),
+        TEST(test_an_account_that_is_gone_parks),
+        TEST(test_unconfigured_is_not_sent),
+        TEST(test_start_keys),
+        TEST(test_children_with_keys_replay),
+        TEST(test_cursors_go_over_continue),
+        TEST(test_signal_to_an_ended_run_is_kept),
+        TEST(test_a_wait_ends_when_it_was_to),
+        TEST(test_a_stored_event_wins_over_the_timeout),
+        TEST(test_continue_stays_on_the_old_generation),
+        TEST(test_refused_continue_replays),
+        TEST(test_random_and_now_replay),
+        TEST(test_secrets_are_sealed),
+        TEST(test_a_run_survives_the_stores_hiccups),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
