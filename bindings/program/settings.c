@@ -47,7 +47,7 @@ static const struct mt_setting settings[] = {
      "least level of log lines", 0},
     {"log-format", MT_SET_ENUM, "auto", 0, 0, "auto|text|json", LONG_RUNNING,
      "form of log lines; auto: text on a terminal, JSON elsewhere", 0},
-    {"ready-fd", MT_SET_INT, "-1", -1, 1024, NULL, MT_CMD_SERVE | MT_CMD_SANDBOX,
+    {"ready-fd", MT_SET_INT, "-1", -1, 1 << 20, NULL, MT_CMD_SERVE | MT_CMD_SANDBOX,
      "descriptor to write \"ready PORT\" to when listening, for supervisors", 0},
     {"color", MT_SET_ENUM, "auto", 0, 0, "auto|always|never", MT_CMD_DEV | MT_CMD_CLIENT | MT_CMD_CHECK,
      "colours; auto: on a terminal without NO_COLOR", 0},
