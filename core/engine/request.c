@@ -226,8 +226,7 @@ void call_new_attempt(struct call *c) {
 /* ---- a call's frame ---- */
 
 /* The id that the script left out: the same whenever this effect is carried out, whatever the attempt. */
-static void identify(struct call *c)
-{
+static void identify(struct call *c) {
     uint8_t mac[32];
     char key[41];
     if (!c->op->identify) return;

@@ -152,8 +152,8 @@ int mintro_decide(const struct mt_operation *op, const json_t *params, const jso
 enum { PAYMINT_BILL_ID_MAX = 20, PAYMINT_ID_MAX = 100, PAYMINT_PHONE_SIZE = 12 };
 /* A Korean mobile number in the vendor's form, "01012345678". False when it is none. */
 bool paymint_phone(const char *text, char out[PAYMINT_PHONE_SIZE]);
-/* The vendor's hash of a request: with the phone when (and only when) the request has one; NULL: it has none. The
- * gateway computes it; here it is for those who speak to the upstream. Lower-case hex, 65 bytes. */
+/* The vendor's hash of a request: with the phone when (and only when) the request has one; NULL: it has none.
+ * The gateway computes it; here it is for those who speak to the upstream. Lower-case hex, 65 bytes. */
 void paymint_hash(const char *bill_id, const char *phone, const char *price, char *out);
 /* The row of autopay.request. */
 const struct mt_operation *paymint_charge(void);
