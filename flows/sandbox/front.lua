@@ -4,6 +4,7 @@ local cards = require "lib.cards"
 local faults = require "lib.faults"
 local html = require "lib.html"
 local paymint = require "lib.paymint.front"
+local paymnt = require "lib.paymnt.front"
 local web = require "mintage.web"
 
 local template = [[
@@ -43,6 +44,7 @@ serves the hosted checkout pages, and fails on demand.</p>
        "success_url": "{{base}}/", "cancel_url": "{{base}}/",
        "order_items": [{"name": "Product 1", "quantity": 1, "price": 80}]}'</code></pre>
 
+{{{paymnt}}}
 {{{paymint}}}
 <h2>Test cards</h2>
 <p>Any expiry date to come, any security code of the right length. Every other number is refused.</p>
@@ -107,5 +109,6 @@ web.get("/", { public = true }, function(req)
   return { html = html.fill(template, {
     base = "http://" .. req.host, cards = card_rows(), faults = fault_rows(),
     paymint = paymint("http://" .. req.host),
+    paymnt = paymnt("http://" .. req.host),
   }) }
 end)
