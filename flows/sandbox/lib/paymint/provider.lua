@@ -175,7 +175,7 @@ local function register_card(id, request, call)
 end
 
 local function balance(request)
-  local left = math.tointeger(request.balance)
+  local left = math.type(request.balance) and math.tointeger(request.balance)
   if not left or left < 0 or left > 1000000000000 then
     return "balance must be an integer of points from 0 to 1000000000000"
   end
