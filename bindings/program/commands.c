@@ -40,7 +40,7 @@ static const char sandbox_details[] =
     "Secure\n"
     "\n"
     "Control, without credentials: /_sandbox/requests, ledger, state, faults, clock, endpoints, webhooks, "
-    "pay, balance.\n"
+    "pay, balance, activate.\n"
     "  curl -d '{\"advance\":\"30d\"}' http://127.0.0.1:8090/_sandbox/clock\n"
     "  curl -d "
     "'{\"match\":{\"provider\":\"mintro\",\"operation\":\"intents.create\"},\"fault\":\"drop_response\","

@@ -3,6 +3,7 @@
 local cards = require "lib.cards"
 local faults = require "lib.faults"
 local html = require "lib.html"
+local mint = require "lib.mint.front"
 local paymint = require "lib.paymint.front"
 local paymnt = require "lib.paymnt.front"
 local web = require "mintage.web"
@@ -44,6 +45,7 @@ serves the hosted checkout pages, and fails on demand.</p>
        "success_url": "{{base}}/", "cancel_url": "{{base}}/",
        "order_items": [{"name": "Product 1", "quantity": 1, "price": 80}]}'</code></pre>
 
+{{{mint}}}
 {{{paymnt}}}
 {{{paymint}}}
 <h2>Test cards</h2>
@@ -108,6 +110,7 @@ end
 web.get("/", { public = true }, function(req)
   return { html = html.fill(template, {
     base = "http://" .. req.host, cards = card_rows(), faults = fault_rows(),
+    mint = mint("http://" .. req.host),
     paymint = paymint("http://" .. req.host),
     paymnt = paymnt("http://" .. req.host),
   }) }

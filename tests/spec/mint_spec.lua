@@ -300,6 +300,22 @@ describe("MINT in the sandbox", function()
     end)
   end)
 
+  it("does what its front page shows, as it is pasted", function()
+    local fresh = testing.start("sandbox", {}) -- whose clock has not been moved
+    local script = fresh:http("GET", "/").body:match '<pre tabindex="0" id="mint%-curl"><code>(.-)</code>'
+    script = script:gsub("&quot;", '"'):gsub("&#39;", "'"):gsub("&lt;", "<"):gsub("&gt;", ">"):gsub("&amp;", "&")
+    local path = testing.folder() .. "/script.sh"
+    testing.write(path, script:gsub("curl ", "curl -sS "))
+    local pipe = assert(io.popen("sh " .. path .. " 2>&1"))
+    local out = pipe:read "a"
+    pipe:close()
+    assert.matches('"pin_nominal_value":"5.0000"', out, 1, true)
+    assert.matches('"balance_amount":"9939.0655"', out, 1, true)
+    assert.matches('"change_amount":0.12,', out, 1, true)
+    assert.is_nil(out:find('"success":false', 1, true))
+    assert.equal("500.0000", mint.balances(fresh, { currencyCode = "USD" }).json.data.balance_amount)
+  end)
+
   it("answers every documented code when it is asked to", function()
     local statuses = { [401] = { -32000, -32009, -32010, -32011, -32012, 4007 }, [402] = { -32004, -32008, 2, 3, 10 },
       [403] = { -32001, -32005, 1, 9 }, [404] = { -32003 }, [429] = { -32002 }, [422] = { -32006, -32007, 4, 5, 6, 7, 8 } }

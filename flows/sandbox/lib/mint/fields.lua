@@ -71,7 +71,7 @@ function fields.read(req)
   local given
   if kind:find "^multipart/form%-data" then
     given = from_multipart(req.body, req.headers["content-type"])
-  elseif kind:find "^application/json" or req.body:find "^%s*{" then -- curl -d says it is a form, whatever it is
+  elseif kind:find "^application/json" or req.body:find "^%s*{" then -- curl -d always says form
     given = provider.body(req)
   elseif kind:find "^application/x%-www%-form%-urlencoded" then
     given = from_form(req.body)
