@@ -9,6 +9,7 @@
 #include "http/internal.h"
 #include <arpa/inet.h>
 #include <dirent.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -340,6 +341,16 @@ static int on_message(const struct mg_connection *conn, const char *message) {
 
 static void init_civetweb(void) {
     mg_init_library(0);
+}
+
+/* CivetWeb as it is packaged gives its threads 100 KB of stack and offers no setting. Handlers run on them, and
+ * Lua nests 200 calls of C before it refuses: up to 2 KB each. So this function, which the library calls,
+ * stands in front of the C library's own, for the whole process. */
+int pthread_attr_setstacksize(pthread_attr_t *attr, size_t size) {
+    enum { LEAST = 1024 * 1024 };
+    int (*real)(pthread_attr_t *, size_t) = NULL;
+    *(void **)&real = dlsym(RTLD_NEXT, "pthread_attr_setstacksize");
+    return real != NULL ? real(attr, size < LEAST ? LEAST : size) : ENOSYS;
 }
 
 static int check_host(struct mt_server *s, const struct mt_server_options *o, struct mt_error *e) {

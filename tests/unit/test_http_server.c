@@ -53,6 +53,16 @@ static void echo(void *ctx, const struct mt_request *req, struct mt_response *re
                 req->body);
 }
 
+static void stack(void *ctx, const struct mt_request *req, struct mt_response *resp) {
+    pthread_attr_t attr;
+    size_t size = 0;
+    (void)ctx, (void)req;
+    pthread_getattr_np(pthread_self(), &attr);
+    pthread_attr_getstacksize(&attr, &size);
+    pthread_attr_destroy(&attr);
+    mt_buf_addf(&resp->body, "%s: %zu", size >= 1024 * 1024 ? "enough" : "too little", size);
+}
+
 static void named(void *ctx, const struct mt_request *req, struct mt_response *resp) {
     mt_buf_adds(&resp->body, ctx);
     for (size_t i = 0; i < req->param_count; i++)
@@ -120,6 +130,7 @@ static void add(struct mt_router *r, const char *method, const char *pattern, mt
 static struct mt_router *routes(void) {
     struct mt_router *r = mt_router_new();
     add(r, "GET", "/echo", echo, NULL);
+    add(r, "GET", "/stack", stack, NULL);
     add(r, "POST", "/echo", echo, NULL);
     add(r, "GET", "/files/*", echo, NULL);
     add(r, "GET", "/gate", gated, NULL);
@@ -701,6 +712,12 @@ static void requests_are_counted(void **state) {
     assert_int_equal(stats.refused, 1);
 }
 
+/* Scripts recurse on it. */
+static void handlers_have_a_megabyte_of_stack(void **state) {
+    (void)state;
+    expect("GET /stack HTTP/1.1\r\nHost: x\r\n\r\n", 200, "enough");
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void) {
@@ -731,6 +748,7 @@ int main(void) {
         T(a_loopback_server_takes_no_other_host),
         T(a_port_in_use_is_an_error),
         T(requests_are_counted),
+        T(handlers_have_a_megabyte_of_stack),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
