@@ -1,5 +1,5 @@
--- MINT's part of the sandbox's front page: credentials, and curl commands that work as they are pasted, with the
--- signature computed by md5sum.
+-- MINT's part of the sandbox's front page: credentials, and curl commands that work as they are pasted, with
+-- the signature computed by md5sum.
 
 local html = require "lib.html"
 
@@ -9,7 +9,8 @@ local template = [[
 <tr><th scope="row">Public key, auth[key]</th><td><code>mint_test_public</code></td></tr>
 <tr><th scope="row">Private key</th><td><code>mint_test_private</code></td></tr>
 <tr><th scope="row">app_key, for redeeming</th><td><code>32a13829f2635187</code></td></tr>
-<tr><th scope="row">app_key that is refused</th><td><code>app_inactive</code> (3001), <code>app_other</code> (3005)</td></tr>
+<tr><th scope="row">app_key that is refused</th>
+<td><code>app_inactive</code> (3001), <code>app_other</code> (3005)</td></tr>
 <tr><th scope="row">user_id that is refused</th><td><code>banned</code> (1003)</td></tr>
 <tr><th scope="row">An ePIN worth 10.12 USD</th><td><code>1111111111111111</code></td></tr>
 </table>
@@ -33,7 +34,8 @@ curl {{base}}/api/pure-mint/payment \
        "epin": ["1111111111111111"], "user_id": "12345"}'
 
 # how much there is to generate from
-curl {{base}}/_sandbox/balance -d '{"provider": "mint", "currency": "USD", "balance": "500.0000"}'</code></pre>
+curl {{base}}/_sandbox/balance \
+  -d '{"provider": "mint", "currency": "USD", "balance": "500.0000"}'</code></pre>
 ]]
 
 -- The section for a sandbox at `base`.
