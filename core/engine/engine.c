@@ -230,8 +230,8 @@ static const struct mt_provider *provider_named(const char *name) {
 }
 
 /* Stores the hints of one webhook, all or none. */
-static int keep_hints(struct mt_engine *g, struct mt_hint *hints, size_t count, const struct mt_request *req,
-                      struct mt_error *e) {
+static int keep_hints(struct mt_engine *g, const struct mt_provider *provider, struct mt_hint *hints,
+                      size_t count, const struct mt_request *req, struct mt_error *e) {
     struct mt_op ops[4] = {0};
     char *payloads[4] = {0};
     for (size_t i = 0; i < count; i++) {
@@ -241,8 +241,10 @@ static int keep_hints(struct mt_engine *g, struct mt_hint *hints, size_t count, 
         ops[i].event.key = hints[i].key;
         ops[i].event.source = hints[i].source[0] ? hints[i].source : NULL;
         ops[i].event.payload = payloads[i];
-        ops[i].event.raw = i == 0 ? req->body : NULL;
-        ops[i].event.raw_len = i == 0 ? req->body_len : 0;
+        if (i == 0 && !provider->secret_webhooks) {
+            ops[i].event.raw = req->body;
+            ops[i].event.raw_len = req->body_len;
+        }
         ops[i].event.at = g->o.clock->wall_ms(g->o.clock);
     }
     struct mt_batch batch = {.ops = ops, .count = count};
@@ -275,7 +277,7 @@ void mt_engine_webhook(struct mt_engine *g, const char *name, bool secret_url, c
     if (provider->webhook(account, req, secret_url, hints, &count, &e) != 0) {
         mt_warn("a webhook was refused", "provider", name, "error", e.message);
         mt_respond_error(resp, e.kind == MT_AUTHENTICATION ? 401 : 400, &e);
-    } else if (keep_hints(g, hints, count, req, &e) != 0) {
+    } else if (keep_hints(g, provider, hints, count, req, &e) != 0) {
         mt_respond_error(resp, 503, &e); /* it is sent again later */
     } else {
         resp->status = 200;

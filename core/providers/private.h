@@ -163,6 +163,24 @@ int paymint_webhook(const struct mt_account *account, const struct mt_request *r
 int paymint_check(const struct mt_operation *op, const char *full_name, const json_t *params,
                   struct mt_error *e);
 json_t *paymint_identify(const struct mt_operation *op, const json_t *params, const char *key);
+/* paymint_read.c: the same. */
+int paymint_read_coded(const struct mt_operation *op, const json_t *params,
+                       const struct mt_http_response *resp, json_t **value, struct mt_error *e);
+int paymint_read_bill(const struct mt_operation *op, const json_t *params,
+                      const struct mt_http_response *resp, json_t **value, struct mt_error *e);
+int paymint_read_sent(const struct mt_operation *op, const json_t *params,
+                      const struct mt_http_response *resp, json_t **value, struct mt_error *e);
+int paymint_read_charge(const struct mt_operation *op, const json_t *params,
+                        const struct mt_http_response *resp, json_t **value, struct mt_error *e);
+int paymint_read_page(const struct mt_operation *op, const json_t *params,
+                      const struct mt_http_response *resp, json_t **value, struct mt_error *e);
+int paymint_read_methods(const struct mt_operation *op, const json_t *params,
+                         const struct mt_http_response *resp, json_t **value, struct mt_error *e);
+int paymint_read_licenses(const struct mt_operation *op, const json_t *params,
+                          const struct mt_http_response *resp, json_t **value, struct mt_error *e);
+int paymint_read_phone(const struct mt_operation *op, const json_t *params,
+                       const struct mt_http_response *resp, json_t **value, struct mt_error *e);
+/* paymint_recover.c: the same. */
 int paymint_reconcile_bill(const struct mt_operation *op, const json_t *params, const char **read_operation,
                            json_t **read_params);
 int paymint_reconcile_delete(const struct mt_operation *op, const json_t *params, const char **read_operation,

@@ -126,6 +126,7 @@ struct mt_provider {
     int (*webhook)(const struct mt_account *account, const struct mt_request *req, bool secret_url,
                    struct mt_hint *hints, size_t *count, struct mt_error *e);
     const char *webhook_answer;       /* the exact body of the 2xx ("" for none) */
+    bool secret_webhooks;             /* they carry a credential: their bytes are not kept as they came */
     int max_per_second, burst;        /* rate limit by default; 0: none */
     bool many_hosts;                  /* the caller names the host: no base URL, no breaker (one host down says nothing of others) */
 };

@@ -3,6 +3,7 @@
 
 local testing = require "mintage.testing"
 local json = testing.json
+local lfs = require "lfs"
 
 local PRO = { ["X-API-KEY"] = "mmk_test_key", ["X-Paymint-MMK-Mode"] = "true" }
 local ACKNOWLEDGED = '{"code":"0000","msg":"성공하였습니다."}'
@@ -717,5 +718,28 @@ describe("flows that bill through Paymint", function()
     run = runtime:run("bill", { price = "1000 KRW", phone = "02-123-4567" }, { key = "phone" })
     run = runtime:wait_for(run.id, "failed", "needs_attention")
     assert.matches("Korean mobile number", run.error.message)
+  end)
+
+  it("keep the key of callbacks nowhere", function()
+    local run = runtime:run("bill", { price = "1000 KRW" }, { key = "key" })
+    run = runtime:wait_for(run.id, "waiting")
+    sandbox:http("POST", "/_sandbox/pay", { bill_id = run.progress.bill_id })
+    runtime:wait_for(run.id, "completed")
+    runtime:stop()
+    local looked = 0
+    local function search(dir)
+      for name in lfs.dir(dir) do
+        local path = dir .. "/" .. name
+        if name ~= "." and name ~= ".." and lfs.attributes(path, "mode") == "directory" then
+          search(path)
+        elseif name ~= "." and name ~= ".." then
+          looked = looked + 1
+          assert.is_nil(testing.read(path):find("paymint_test_key", 1, true), path)
+        end
+      end
+    end
+    search(runtime.data)
+    assert.is_true(looked > 0)
+    assert.is_nil(testing.read(runtime.log):find("paymint_test_key", 1, true))
   end)
 end)
