@@ -1,5 +1,5 @@
--- Paymnt's part of the sandbox's front page: credentials, and the quickstart's five steps as curl commands that
--- work as they are pasted.
+-- Paymnt's part of the sandbox's front page: credentials, and the quickstart's five steps as curl commands
+-- that work as they are pasted.
 
 local html = require "lib.html"
 
@@ -12,7 +12,7 @@ local template = [[
 <tr><th scope="row">Errors as documented, not as the switch writes them</th>
 <td><code>X-Sandbox-Dialect: documented</code></td></tr>
 </table>
-<p>Create, confirm, capture in part, refund: the quickstart's steps. A payment that the customer is to pay opens at
+<p>Create, confirm, capture, refund: the quickstart's steps. The page of a payment that a customer is to pay is
 <code>{{base}}/pay/{payment_id}</code>.</p>
 <pre tabindex="0" id="paymnt-quickstart"><code>PAYMENT=pay_$(date +%s)_$$
 
