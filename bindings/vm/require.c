@@ -38,6 +38,8 @@ void mt_require_compile(lua_State *L, const struct mt_source *file) {
     if (lua_getfield(L, -1, name) != LUA_TNIL)
         luaL_error(L, "%s: another file is required as '%s' too", file->name, name);
     lua_pop(L, 1);
+    if (file->len > 0 && file->text[0] == LUA_SIGNATURE[0])
+        luaL_error(L, "%s:1: this is bytecode; scripts are text", file->name);
     if (luaL_loadbufferx(L, file->text, file->len, chunk, "t") != LUA_OK) lua_error(L);
     lua_setfield(L, -2, name);
     lua_pop(L, 1);
