@@ -179,6 +179,11 @@ local function ended(mark, class, heading, says)
 <h1>{{heading}}</h1><p>{{says}}</p></div>]], { mark = mark, class = class, heading = heading, says = says })
 end
 
+-- A page that something is wrong on says so in its title.
+local function title(c, more, text)
+  return (more.errors or more.failure) and c.say "error_prefix" .. text or text
+end
+
 local function context(req)
   local language = texts.language(req)
   local chosen = req.query.locale == "en" or req.query.locale == "ko"
@@ -232,7 +237,8 @@ local function show_bill(req, bill, status, more)
     return respond(c, status or 200, "challenge", c.say "challenge_title", challenge(c, bill), order)
   end
   local pay = c.say("pay", { amount = amount })
-  return respond(c, status or 200, "ready", c.say("pay_title", { amount = amount }), form(c, bill, {
+  local heading = title(c, more, c.say("pay_title", { amount = amount }))
+  return respond(c, status or 200, "ready", heading, form(c, bill, {
     heading = c.say "by_card",
     errors = more.errors,
     failure = more.failure,
@@ -290,7 +296,7 @@ local function show_payer(req, payer, status, more)
     says = c.say "autopay_says",
     now = newest and c.say("now", { card = newest.card.brand, last4 = newest.card.last4 }) or "",
   })
-  return respond(c, status or 200, "ready", c.say(payer.wanted .. "_title"), form(c, payer, {
+  return respond(c, status or 200, "ready", title(c, more, c.say(payer.wanted .. "_title")), form(c, payer, {
     heading = c.say(payer.wanted .. "_title"),
     errors = more.errors,
     failure = more.failure,
