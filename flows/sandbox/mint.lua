@@ -121,7 +121,7 @@ local function codes_of(epin)
 end
 
 -- Answers what is left and its currency, or nil and a code, in the decided order.
-local function redeem(given, call)
+local function redeem(given)
   local codes = codes_of(given.epin)
   local app_key, user_id = fields.text(given.app_key) or "", fields.text(given.user_id) or ""
   local amount = epins.amount(given.amount, given.currency)
@@ -131,7 +131,6 @@ local function redeem(given, call)
   if not amount then return nil, 2003 end
   if not known_currency(given.currency) then return nil, 2004 end
   if not user_id:find "%S" then return nil, 2006 end
-  call.reference = user_id:sub(1, 100)
 
   local app = apps[app_key]
   if not app then return nil, 1002 end
@@ -151,9 +150,9 @@ local function redeem(given, call)
 end
 
 web.route("*", "/api/pure-mint/payment", { public = true }, function(req)
-  return mint:serve("epins.redeem", req, function(_, call)
+  return mint:serve("epins.redeem", req, function()
     if req.method ~= "POST" then return fail(-32003, 405) end
-    local left, result = redeem(fields.read(req) or {}, call)
+    local left, result = redeem(fields.read(req) or {})
     if not left then return replies.not_redeemed(result) end
     local change = left % 10000 == 0 and left // 10000 or json.decode(balances.decimal(left))
     return replies.redeemed(change, result)

@@ -38,6 +38,27 @@ return flow.define {
   end,
 }
 ]],
+  ["rush.lua"] = [[
+local flow = require "mintage.flow"
+local mint = require "mintage.mint"
+return flow.define {
+  name = "rush",
+  input = { amount = "money", times = "integer" },
+  run = function(input)
+    local code = mint.epins.generate({ amount = input.amount }).epins[1].pin_code
+    local calls = {}
+    for i = 1, input.times do
+      calls[i] = { mint.epins.redeem, { epin = code, amount = input.amount, user_id = "rush-" .. i } }
+    end
+    local won, codes = 0, {}
+    for _, result in ipairs(flow.all(calls)) do
+      local err = result.err
+      if err then codes[err.code] = (codes[err.code] or 0) + 1 else won = won + 1 end
+    end
+    return { won = won, codes = codes }
+  end,
+}
+]],
   ["funds.lua"] = [[
 local flow = require "mintage.flow"
 local mint = require "mintage.mint"
@@ -192,6 +213,11 @@ describe("MINT in a flow", function()
     local output = resolve(run, entry, { outcome = "done", value = { change_amount = "3.00 USD", change_currency = "USD" } })
     assert.equal("3.00 USD", output.change)
     assert.equal(1, #received "epins.redeem")
+    assert.equal(1, #sandbox:http("GET", "/_sandbox/ledger?kind=redeem").json.data)
+  end)
+
+  it("redeems a code once, when a run tries it eight times at once", function()
+    assert.same({ won = 1, codes = { ["3004"] = 7 } }, ended("rush", { amount = "5.00 USD", times = 8 }))
     assert.equal(1, #sandbox:http("GET", "/_sandbox/ledger?kind=redeem").json.data)
   end)
 

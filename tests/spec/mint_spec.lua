@@ -338,6 +338,15 @@ describe("MINT in the sandbox", function()
     assert.equal(0, #sandbox:http("GET", "/_sandbox/ledger").json.data)
   end)
 
+  it("finds a redemption by its user, for faults and in what it recorded", function()
+    sandbox:http("POST", "/_sandbox/faults", { match = { provider = "mint", reference = "ann" }, fault = "error=3008" })
+    assert.equal(3006, redeem({ user_id = "bob", epin = list "2222222222222222" }).error_code)
+    assert.equal(3008, redeem({ user_id = "ann" }).error_code)
+    local found = sandbox:http("GET", "/_sandbox/requests?provider=mint&reference=ann").json.data
+    assert.equal(1, #found)
+    assert.same({ "epins.redeem", "error" }, { found[1].operation, found[1].fault })
+  end)
+
   it("shows no code to anybody but who asked", function()
     local code = mint.epin(sandbox)
     local bare = code:gsub(" ", "")

@@ -25,6 +25,7 @@ Provider.__index = Provider
 --   payables  several of these, where more than one kind of thing is paid
 --   balance   function(request): what POST /_sandbox/balance does; nil when it has none
 --   activate  function(request): what POST /_sandbox/activate does: a status, and a body or what is wrong
+--   reference function(req): what a request is about, where it is no reference_id; nil when unknown
 --   mask      function(text): a request's body as it may be recorded; journal.mask unless said
 function provider.define(spec)
   provider.all[spec.name] = setmetatable(spec, Provider)
@@ -87,7 +88,8 @@ end
 
 local function serve(self, operation, req, handler, on_fault)
   local own_fault = req.headers["x-sandbox-fault"]
-  local call = { operation = operation, reference = reference_of(req), own_fault = own_fault }
+  local reference = (self.reference or reference_of)(req)
+  local call = { operation = operation, reference = reference, own_fault = own_fault }
   local fault, wrong = faults.take({
     provider = self.name,
     operation = operation,

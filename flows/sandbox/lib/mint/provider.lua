@@ -3,6 +3,7 @@
 
 local balances = require "lib.mint.balances"
 local epins = require "lib.mint.epins"
+local fields = require "lib.mint.fields"
 local journal = require "lib.journal"
 local json = require "mintage.json"
 local provider = require "lib.provider"
@@ -33,6 +34,13 @@ local function mask(text)
   return journal.mask(text)
 end
 
+-- A redemption is about its user; the reseller API has nothing of the kind.
+local function reference(req)
+  local given = req.path == "/api/pure-mint/payment" and fields.read(req)
+  local user_id = given and fields.text(given.user_id) or ""
+  return user_id ~= "" and user_id:sub(1, 100) or nil
+end
+
 -- POST /_sandbox/activate {"pin_code"}. Answers an HTTP status, and a body or what is wrong.
 local function activate(given)
   local epin = epins.find(given.pin_code)
@@ -45,6 +53,7 @@ return provider.define {
   name = "mint",
   fail = function(status) return replies.fault(tostring(status)) end,
   fault = replies.fault,
+  reference = reference,
   mask = mask,
   balance = balances.set,
   activate = activate,
