@@ -46,6 +46,7 @@ void mt_vm_free(struct mt_vm *vm) {
 
 void mt_leave(struct mt_arena *a, enum leave why) {
     a->leaving = 1; /* the watchdog has nothing more to say */
+    a->left_frame = a->in_c ? a->in_c_frame : NULL;
     a->in_c = 0;
     a->left = why;
     siglongjmp(a->env, 1);
@@ -91,7 +92,7 @@ static int on_error(lua_State *L) {
     if (mt_trace_overflow(L, 1)) mt_leave(a, LEAVE_DEPTH);
     lua_settop(L, 1);
     struct mt_vm_result *out = a->out;
-    mt_trace_site(L, out->site, sizeof(out->site));
+    mt_trace_site(L, NULL, out->site, sizeof(out->site));
     if (!mt_error_test(L, 1)) {
         out->traceback[0] = '\0';
         mt_trace_frames(L, out->traceback, sizeof(out->traceback));
@@ -122,8 +123,8 @@ static void raised(struct mt_arena *a, struct mt_vm_result *out) {
 }
 
 static void left(struct mt_arena *a, struct mt_vm_result *out) {
-    mt_trace_site(a->running, out->site, sizeof(out->site));
-    if (out->site[0] == '\0') mt_trace_site(a->L, out->site, sizeof(out->site));
+    mt_trace_site(a->running, a->left_frame, out->site, sizeof(out->site));
+    if (out->site[0] == '\0' && a->running != a->L) mt_trace_site(a->L, NULL, out->site, sizeof(out->site));
     const char *at = out->site, *colon = at[0] != '\0' ? ": " : "";
     size_t mib = a->vm->memory_limit / (1024 * 1024);
     switch (a->left) {

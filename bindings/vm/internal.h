@@ -82,15 +82,17 @@ struct mt_arena {
     int code;
     const struct mt_vm_call *call;
     struct mt_vm_result *out;
-    lua_State *running;            /* the coroutine that runs now: what the watchdog's hook goes to */
-    volatile sig_atomic_t in_c;    /* in a C function that can be left at any instruction */
-    volatile sig_atomic_t expired; /* the watchdog has spoken */
-    volatile sig_atomic_t leaving; /* too late for the watchdog */
-    atomic_uint epoch;             /* odd while a script runs; a new number is a new CPU budget */
-    atomic_uint expired_epoch;     /* the budget that is used up */
-    _Atomic pid_t tid;             /* of the thread that executes */
-    _Atomic clockid_t clock;       /* its CPU clock */
-    int closing;                   /* coroutine.close within coroutine.close */
+    lua_State *running;              /* the coroutine that runs now: what the watchdog's hook goes to */
+    volatile sig_atomic_t in_c;      /* in a C function that can be left at any instruction */
+    const void *volatile in_c_frame; /* its frame: newer ones may be half made when it is left */
+    const void *left_frame;          /* the same, for whom it has been left; NULL: all frames are whole */
+    volatile sig_atomic_t expired;   /* the watchdog has spoken */
+    volatile sig_atomic_t leaving;   /* too late for the watchdog */
+    atomic_uint epoch;               /* odd while a script runs; a new number is a new CPU budget */
+    atomic_uint expired_epoch;       /* the budget that is used up */
+    _Atomic pid_t tid;               /* of the thread that executes */
+    _Atomic clockid_t clock;         /* its CPU clock */
+    int closing;                     /* coroutine.close within coroutine.close */
     struct snapshot snapshots[SNAPSHOTS];
     uint64_t snapshot_clock;
     struct mt_buf scratch[SCRATCHES];
@@ -175,6 +177,13 @@ void mt_limits_stop(struct mt_vm *vm);
 void mt_limits_begin(struct mt_arena *a);
 void mt_limits_end(struct mt_arena *a);
 int64_t mt_limits_cpu_ns(void);
+/* Around a C function that may be left at any instruction; L is in the frame of its caller's wrapper. */
+static inline void mt_limits_enter_c(lua_State *L, struct mt_arena *a) {
+    lua_Debug ar;
+    lua_getstack(L, 0, &ar);
+    a->in_c_frame = ar.i_ci;
+    a->in_c = 1;
+}
 /* For C loops whose length a script decides: leaves when the CPU budget is used up. */
 static inline void mt_limits_poll(struct mt_arena *a) {
     if (a->expired && !a->leaving) mt_leave(a, LEAVE_CPU);
@@ -182,8 +191,8 @@ static inline void mt_limits_poll(struct mt_arena *a) {
 
 /* ---- trace.c ---- */
 
-/* As mt_vm_site. */
-void mt_trace_site(lua_State *L, char *out, size_t size);
+/* As mt_vm_site, but the search begins at the frame `from` (a lua_Debug's i_ci) unless that is NULL. */
+void mt_trace_site(lua_State *L, const void *from, char *out, size_t size);
 void mt_trace_frames(lua_State *L, char *out, size_t size);
 /* Whether the value at index is the text of a stack overflow as Lua raises it. */
 bool mt_trace_overflow(lua_State *L, int index);

@@ -134,6 +134,7 @@ void mt_limits_begin(struct mt_arena *a) {
     a->running = a->L;
     a->closing = 0;
     a->left = LEAVE_NOT;
+    a->left_frame = NULL;
     atomic_store_explicit(&a->tid, own_tid, memory_order_relaxed);
     atomic_store_explicit(&a->clock, own_clock, memory_order_relaxed);
     unsigned epoch = atomic_load_explicit(&a->epoch, memory_order_relaxed);

@@ -125,7 +125,7 @@ static int text_format(lua_State *L) {
 /* upvalue: the library's, which must call nothing back and hold nothing. */
 static int interruptible(lua_State *L) {
     struct mt_arena *a = mt_arena_of(L);
-    a->in_c = 1;
+    mt_limits_enter_c(L, a);
     int n = lua_tocfunction(L, lua_upvalueindex(1))(L);
     a->in_c = 0;
     mt_limits_poll(a);
@@ -137,7 +137,7 @@ static int gmatch_next(lua_State *L) {
     struct mt_arena *a = mt_arena_of(L);
     lua_settop(L, 0);
     lua_pushvalue(L, lua_upvalueindex(1));
-    a->in_c = 1;
+    mt_limits_enter_c(L, a);
     lua_call(L, 0, LUA_MULTRET);
     a->in_c = 0;
     mt_limits_poll(a);
@@ -153,6 +153,7 @@ static int text_gmatch(lua_State *L) {
 /* upvalue: the function or table that the script gave to gsub. */
 static int gsub_callback(lua_State *L) {
     struct mt_arena *a = mt_arena_of(L);
+    const void *frame = a->in_c_frame; /* gsub's, which what runs here may replace */
     a->in_c = 0;
     mt_limits_poll(a);
     if (lua_type(L, lua_upvalueindex(1)) == LUA_TTABLE) {
@@ -163,6 +164,7 @@ static int gsub_callback(lua_State *L) {
         lua_insert(L, 1);
         lua_call(L, lua_gettop(L) - 1, 1);
     }
+    a->in_c_frame = frame;
     a->in_c = 1;
     return 1;
 }

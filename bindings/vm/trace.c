@@ -13,10 +13,15 @@ static bool script_frame(lua_State *L, int level, lua_Debug *ar, const char *wha
     return true;
 }
 
-void mt_trace_site(lua_State *L, char *out, size_t size) {
+void mt_trace_site(lua_State *L, const void *from, char *out, size_t size) {
     out[0] = '\0';
     lua_Debug ar;
-    for (int level = 0; level < WALK_MAX && script_frame(L, level, &ar, "Sl"); level++) {
+    for (int level = 0; level < WALK_MAX && lua_getstack(L, level, &ar); level++) {
+        /* Lua links a new frame before it fills it in: those above `from` may be half made, and are only
+         * stepped over. */
+        if (from != NULL && (const void *)ar.i_ci != from) continue;
+        from = NULL;
+        lua_getinfo(L, "Sl", &ar);
         if (ar.source[0] != '@' || ar.currentline <= 0) continue;
         snprintf(out, size, "%s:%d", ar.short_src, ar.currentline);
         return;
@@ -24,7 +29,7 @@ void mt_trace_site(lua_State *L, char *out, size_t size) {
 }
 
 void mt_vm_site(lua_State *L, char out[96]) {
-    mt_trace_site(L, out, 96);
+    mt_trace_site(L, NULL, out, 96);
 }
 
 void mt_trace_frames(lua_State *L, char *out, size_t size) {

@@ -14,13 +14,7 @@
 
 #include "bindings/vm/testing.h"
 
-enum { THREADS = 2 };
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-enum { ROUNDS = 20000 };
-#else
-enum { ROUNDS = 100000 };
-#endif
+enum { THREADS = 2, ROUNDS = 100000 };
 
 static const char script[] =
     "local places = {"
@@ -133,10 +127,68 @@ static void runaways_stall_nobody(void **state) {
     mt_vm_free(vm);
 }
 
+/* The signal at any instant: the budget is as small as it can be, and the scripts are mostly inside what may
+ * be left anywhere, with stacks and buffers that grow meanwhile. What matters is that every execution ends at
+ * its limit, and the next is sound. */
+static void *interrupted(void *arg) {
+    (void)arg;
+    static const char *const entries[] = {"find",   "captures",  "replace", "callback",
+                                          "repeat", "coroutine", "format",  "keys"};
+    for (int i = 0; i < 400; i++) {
+        struct testing_call c = {0};
+        struct mt_vm_result r;
+        testing_run(vm, g, entries[i % 8], &c, &r);
+        if (r.exit != MT_EXIT_LIMIT || strncmp(r.site, "script.lua:", 11) != 0) atomic_fetch_add(&wrong, 1);
+        mt_vm_result_clear(&r);
+        testing_run(vm, g, "sound", &c, &r);
+        if (r.exit != MT_EXIT_RETURNED || strcmp(c.answer, "\"cba\"") != 0) atomic_fetch_add(&wrong, 1);
+        mt_vm_result_clear(&r);
+    }
+    return NULL;
+}
+
+static void the_signal_may_come_at_any_instant(void **state) {
+    (void)state;
+    struct mt_error e;
+    struct mt_vm_options o = {
+        .modules = testing_modules(), .cpu_limit_ms = 1, .memory_limit = (size_t)1 << 30};
+    vm = mt_vm_new(&o, &e);
+    assert_non_null(vm);
+    g = testing_load(
+        vm,
+        "t.entry('find', function() local s = ('a'):rep(60) while true do s:find('.-.-.-b') end end) "
+        "t.entry('captures', function() local function deep(n) if n == 0 then return 0 end "
+        "return select('#', ('abcdefgh'):find('(.)(.)(.)(.)(.)(.)(.)(.)')) + deep(n - 1) end while true do "
+        "coroutine.wrap(deep)(150) end end) "
+        "t.entry('replace', function() while true do ('abc'):rep(200):gsub('b', '%0%0') end end) "
+        "t.entry('callback', function() while true do ('abc'):rep(50):gsub('.', function(c) return c:rep(3) "
+        "end) end end) "
+        "t.entry('repeat', function() while true do ('x'):rep(3000, ',') end end) "
+        "t.entry('coroutine', function() while true do for w in ('a b c d'):gmatch('%a') do "
+        "coroutine.wrap(function() "
+        "coroutine.yield(w:match('(.)')) end)() end end end) "
+        "t.entry('format', function() while true do string.format('%s %p %5.3f', {}, {}, 1.5):find('t', 1, "
+        "true) end end) "
+        "t.entry('keys', function() local m = {} for i = 1, 40 do m['k' .. i] = i end while true do for k in "
+        "pairs(m) do "
+        "k:match('%d+') end end end) "
+        "t.entry('sound', function() return ('abc'):reverse() end)",
+        &e);
+    if (g == NULL) fail_msg("%s", e.message);
+    pthread_t threads[THREADS];
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, interrupted, NULL), 0);
+    for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+    assert_int_equal(atomic_load(&wrong), 0);
+    mt_generation_release(g);
+    mt_vm_free(vm);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(leaving_loses_nothing),
         cmocka_unit_test(runaways_stall_nobody),
+        cmocka_unit_test(the_signal_may_come_at_any_instant),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

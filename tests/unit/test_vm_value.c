@@ -265,6 +265,32 @@ static void encoding_survives_limits(void **state) {
     }
 }
 
+/* It has encoded before the image was taken, and outgrows its buffer in each execution: the buffer must go
+ * back with the image. */
+static void the_encoder_is_part_of_the_image(void **state) {
+    (void)state;
+    struct mt_error e;
+    struct mt_generation *g = testing_load(
+        vm,
+        "local json = require 'mintage.json' json.encode { 1 } t.entry('e', function(n) local list = {} for "
+        "i = 1, 2000 * n do "
+        "list[i] = 'item ' .. i end local s = json.encode(list) return { #json.decode(s), #s } end)",
+        &e);
+    if (g == NULL) fail_msg("%s", e.message);
+    size_t used = 0;
+    for (int i = 0; i < 50; i++) {
+        struct testing_call c = {.argument = "3"};
+        struct mt_vm_result r;
+        testing_run(vm, g, "e", &c, &r);
+        if (strcmp(c.answer, "[6000,70894]") != 0) fail_msg("round %d: %s %s", i, c.answer, r.message);
+        if (i == 0) used = r.memory_used;
+        assert_int_equal(r.memory_used, used); /* nothing of it is anywhere else */
+        assert_true(r.memory_used > 128 * 1024);
+        mt_vm_result_clear(&r);
+    }
+    mt_generation_release(g);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_come_back_as_they_went),
@@ -273,6 +299,7 @@ int main(void) {
         cmocka_unit_test(money_is_exact),
         cmocka_unit_test(json_is_repaired),
         cmocka_unit_test(encoding_survives_limits),
+        cmocka_unit_test(the_encoder_is_part_of_the_image),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
