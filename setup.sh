@@ -101,7 +101,7 @@ test_all() {
   status=$root/build/test.status
   { ctest --test-dir "$root/build" --output-on-failure -j "$(nproc)" "$@" && echo 0 >"$status" || echo 1 >"$status"; } 2>&1 |
     tee "$root/build/test.log"
-  grep -E '^[0-9]+% tests passed' "$root/build/test.log" || say "No test was run."
+  grep -E '^[0-9]+% tests passed' "$root/build/test.log" | tail -n 1 | grep . || say "No test was run."
   return "$(cat "$status")"
 }
 

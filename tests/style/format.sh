@@ -3,12 +3,11 @@
 #   git ls-files '*.c' '*.h' | xargs clang-format -i
 set -eu
 tool=${1:-clang-format}
-bad=0
-for file in $(find core bindings tests -name node_modules -prune -o \( -name '*.c' -o -name '*.h' \) -print | sort); do
-  if ! "$tool" --dry-run -Werror "$file" >/dev/null 2>&1; then
-    echo "not formatted: $file"
-    bad=$((bad + 1))
-  fi
-done
+files=$(find core bindings tests -name node_modules -prune -o \( -name '*.c' -o -name '*.h' \) -print | sort)
+# shellcheck disable=SC2086 # names of files, to be split
+"$tool" --dry-run $files 2>&1 | grep -o '^[^ :]*:[0-9]*' | cut -d: -f1 | sort -u >"${TMPDIR:-/tmp}/unformatted.$$" || true
+bad=$(wc -l <"${TMPDIR:-/tmp}/unformatted.$$")
+sed 's/^/not formatted: /' "${TMPDIR:-/tmp}/unformatted.$$"
+rm -f "${TMPDIR:-/tmp}/unformatted.$$"
 echo "$bad files are not formatted"
-[ "$bad" = 0 ]
+[ "$bad" -eq 0 ]
