@@ -502,7 +502,7 @@ static void a_payment_at_the_last_moment_is_a_payment(void **state) {
 static void bench_posts_three_times(void **state) {
     struct mt_script_result r;
     struct mt_error e;
-    char *text = read_file("bench.lua");
+    char *text = read_file("../tests/bench/flows/bench.lua");
     if (world_load(*state, "bench.lua", text, &e) != 0) fail_msg("%s", e.message);
     free(text);
     world_run(*state, "bench", "{\"id\":\"7\"}", &r);
