@@ -1,5 +1,5 @@
-/* What the C functions that stand for scripts do: effects, with their answers taken as the bindings take them. Included by
- * engine_world.h. */
+/* What the C functions that stand for scripts do: effects, with their answers taken as the bindings take
+ * them. Included by engine_world.h. */
 #pragma once
 
 static inline const char *flow_keep(struct flow *f, const char *s, size_t len) {
@@ -126,4 +126,3 @@ static inline void fail_flow(struct flow *f, const char *kind) {
 static inline void finish(struct flow *f, const char *json) {
     mt_buf_adds(&f->result->value, json);
 }
-

@@ -1,5 +1,5 @@
-/* The provider of the engine's tests: answers as it was told, and keeps a ledger of what it has carried out. Included by
- * engine_world.h. Any thread. */
+/* The provider of the engine's tests: answers as it was told, and keeps a ledger of what it has carried out.
+ * Included by engine_world.h. Any thread. */
 #pragma once
 
 static inline enum fault net_fault(struct net *n, const char *line) {
@@ -182,9 +182,21 @@ static inline int net_exchange(struct world *w, const struct mt_http_request *re
     return 0;
 }
 
+/* Under load: no ledger, one answer for all. */
+static inline int net_count(struct world *w, struct mt_http_response *resp) {
+    static const char text[] = "{\"done\":true}";
+    atomic_fetch_add(&w->net.carried_out, 1);
+    mt_http_response_init(resp);
+    resp->status = 200;
+    mt_headers_add(&resp->headers, "Content-Type", "application/json");
+    mt_buf_add(&resp->body, text, sizeof text - 1);
+    return 0;
+}
+
 static inline int net_perform(struct mt_transport *self, const struct mt_http_request *req,
                               struct mt_http_response *resp, struct mt_error *e) {
     (void)self;
+    if (the_world->net.counting) return net_count(the_world, resp);
     int rc = net_exchange(the_world, req, resp, e);
     world_news(the_world);
     return rc;
@@ -196,4 +208,3 @@ static inline void net_perform_all(struct mt_transport *self, size_t n, const st
                                    void (*done)(void *ctx, size_t i, bool failed), void *ctx) {
     for (size_t i = n; i-- > 0;) done(ctx, i, net_perform(self, &reqs[i], &resps[i], &errors[i]) != 0);
 }
-

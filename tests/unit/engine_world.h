@@ -56,6 +56,8 @@ struct sent {
 
 struct net {
     struct mt_transport base;
+    bool counting; /* under load: only counts what it carries out */
+    atomic_int carried_out;
     pthread_mutex_t lock;
     struct sent *sent;
     size_t count, room;
@@ -520,13 +522,17 @@ static inline char *world_story(struct world *w) {
 
 static inline int done_times(struct world *w, const char *part) {
     int n = 0;
+    pthread_mutex_lock(&w->net.lock);
     for (size_t i = 0; i < w->net.done_count; i++) n += strstr(w->net.done[i], part) != NULL;
+    pthread_mutex_unlock(&w->net.lock);
     return n;
 }
 
 static inline int sent_times(struct world *w, const char *part) {
     int n = 0;
+    pthread_mutex_lock(&w->net.lock);
     for (size_t i = 0; i < w->net.count; i++) n += strstr(w->net.sent[i].line, part) != NULL;
+    pthread_mutex_unlock(&w->net.lock);
     return n;
 }
 

@@ -1,5 +1,6 @@
 /* links: mt_engine mt_providers mt_store mt_http mt_crypto mt_money mt_base */
-/* What a run may be told, and when: cancelling in every state, retrying, resolving, parking, children, continuing, limits. */
+/* What a run may be told, and when: cancelling in every state, retrying, resolving, parking, children,
+ * continuing, limits. */
 #include "engine_world.h"
 
 /* ---- the flows; `script` is what a test changes ---- */
@@ -8,7 +9,9 @@ static int (*script)(struct flow *f);
 static int boundaries, cancel_at; /* cancel before so many-th effect */
 static char cancelled_id[MT_ID_SIZE];
 
-static void flow_script(struct flow *f) { script(f); }
+static void flow_script(struct flow *f) {
+    script(f);
+}
 
 static void flow_child(struct flow *f) {
     await_event(f, "child", mt_json_str(f->in, "name", "x"), -1);
@@ -52,7 +55,8 @@ static int retry(struct world *w, const char *id, struct mt_error *e) {
     return 0;
 }
 
-static int resolve(struct world *w, const char *id, int seq, enum mt_outcome outcome, const char *value, struct mt_error *e) {
+static int resolve(struct world *w, const char *id, int seq, enum mt_outcome outcome, const char *value,
+                   struct mt_error *e) {
     struct mt_run run;
     if (mt_engine_resolve(w->engine, id, seq, outcome, value, NULL, &run, e) != 0) return -1;
     mt_run_clear(&run);
@@ -61,7 +65,8 @@ static int resolve(struct world *w, const char *id, int seq, enum mt_outcome out
 
 static void assert_error(struct world *w, const char *id, const char *part) {
     struct mt_run run = run_of(w, id);
-    if (!run.error || !strstr(run.error, part)) fail_msg("wanted \"%s\" in: %s", part, run.error ? run.error : "no error");
+    if (!run.error || !strstr(run.error, part))
+        fail_msg("wanted \"%s\" in: %s", part, run.error ? run.error : "no error");
     mt_run_clear(&run);
 }
 
@@ -189,7 +194,8 @@ static void test_cancel_at_every_boundary(void **state) {
             assert_error(w, id, "changed my mind");
         }
         assert_int_equal(done_times(w, "/charge/a"), at > 1);
-        /* an execution hears of it with its next batch: what only waits to be written (an undo) still takes its place */
+        /* an execution hears of it with its next batch: what only waits to be written (an undo) still takes
+         * its place */
         assert_int_equal(done_times(w, "/refund/a"), at > 1 && at < 10 ? 1 : 0);
         assert_int_equal(done_times(w, "/put/b"), at > 5);
         assert_int_equal(done_times(w, "/charge/z"), at == 10);
@@ -323,8 +329,16 @@ static void test_mismatch_names_everything(void **state) {
     assert_int_equal(mt_engine_signal(w->engine, "order", "o", "{}", NULL, NULL, NULL, &e), 0);
     assert_true(world_settle(w));
     assert_state(w, id, MT_RUN_NEEDS_ATTENTION);
-    static const char *const parts[] = {"\"kind\":\"mismatch\"", "\"seq\":1", "effect 1", "http.post", "with other parameters",
-                                        "flow.lua:1", "\"expected\"", "\"found\"", "sha256:one", "sha256:two"};
+    static const char *const parts[] = {"\"kind\":\"mismatch\"",
+                                        "\"seq\":1",
+                                        "effect 1",
+                                        "http.post",
+                                        "with other parameters",
+                                        "flow.lua:1",
+                                        "\"expected\"",
+                                        "\"found\"",
+                                        "sha256:one",
+                                        "sha256:two"};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) assert_error(w, id, parts[i]);
     assert_int_equal(sent_times(w, "/charge/other"), 0);
     script = first_shape;
@@ -349,7 +363,8 @@ static void test_ending_before_the_journal_does(void **state) {
     assert_error(w, id, "asked for return");
 }
 
-static int caught(struct flow *f) { /* a pcall around a mistake leaves no trace: a replay must take the same way */
+static int
+caught(struct flow *f) { /* a pcall around a mistake leaves no trace: a replay must take the same way */
     mt_effect_call(f->x, "http.post", "{\"url\":7}", 9, "flow.lua:30", &f->a);
     assert_int_equal(f->a.step, MT_STEP_BUG);
     const char *operations[] = {"http.get", "http.get"};
@@ -499,7 +514,9 @@ static void test_resolved_as_rejected(void **state) {
     const char *id = begin(w, unsafe_one);
     assert_int_equal(resolve(w, id, 1, MT_REJECTED, NULL, &e), 0);
     assert_true(world_settle(w));
-    assert_output(w, id, "{\"kind\":\"conflict\",\"message\":\"settled by hand as not done\",\"outcome\":\"rejected\"}");
+    assert_output(
+        w, id,
+        "{\"kind\":\"conflict\",\"message\":\"settled by hand as not done\",\"outcome\":\"rejected\"}");
 }
 
 static void test_unsafe_may_be_sent_again_when_it_never_left(void **state) {
@@ -510,6 +527,33 @@ static void test_unsafe_may_be_sent_again_when_it_never_left(void **state) {
     assert_true(world_drive(w));
     assert_state(w, id, MT_RUN_COMPLETED);
     assert_int_equal(done_times(w, "/unsafe/u"), 1);
+}
+
+/* The entry as it is in the store while the script goes on. */
+static enum mt_outcome stored_outcome(struct flow *f, int seq) {
+    struct mt_entry *entries;
+    enum mt_outcome outcome = MT_OUTCOME_NONE;
+    size_t n = journal_of(f->w, mt_exec_run_id(f->x), 0, &entries);
+    for (size_t i = 0; i < n; i++)
+        if (entries[i].seq == seq) outcome = entries[i].outcome;
+    journal_free(entries, n);
+    return outcome;
+}
+
+static int looks_at_its_journal(struct flow *f) {
+    unsafe_charge(f, "u");
+    bool unsafe_kept = stored_outcome(f, 1) == MT_DONE;
+    store_put(f, "p");
+    bool natural_kept = stored_outcome(f, 2) == MT_DONE;
+    charge(f, "a"); /* may be had again: it waits for the next batch */
+    bool keyed_waits = stored_outcome(f, 3) == MT_OUTCOME_NONE;
+    finish(f, unsafe_kept && natural_kept && keyed_waits ? "true" : "false");
+    return 0;
+}
+
+static void test_what_cannot_be_had_again_is_written_at_once(void **state) {
+    struct world *w = *state;
+    assert_output(w, begin(w, looks_at_its_journal), "true");
 }
 
 static int reads(struct flow *f) {
@@ -533,11 +577,11 @@ static void test_unknown_read_reaches_the_script(void **state) {
 
 static int creates(struct flow *f) {
     const char *error = NULL;
-    const char *value =
-        try_call(f, "mintro.intents.create",
-                 "{\"amount\":{\"$money\":\"80.00 USD\"},\"email\":\"a@example.com\",\"integration_type\":\"iframe\","
-                 "\"name\":\"A\",\"order_items\":[],\"reference_id\":\"ORDER-1\"}",
-                 &error);
+    const char *value = try_call(
+        f, "mintro.intents.create",
+        "{\"amount\":{\"$money\":\"80.00 USD\"},\"email\":\"a@example.com\",\"integration_type\":\"iframe\","
+        "\"name\":\"A\",\"order_items\":[],\"reference_id\":\"ORDER-1\"}",
+        &error);
     finish(f, value ? value : error);
     return 0;
 }
@@ -773,7 +817,8 @@ static void test_signal_to_an_ended_run_is_kept(void **state) {
     assert_false(duplicate);
     assert_int_equal(mt_engine_signal(w->engine, "order", "late", "{\"x\":1}", "src", &n, &duplicate, &e), 0);
     assert_true(duplicate);
-    assert_int_equal(w->store->list_events(w->store, "order", "late", 0, false, true, 10, &events, &count, &e), 0);
+    assert_int_equal(
+        w->store->list_events(w->store, "order", "late", 0, false, true, 10, &events, &count, &e), 0);
     assert_int_equal(count, 1); /* once, and nobody has read it */
     for (size_t i = 0; i < count; i++) mt_event_clear(&events[i]);
     free(events);
@@ -900,10 +945,14 @@ static void test_random_and_now_replay(void **state) {
 /* ---- secrets ---- */
 
 static int secret_undo(struct flow *f) {
-    const char *params = "{\"headers\":{\"X-Api-Key\":\"hush-hush\"},\"idempotency_key\":\"k\",\"url\":\"" WORLD_BASE "/refund/x\"}";
+    const char *params =
+        "{\"headers\":{\"X-Api-Key\":\"hush-hush\"},\"idempotency_key\":\"k\",\"url\":\"" WORLD_BASE
+        "/refund/x\"}";
     mt_effect_undo(f->x, "http.post", params, strlen(params), "flow.lua:70", &f->a);
     flow_take(f);
-    const char *call_params = "{\"headers\":{\"X-Api-Key\":\"hush-hush\"},\"idempotency_key\":\"k2\",\"url\":\"" WORLD_BASE "/charge/x\"}";
+    const char *call_params =
+        "{\"headers\":{\"X-Api-Key\":\"hush-hush\"},\"idempotency_key\":\"k2\",\"url\":\"" WORLD_BASE
+        "/charge/x\"}";
     call(f, "http.post", call_params);
     fail_flow(f, "sold_out");
     return 0;
@@ -914,7 +963,8 @@ static void test_secrets_are_sealed(void **state) {
     const char *id = begin(w, secret_undo);
     assert_state(w, id, MT_RUN_FAILED);
     int with_header = 0;
-    for (size_t i = 0; i < w->net.count; i++) with_header += strstr(w->net.sent[i].bytes, "X-Api-Key: hush-hush") != NULL;
+    for (size_t i = 0; i < w->net.count; i++)
+        with_header += strstr(w->net.sent[i].bytes, "X-Api-Key: hush-hush") != NULL;
     assert_int_equal(with_header, 2);
     struct mt_entry *entries;
     size_t n = journal_of(w, id, 0, &entries);
@@ -976,6 +1026,7 @@ int main(void) {
         TEST(test_unknown_unsafe_waits_for_a_person),
         TEST(test_resolved_as_rejected),
         TEST(test_unsafe_may_be_sent_again_when_it_never_left),
+        TEST(test_what_cannot_be_had_again_is_written_at_once),
         TEST(test_unknown_read_reaches_the_script),
         TEST(test_same_key_after_an_unknown_outcome),
         TEST(test_another_key_after_a_definite_no),
