@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 enum { WEBHOOK_SECRET_BYTES = 16, MODULES_MAX = 64 };
@@ -164,10 +165,20 @@ static int open_engine(struct mt_runtime *rt, struct mt_error *e) {
     return 0;
 }
 
+/* A connection is a descriptor, and shells hand on a limit of 1,024 that exists for programs with select(). */
+static void raise_descriptors(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= limit.rlim_max) return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        mt_warn("cannot raise the limit of descriptors", "error", strerror(errno));
+}
+
 int mt_runtime_open(struct mt_runtime *rt, const struct mt_runtime_options *o, struct mt_error *e) {
     *rt = (struct mt_runtime){.o = *o};
     pthread_mutex_init(&rt->starting_lock, NULL);
     pthread_mutex_init(&rt->advance_lock, NULL);
+    raise_descriptors();
     if (open_identity(rt, e) != 0) goto fail;
     rt->clock = o->clock_path ? mt_clock_open_shared(o->clock_path, e) : mt_clock_system();
     if (!rt->clock) goto fail;
