@@ -125,6 +125,7 @@ static void raised(struct mt_arena *a, struct mt_vm_result *out) {
 static void left(struct mt_arena *a, struct mt_vm_result *out) {
     mt_trace_site(a->running, a->left_frame, out->site, sizeof(out->site));
     if (out->site[0] == '\0' && a->running != a->L) mt_trace_site(a->L, NULL, out->site, sizeof(out->site));
+    if (out->site[0] == '\0' && a->compiling != NULL) mt_copy(out->site, sizeof(out->site), a->compiling);
     const char *at = out->site, *colon = at[0] != '\0' ? ": " : "";
     size_t mib = a->vm->memory_limit / (1024 * 1024);
     switch (a->left) {

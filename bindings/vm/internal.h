@@ -75,6 +75,7 @@ struct mt_arena {
     struct mt_generation *generation;
     lua_State *L;
     bool loading;
+    const char *compiling; /* the file that is being compiled: nothing of it is on the stack */
 
     /* the execution */
     sigjmp_buf env;

@@ -40,7 +40,9 @@ void mt_require_compile(lua_State *L, const struct mt_source *file) {
     lua_pop(L, 1);
     if (file->len > 0 && file->text[0] == LUA_SIGNATURE[0])
         luaL_error(L, "%s:1: this is bytecode; scripts are text", file->name);
+    mt_arena_of(L)->compiling = file->name;
     if (luaL_loadbufferx(L, file->text, file->len, chunk, "t") != LUA_OK) lua_error(L);
+    mt_arena_of(L)->compiling = NULL;
     lua_setfield(L, -2, name);
     lua_pop(L, 1);
 }
