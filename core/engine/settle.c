@@ -138,7 +138,7 @@ static enum release_step choose(struct mt_exec *x, struct releasing *r, json_t *
     memset(e, 0, sizeof *e);
     if (r->op->decide(r->op, r->params, *object, &name, &r->chosen_params, e) != 0) {
         e->outcome = MT_REJECTED;
-        return RELEASE_REFUSED;
+        return e->retryable ? RELEASE_LATER : RELEASE_REFUSED; /* it may be settled by then */
     }
     if (!name) return RELEASE_NOTHING;
     mt_format(r->chosen, sizeof r->chosen, "%s.%s", r->account->provider->name, name);

@@ -80,7 +80,7 @@ struct mt_operation {
     const char *topic; /* the event topic whose key is the object's id: "mintro.intent" */
     bool (*at_rest)(const json_t *object);
     /* RELEASE: reads with read_operation, then decides: *operation NULL: nothing to do (the value is `object`). -1: it cannot be
-     * given back (MT_UNSUPPORTED or MT_CONFLICT). */
+     * given back (MT_UNSUPPORTED or MT_CONFLICT); retryable: not yet, so it is read again later. */
     int (*decide)(const struct mt_operation *op, const json_t *params, const json_t *object, const char **operation,
                   json_t **operation_params, struct mt_error *e);
 };
