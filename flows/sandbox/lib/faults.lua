@@ -2,6 +2,7 @@
 -- asked for by the request itself (X-Sandbox-Fault). An armed fault counts what it has done, so that a test
 -- can tell that it fired.
 
+local clock = require "lib.clock"
 local collection = require "mintage.collection"
 local crypto = require "mintage.crypto"
 
@@ -88,6 +89,13 @@ local function shown(row)
   return { id = row.id, match = row.match, fault = row.fault, times = row.times, consumed = row.consumed }
 end
 
+-- An id after all others, so that faults happen in the order in which they were armed.
+local function next_id()
+  local last = armed:list { limit = 1, newest = true } [1]
+  local before = last and math.tointeger(tonumber(last.id:match "^flt_(%d+)_")) or 0
+  return ("flt_%014d_%s"):format(math.max(clock.now(), before + 1), crypto.token(8))
+end
+
 -- Arms a fault from {"match":{...},"fault":"...","times":n}. Answers it, or nil and what is wrong.
 function faults.arm(given)
   local name, value = faults.parse(given.fault)
@@ -103,7 +111,7 @@ function faults.arm(given)
   local times = math.tointeger(given.times == nil and 1 or given.times)
   if not times or times < 1 or times > 1000000 then return nil, "times must be an integer from 1" end
   return shown(armed:insert {
-    id = "flt_" .. crypto.token(12),
+    id = next_id(),
     match = match,
     fault = given.fault,
     for_event = faults.kinds[name].event or false,
