@@ -79,6 +79,19 @@ return flow.define {
 }
 ]]
 
+local give_up = [[
+local flow   = require "mintage.flow"
+local paymnt = require "mintage.paymnt"
+
+return flow.define {
+  name = "give_up",
+  run = function()
+    flow.undo(paymnt.payments.release, { payment_id = "p" })
+    flow.fail "given_up"
+  end,
+}
+]]
+
 describe("flows on Paymnt", function()
   local runtime, sandbox
 
@@ -246,6 +259,30 @@ describe("flows on Paymnt", function()
     waits_for(run, "paymnt.payment")
     testing.advance(sandbox, "16m")
     assert.equal("expired", runtime:wait_for(run.id, "failed").error.kind)
+  end)
+
+  it("release only what has come to rest: a payment that is still processing is read again", function()
+    local switch = testing.native.receiver()
+    local function payment_is(status)
+      switch:answer(200, json.encode { payment_id = "p", status = status, amount = 1000, amount_received = 0, currency = "USD" })
+    end
+    local other = testing.start("serve", {
+      sandbox = "http://127.0.0.1:" .. switch:port(), clock = sandbox.data .. "/clock",
+      flows = testing.flows { ["give_up.lua"] = give_up },
+    })
+    payment_is "processing"
+    local run = other:run("give_up", {})
+    testing.wait_until(function()
+      local now = other:get_run(run.id)
+      return type(now.waiting_for) == "table" and now.waiting_for.what == "paymnt.payments.release"
+    end, "the release waits")
+    payment_is "cancelled"
+    testing.advance(sandbox, "6s")
+    assert.equal("given_up", other:wait_for(run.id, "failed").error.kind)
+    for _, request in ipairs(switch:requests()) do
+      if request.path:find "^/payments" then assert.equal("GET", request.method) end
+    end
+    switch:close()
   end)
 
   describe("webhooks", function()
