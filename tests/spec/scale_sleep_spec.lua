@@ -21,7 +21,7 @@ return flow.define {
 ]]
 
 describe(("%d runs asleep for 30 days"):format(RUNS), function()
-  teardown(testing.clean_up)
+  after_each(testing.clean_up)
 
   it("cost no memory, survive kill -9, hold up no start, and all complete when their time comes", function()
     local runtime, sandbox = testing.pair { flows = testing.flows { ["sleeper.lua"] = sleeper } }
@@ -60,5 +60,40 @@ describe(("%d runs asleep for 30 days"):format(RUNS), function()
     support.say("all awake and complete %.1f s after the clock moved; RSS %.1f MiB", (testing.now_ms() - from) / 1000,
       support.memory(runtime.process:pid()) / 1024)
     for i = 1, RUNS, 97 do assert.same({ n = i }, runtime:get_run(ids[i]).output) end
+  end)
+
+  it("wake in mintage dev too, which has started the runtime again", function()
+    local data = testing.folder()
+    local log = data .. "/dev.log"
+    local dev = testing.native.spawn({
+      testing.program, "dev", "--port=0", "--sandbox-port=0", "--data=" .. data,
+      "--flows=" .. testing.flows { ["sleeper.lua"] = sleeper }, "--log-format=json",
+    }, { out = log, err = log })
+    finally(function() dev:close() end)
+    testing.wait_until(function() return testing.read(log):find "Mintage is running" end, "both are ready", 20000)
+    local runtime = {
+      url = testing.read(log):match "API%s+(http://[%d.:]+)/v1",
+      token = testing.read(data .. "/admin-token"):match "%S+",
+    }
+    local sandbox = testing.read(log):match "Sandbox%s+(http://[%d.:]+)/"
+    support.start_runs(runtime, "sleeper", 300, { input = function(i) return { n = i, pause = "30d" } end })
+    support.wait_for_state(runtime, "sleeping", 300)
+
+    local function serve()
+      local pid = dev:pid()
+      for child in testing.read(("/proc/%d/task/%d/children"):format(pid, pid)):gmatch "%d+" do
+        if testing.read("/proc/" .. child .. "/cmdline"):find("\0serve\0", 1, true) then return tonumber(child) end
+      end
+    end
+    local first = serve()
+    testing.native.kill(first, 9)
+    testing.wait_until(function()
+      local pid = serve()
+      local response = pid and pid ~= first and testing.http("GET", runtime.url .. "/readyz")
+      return response and response.status == 200
+    end, "the runtime is there again")
+    assert.equal(300, support.states(runtime).sleeping)
+    assert.equal(200, testing.http("POST", sandbox .. "/_sandbox/clock", { advance = "30d" }).status)
+    support.wait_for_state(runtime, "completed", 300)
   end)
 end)
