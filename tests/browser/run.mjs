@@ -3,6 +3,7 @@ import { api, launch, runAll, startMerchant, startProgram } from './harness.mjs'
 import './shop.test.mjs';
 import './mintro.test.mjs';
 import './pay.test.mjs';
+import './paymnt.test.mjs';
 
 const program = await startProgram();
 const merchant = await startMerchant();
