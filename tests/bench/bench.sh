@@ -50,6 +50,7 @@ if [ "$peer" = yes ]; then
   until_ok http://127.0.0.1:9070/health
   until_ok -X POST http://127.0.0.1:9070/deployments -H 'content-type: application/json' \
     -d "{\"uri\":\"http://127.0.0.1:$WORKER_PORT\",\"force\":true}"
+  until_ok -X POST http://127.0.0.1:18081/flow/run -H 'content-type: application/json' -d '{"id":"first"}'
 fi
 
 drive() { # name port path seconds
