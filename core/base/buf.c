@@ -73,6 +73,16 @@ void mt_buf_addc(struct mt_buf *b, char c) {
     mt_buf_add(b, &c, 1);
 }
 
+void mt_buf_addi(struct mt_buf *b, int64_t n) {
+    char text[20];
+    size_t at = sizeof(text);
+    uint64_t rest = n < 0 ? 0 - (uint64_t)n : (uint64_t)n;
+    do text[--at] = (char)('0' + rest % 10);
+    while ((rest /= 10) > 0);
+    if (n < 0) text[--at] = '-';
+    mt_buf_add(b, text + at, sizeof(text) - at);
+}
+
 void mt_buf_addf(struct mt_buf *b, const char *format, ...) {
     va_list args;
     va_start(args, format);
@@ -125,15 +135,16 @@ void mt_buf_add_json_string(struct mt_buf *b, const char *s, size_t len) {
     size_t start = 0, i = 0; /* s[start..i) can be copied as it is */
     while (i < len) {
         unsigned char c = (unsigned char)s[i];
+        if (c >= 0x20 && c < 0x80 && c != '"' && c != '\\') {
+            i++;
+            continue;
+        }
         if (c >= 0x80) {
             size_t n = mt_utf8_next(s + i, len - i);
             if (n > 0) {
                 i += n;
                 continue;
             }
-        } else if (escape_of(c) == 0) {
-            i++;
-            continue;
         }
         mt_buf_add(b, s + start, i - start);
         char escape = escape_of(c);

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct mt_buf {
     char *data; /* never NULL after mt_buf_init until mt_buf_clear; owned by the buffer */
@@ -20,6 +21,7 @@ void mt_buf_reset(struct mt_buf *b); /* len 0, failure forgotten, memory kept */
 void mt_buf_add(struct mt_buf *b, const void *data, size_t len);
 void mt_buf_adds(struct mt_buf *b, const char *s);
 void mt_buf_addc(struct mt_buf *b, char c);
+void mt_buf_addi(struct mt_buf *b, int64_t n); /* in decimal */
 void mt_buf_addf(struct mt_buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void mt_buf_addv(struct mt_buf *b, const char *format, va_list args);
 /* Appends len bytes for the caller to fill at once, and gives their address; NULL when the buffer has failed.

@@ -3,6 +3,7 @@
  * value. No state; any thread (a json_t belongs to one thread at a time). */
 #include "base/json.h"
 #include "base/buf.h"
+#include "base/json_read.h"
 #include "base/log.h"
 #include "base/text.h"
 #include <inttypes.h>
@@ -36,6 +37,8 @@ static bool depth_ok(const char *text, size_t len) {
 }
 
 json_t *mt_json_parse(const char *text, size_t len, struct mt_error *e) {
+    json_t *quick = json_read(text, len);
+    if (quick != NULL) return quick;
     if (!depth_ok(text, len))
         return mt_fail_null(e, MT_INVALID_REQUEST, "JSON nested more than %d levels deep", DEPTH_MAX);
     const char *nul =
@@ -73,6 +76,20 @@ static int compare_members(const void *a, const void *b) {
     return strcmp(((const struct member *)a)->key, ((const struct member *)b)->key);
 }
 
+/* Few members, mostly in order already: what was written so comes back so. */
+static void sort_members(struct member *members, size_t n) {
+    if (n > 16) {
+        qsort(members, n, sizeof(*members), compare_members);
+        return;
+    }
+    for (size_t i = 1; i < n; i++) {
+        struct member m = members[i];
+        size_t k = i;
+        for (; k > 0 && compare_members(&members[k - 1], &m) > 0; k--) members[k] = members[k - 1];
+        members[k] = m;
+    }
+}
+
 static void add_value(struct mt_buf *b, const json_t *value);
 
 static void add_object(struct mt_buf *b, const json_t *object) {
@@ -82,7 +99,7 @@ static void add_object(struct mt_buf *b, const json_t *object) {
     json_t *o = (json_t *)(uintptr_t)object;
     for (void *it = json_object_iter(o); it != NULL; it = json_object_iter_next(o, it))
         members[i++] = (struct member){json_object_iter_key(it), json_object_iter_value(it)};
-    qsort(members, n, sizeof(*members), compare_members);
+    sort_members(members, n);
     mt_buf_addc(b, '{');
     for (i = 0; i < n; i++) {
         if (i > 0) mt_buf_addc(b, ',');
@@ -111,7 +128,7 @@ static void add_value(struct mt_buf *b, const json_t *value) {
         mt_buf_add_json_string(b, json_string_value(value), json_string_length(value));
         break;
     case JSON_INTEGER:
-        mt_buf_addf(b, "%" PRId64, (int64_t)json_integer_value(value));
+        mt_buf_addi(b, (int64_t)json_integer_value(value));
         break;
     case JSON_REAL:
         add_real(b, json_real_value(value));

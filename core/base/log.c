@@ -53,6 +53,13 @@ static const char *const secret_names[] = {
     "pins", "epin", "epins", "sign", "auth", "cardpin", "pwd",     "track1", "track2",
 };
 
+/* Whether one of them begins here. Each name of each effect's parameters is asked about: a letter decides most. */
+static bool secret_part_at(const char *at) {
+    for (size_t i = 0; i < sizeof(secret_parts) / sizeof(secret_parts[0]); i++)
+        if (secret_parts[i][0] == *at && strncmp(at, secret_parts[i], strlen(secret_parts[i])) == 0) return true;
+    return false;
+}
+
 bool mt_secret_name(const char *name) {
     char plain[96];
     size_t n = 0;
@@ -61,10 +68,10 @@ bool mt_secret_name(const char *name) {
         plain[n++] = (char)(*name >= 'A' && *name <= 'Z' ? *name - 'A' + 'a' : *name);
     }
     plain[n] = '\0';
-    for (size_t i = 0; i < sizeof(secret_parts) / sizeof(secret_parts[0]); i++)
-        if (strstr(plain, secret_parts[i]) != NULL) return true;
+    for (const char *at = plain; *at != '\0'; at++)
+        if (secret_part_at(at)) return true;
     for (size_t i = 0; i < sizeof(secret_names) / sizeof(secret_names[0]); i++)
-        if (strcmp(plain, secret_names[i]) == 0) return true;
+        if (secret_names[i][0] == plain[0] && strcmp(plain, secret_names[i]) == 0) return true;
     return false;
 }
 
