@@ -145,6 +145,10 @@ static void publish(void *ctx, const char *name, const char *json) {
     mt_sse_publish(((struct mt_runtime *)ctx)->sse, name, json, strlen(json));
 }
 
+static bool listening(void *ctx) {
+    return mt_sse_count(((struct mt_runtime *)ctx)->sse) > 0;
+}
+
 static int open_engine(struct mt_runtime *rt, struct mt_error *e) {
     struct mt_engine_options eo = {
         .store = rt->store,
@@ -157,6 +161,7 @@ static int open_engine(struct mt_runtime *rt, struct mt_error *e) {
         .public_url = rt->public_url,
         .workers = rt->o.sandbox ? -1 : (int)mt_config_int(rt->o.config, "workers"),
         .changed = publish,
+        .listening = listening,
         .ctx = rt,
     };
     if (!(rt->engine = mt_engine_new(&eo, e))) return -1;
@@ -165,7 +170,8 @@ static int open_engine(struct mt_runtime *rt, struct mt_error *e) {
     return 0;
 }
 
-/* A connection is a descriptor, and shells hand on a limit of 1,024 that exists for programs with select(). */
+/* A connection is a descriptor, and shells hand on a limit of 1,024 that exists for programs with select().
+ */
 static void raise_descriptors(void) {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= limit.rlim_max) return;

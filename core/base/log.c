@@ -53,14 +53,16 @@ static const char *const secret_names[] = {
     "pins", "epin", "epins", "sign", "auth", "cardpin", "pwd",     "track1", "track2",
 };
 
-/* Whether one of them begins here. Each name of each effect's parameters is asked about: a letter decides most. */
+/* Whether one of them begins here. Each name of each effect's parameters is asked about: a letter decides
+ * most. */
 static bool secret_part_at(const char *at) {
     for (size_t i = 0; i < sizeof(secret_parts) / sizeof(secret_parts[0]); i++)
-        if (secret_parts[i][0] == *at && strncmp(at, secret_parts[i], strlen(secret_parts[i])) == 0) return true;
+        if (secret_parts[i][0] == *at && strncmp(at, secret_parts[i], strlen(secret_parts[i])) == 0)
+            return true;
     return false;
 }
 
-bool mt_secret_name(const char *name) {
+static bool judge_name(const char *name) {
     char plain[96];
     size_t n = 0;
     for (; *name != '\0' && n < sizeof(plain) - 1; name++) {
@@ -73,6 +75,27 @@ bool mt_secret_name(const char *name) {
     for (size_t i = 0; i < sizeof(secret_names) / sizeof(secret_names[0]); i++)
         if (secret_names[i][0] == plain[0] && strcmp(plain, secret_names[i]) == 0) return true;
     return false;
+}
+
+/* The same few names come again and again (every parameter of every call), so a thread remembers its
+ * verdicts. */
+bool mt_secret_name(const char *name) {
+    static _Thread_local struct {
+        char name[28];
+        bool known, secret;
+    } verdicts[64];
+    uint32_t hash = 2166136261u;
+    size_t len = 0;
+    for (; name[len] != '\0' && len < sizeof(verdicts[0].name); len++)
+        hash = (hash ^ (unsigned char)name[len]) * 16777619u;
+    if (len == sizeof(verdicts[0].name)) return judge_name(name);
+    size_t i = hash % (sizeof(verdicts) / sizeof(verdicts[0]));
+    if (!verdicts[i].known || strcmp(verdicts[i].name, name) != 0) {
+        verdicts[i].secret = judge_name(name);
+        verdicts[i].known = true;
+        memcpy(verdicts[i].name, name, len + 1);
+    }
+    return verdicts[i].secret;
 }
 
 static bool is_digit(char c) {

@@ -76,7 +76,7 @@ static bool note_attempt(struct mt_engine *g, struct mt_delivery *d, const struc
         mt_warn("a delivery's attempt could not be noted", "delivery", d->id, "error", batch.error.message);
         return false;
     }
-    if (g->o.changed) {
+    if (engine_heard(g)) {
         struct mt_buf b;
         mt_buf_init(&b, 4 * MT_VALUE_MAX);
         mt_delivery_to_json(d, &b);

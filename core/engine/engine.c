@@ -9,21 +9,43 @@ static void due(void *ctx, int64_t earliest) {
     g->o.clock->wake(g->o.clock);
 }
 
-/* What handlers, webhooks and children have appended to the log is told to those who listen. */
+static void tell_event(struct mt_engine *g, const struct mt_op *op) {
+    struct mt_event event = {.n = op->event.n, .payload = (char *)op->event.payload, .at = op->event.at};
+    struct mt_buf b;
+    mt_copy(event.topic, sizeof event.topic, op->event.topic);
+    mt_copy(event.key, sizeof event.key, op->event.key);
+    mt_buf_init(&b, 4 * MT_VALUE_MAX);
+    mt_event_to_json(&event, &b);
+    if (mt_buf_ok(&b)) g->o.changed(g->o.ctx, "event", b.data);
+    mt_buf_clear(&b);
+}
+
+static void tell_start(struct mt_engine *g, const struct mt_op *op) {
+    struct mt_run run = {.state = op->start.claim ? MT_RUN_RUNNING : MT_RUN_QUEUED,
+                         .key = (char *)op->start.key,
+                         .input = (char *)op->start.input,
+                         .due_at = op->start.claim ? MT_NEVER : op->start.at,
+                         .created_at = op->start.at,
+                         .updated_at = op->start.at};
+    mt_copy(run.id, sizeof run.id, op->start.id);
+    mt_copy(run.flow, sizeof run.flow, op->start.flow);
+    mt_copy(run.generation, sizeof run.generation, op->start.generation);
+    if (op->start.parent) mt_copy(run.parent, sizeof run.parent, op->start.parent);
+    runs_changed(g, &run);
+}
+
+/* On the writer's thread, before those who wait for the commit go on: so what begins is told before what comes of it. */
 static void committed(void *ctx, const struct mt_batch *batch) {
     struct mt_engine *g = ctx;
-    if (!g->o.changed) return;
     for (size_t i = 0; i < batch->count; i++) {
         const struct mt_op *op = &batch->ops[i];
-        if (op->type != MT_OP_EVENT || op->result != MT_RES_OK) continue;
-        struct mt_event event = {.n = op->event.n, .payload = (char *)op->event.payload, .at = op->event.at};
-        struct mt_buf b;
-        mt_copy(event.topic, sizeof event.topic, op->event.topic);
-        mt_copy(event.key, sizeof event.key, op->event.key);
-        mt_buf_init(&b, 4 * MT_VALUE_MAX);
-        mt_event_to_json(&event, &b);
-        if (mt_buf_ok(&b)) g->o.changed(g->o.ctx, "event", b.data);
-        mt_buf_clear(&b);
+        if (op->result != MT_RES_OK || (op->type != MT_OP_START && op->type != MT_OP_EVENT)) continue;
+        if (op->type == MT_OP_START) atomic_fetch_add_explicit(&g->runs_started, 1, memory_order_relaxed);
+        if (!g->o.changed) continue;
+        if (op->type == MT_OP_START)
+            tell_start(g, op);
+        else
+            tell_event(g, op);
     }
 }
 

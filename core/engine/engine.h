@@ -31,6 +31,8 @@ struct mt_engine_options {
     /* Called after each commit that changed something others may see: name ("run", "event", "generation",
      * "delivery") and JSON. Any thread; must be quick. NULL: nobody listens. */
     void (*changed)(void *ctx, const char *name, const char *json);
+    /* Whether anybody listens to `changed` at present: what nobody hears is not written out. NULL: always. */
+    bool (*listening)(void *ctx);
     void *ctx;
 };
 

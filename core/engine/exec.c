@@ -322,6 +322,7 @@ void exec_execute(struct mt_engine *g, struct mt_run *run) {
         }
     }
     if (x->leave == LEAVE_PARK) exec_park_now(x);
+    if (x->leave == LEAVE_LOST) runs_lost(g, x->run.id);
     if (x->stranded) strand(g, x->run.id);
     exec_clear(x);
 }

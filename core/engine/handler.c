@@ -226,16 +226,6 @@ static int commit_ops(struct mt_exec *x, struct mt_op *ops, size_t n, struct mt_
     return 1;
 }
 
-/* Runs that the transaction has started are told of, and counted. */
-static void tell_started(struct mt_exec *x, struct mt_op *op) {
-    struct mt_run run;
-    struct mt_error e;
-    atomic_fetch_add_explicit(&x->g->runs_started, 1, memory_order_relaxed);
-    if (!x->g->o.changed || x->g->o.store->get_run(x->g->o.store, op->start.id, &run, &e) != 0) return;
-    runs_changed(x->g, &run);
-    mt_run_clear(&run);
-}
-
 int mt_handler_commit(struct mt_exec *x, struct mt_error *e) {
     bool writes = x->op_count > 0 || x->task != 0;
     for (size_t i = 0; i < x->doc_count; i++) writes = writes || x->docs[i].written;
@@ -247,11 +237,8 @@ int mt_handler_commit(struct mt_exec *x, struct mt_error *e) {
     for (size_t i = 0; i < x->doc_count; i++) doc_op(x, &x->docs[i], &ops[i], &keys[i]);
     if (x->op_count) memcpy(ops + x->doc_count, x->ops, x->op_count * sizeof *ops);
     int rc = commit_ops(x, ops, n, e);
-    for (size_t i = x->doc_count; i < n; i++) {
-        if (ops[i].type != MT_OP_START) continue;
-        if (rc == 0) tell_started(x, &ops[i]);
-        mt_run_clear(&ops[i].start.existing);
-    }
+    for (size_t i = x->doc_count; i < n; i++)
+        if (ops[i].type == MT_OP_START) mt_run_clear(&ops[i].start.existing);
     for (size_t i = 0; i < x->doc_count; i++) free(keys[i]);
     free(keys);
     free(ops);

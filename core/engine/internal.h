@@ -16,6 +16,7 @@ struct waiter {
     char run_id[MT_ID_SIZE];
     struct mt_run run; /* filled by the notifier */
     bool answered;
+    bool lost; /* an execution of the run has ended without being able to say how the run stands */
     struct waiter *next;
 };
 
@@ -245,6 +246,8 @@ json_t *undo_params(struct mt_exec *x, const struct mt_entry *undo, struct mt_er
 
 /* ---- runs.c, queue.c ---- */
 void runs_notify(struct mt_engine *g, const struct mt_run *run);
+void runs_lost(struct mt_engine *g, const char *run_id);
+bool engine_heard(const struct mt_engine *g); /* somebody listens to what changes */
 void runs_changed(struct mt_engine *g, const struct mt_run *run);
 void run_copy(struct mt_run *to, const struct mt_run *from);
 void ready_push(struct mt_engine *g, struct mt_run *run); /* takes ownership */

@@ -232,27 +232,6 @@ void exec_drop_ops(struct mt_exec *x) {
     x->progress_written = false;
 }
 
-/* Tells those who listen what the batch has made visible. */
-static void announce(struct mt_exec *x) {
-    if (x->progress_written) runs_changed(x->g, &x->run);
-    for (size_t i = 0; i < x->op_count; i++) {
-        const struct mt_op *op = &x->ops[i];
-        if (op->type != MT_OP_START || op->result != MT_RES_OK) continue;
-        atomic_fetch_add_explicit(&x->g->runs_started, 1, memory_order_relaxed);
-        struct mt_run child = {.state = MT_RUN_QUEUED,
-                               .key = (char *)op->start.key,
-                               .input = (char *)op->start.input,
-                               .due_at = op->start.at,
-                               .created_at = op->start.at,
-                               .updated_at = op->start.at};
-        mt_copy(child.id, sizeof child.id, op->start.id);
-        mt_copy(child.flow, sizeof child.flow, op->start.flow);
-        mt_copy(child.generation, sizeof child.generation, op->start.generation);
-        if (op->start.parent) mt_copy(child.parent, sizeof child.parent, op->start.parent);
-        runs_changed(x->g, &child);
-    }
-}
-
 bool exec_flush_keep(struct mt_exec *x, enum mt_op_result *refused) {
     *refused = MT_RES_OK;
     if (x->leave == LEAVE_LOST) return false;
@@ -261,7 +240,7 @@ bool exec_flush_keep(struct mt_exec *x, enum mt_op_result *refused) {
         .run = x->run.id, .epoch = x->g->o.store->epoch, .ops = x->ops, .count = x->op_count};
     if (mt_writer_submit(x->g->writer, &batch) == 0) {
         if (batch.cancel_requested) x->run.cancel_requested = true;
-        announce(x);
+        if (x->progress_written) runs_changed(x->g, &x->run);
         return true;
     }
     x->error = batch.error;

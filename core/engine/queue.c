@@ -21,8 +21,8 @@ void ready_push(struct mt_engine *g, struct mt_run *run) {
         g->ready_first = r;
     g->ready_last = r;
     g->ready_count++;
-    pthread_cond_signal(&g->ready_cond);
     pthread_mutex_unlock(&g->ready_lock);
+    pthread_cond_signal(&g->ready_cond); /* who wakes finds the lock free */
 }
 
 bool ready_pop(struct mt_engine *g, struct mt_run *run) {

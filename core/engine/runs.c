@@ -61,8 +61,12 @@ void runs_notify(struct mt_engine *g, const struct mt_run *run) {
     pthread_mutex_unlock(&b->lock);
 }
 
+bool engine_heard(const struct mt_engine *g) {
+    return g->o.changed && (!g->o.listening || g->o.listening(g->o.ctx));
+}
+
 void runs_changed(struct mt_engine *g, const struct mt_run *run) {
-    if (!g->o.changed) return;
+    if (!engine_heard(g)) return;
     struct mt_buf b;
     mt_buf_init(&b, 8 * MT_VALUE_MAX);
     mt_run_to_json(g, run, &b);
