@@ -12,7 +12,7 @@ local template = [[
 <tr><th scope="row">Errors as documented, not as the switch writes them</th>
 <td><code>X-Sandbox-Dialect: documented</code></td></tr>
 </table>
-<p>Create, confirm, capture, refund: the quickstart's steps. The page of a payment that a customer is to pay is
+<p>Create, confirm, capture, refund: the quickstart's steps. The page where a customer pays a payment is
 <code>{{base}}/pay/{payment_id}</code>.</p>
 <pre tabindex="0" id="paymnt-quickstart"><code>PAYMENT=pay_$(date +%s)_$$
 
