@@ -4,7 +4,6 @@ local testing = require "mintage.testing"
 local support = dofile((debug.getinfo(1, "S").source:match "^@(.*/)" or "./") .. "scale_support.lua")
 
 local RUNS = support.size(2000, 10000)
-local WARM_UP = 4000
 local GROWTH_KIB = 8 * 1024
 local READY_MS = 200
 
@@ -31,10 +30,13 @@ describe(("%d runs asleep for 30 days"):format(RUNS), function()
       return support.start_runs(runtime, "sleeper", n, { input = function(i) return { n = i, pause = pause } end })
     end
 
-    -- What the first runs bring in once (stacks, pages of SQLite, the allocator's pools) is not the price of a sleeper.
-    start(WARM_UP, "1ms")
-    support.wait_for_state(runtime, "completed", WARM_UP)
-    local before, from = support.memory(pid), testing.now_ms()
+    local warm = 0
+    local before = support.warm_up(pid, function()
+      start(2000, "1ms")
+      warm = warm + 2000
+      support.wait_for_state(runtime, "completed", warm)
+    end)
+    local from = testing.now_ms()
     local ids = start(RUNS, "30d")
     support.wait_for_state(runtime, "sleeping", RUNS)
     local after = support.memory(pid)
@@ -56,7 +58,7 @@ describe(("%d runs asleep for 30 days"):format(RUNS), function()
     assert.equal(RUNS, support.states(runtime).sleeping)
     from = testing.now_ms()
     testing.advance(sandbox, "1d")
-    support.wait_for_state(runtime, "completed", WARM_UP + RUNS, 120000)
+    support.wait_for_state(runtime, "completed", warm + RUNS, 120000)
     support.say("all awake and complete %.1f s after the clock moved; RSS %.1f MiB", (testing.now_ms() - from) / 1000,
       support.memory(runtime.process:pid()) / 1024)
     for i = 1, RUNS, 97 do assert.same({ n = i }, runtime:get_run(ids[i]).output) end

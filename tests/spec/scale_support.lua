@@ -35,6 +35,20 @@ function support.fds(pid)
   return n - 2
 end
 
+-- What the first thousands of runs bring in once (stacks, pages of SQLite, the allocator's pools) is not the price of the next.
+-- Calls more(), which does some work, until that costs no memory any more; answers VmRSS.
+function support.warm_up(pid, more)
+  local before
+  local after = support.memory(pid)
+  for _ = 1, 20 do
+    before = after
+    more()
+    after = support.memory(pid)
+    if after - before < 1024 then break end
+  end
+  return after
+end
+
 -- ---- many requests ----
 
 -- make(i) for i = 1 .. n gives requests; at_once of them are under way together; take(i, response) sees each answer, false when
