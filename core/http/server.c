@@ -343,8 +343,8 @@ static void init_civetweb(void) {
     mg_init_library(0);
 }
 
-/* CivetWeb as it is packaged gives its threads 100 KB of stack and offers no setting. Handlers run on them, and
- * Lua nests 200 calls of C before it refuses: up to 2 KB each. So this function, which the library calls,
+/* CivetWeb as it is packaged gives its threads 100 KB of stack and offers no setting. Handlers run on them,
+ * and Lua nests 200 calls of C before it refuses: up to 2 KB each. So this function, which the library calls,
  * stands in front of the C library's own, for the whole process. */
 int pthread_attr_setstacksize(pthread_attr_t *attr, size_t size) {
     enum { LEAST = 1024 * 1024 };
