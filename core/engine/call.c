@@ -278,7 +278,8 @@ static enum going write_intent(struct call *c) {
         return GO_LEFT;
     }
     c->intent_kept = true;
-    if (c->x->run.cancel_requested && !c->x->compensating && !c->meta.unsure) { /* in time: nothing has left */
+    if (c->x->run.cancel_requested && !c->x->compensating &&
+        !c->meta.unsure) { /* in time: nothing has left */
         exec_leave(c->x, LEAVE_CANCELLED, c->a);
         return GO_LEFT;
     }

@@ -34,14 +34,16 @@ static void tell_start(struct mt_engine *g, const struct mt_op *op) {
     runs_changed(g, &run);
 }
 
-/* On the writer's thread, before those who wait for the commit go on: so what begins is told before what comes of it. */
+/* On the writer's thread, before those who wait for the commit go on: so what begins is told before what
+ * comes of it. */
 static void committed(void *ctx, const struct mt_batch *batch) {
     struct mt_engine *g = ctx;
+    bool heard = engine_heard(g);
     for (size_t i = 0; i < batch->count; i++) {
         const struct mt_op *op = &batch->ops[i];
         if (op->result != MT_RES_OK || (op->type != MT_OP_START && op->type != MT_OP_EVENT)) continue;
         if (op->type == MT_OP_START) atomic_fetch_add_explicit(&g->runs_started, 1, memory_order_relaxed);
-        if (!g->o.changed) continue;
+        if (!heard) continue;
         if (op->type == MT_OP_START)
             tell_start(g, op);
         else
@@ -108,10 +110,12 @@ struct mt_writer *mt_engine_writer(struct mt_engine *g) {
 static void *worker_main(void *engine) {
     struct mt_engine *g = engine;
     struct mt_run run;
+    struct mt_exec *x = exec_new(g);
     while (ready_pop(g, &run)) {
-        exec_execute(g, &run);
+        exec_execute(x, &run);
         ready_done(g);
     }
+    exec_free(x);
     return NULL;
 }
 

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define KEEP_BYTES 65536 /* of a buffer, from one execution to the next */
+
 /* ---- leaving ---- */
 
 void exec_leave(struct mt_exec *x, enum leave why, struct mt_answer *a) {
@@ -265,8 +267,10 @@ static bool load_journal(struct mt_exec *x) {
         x->stranded = true;
         return false;
     }
-    x->room = count + 16;
-    x->entries = mt_calloc(x->room, sizeof *x->entries);
+    if (x->room < count) {
+        x->room = count + 16;
+        x->entries = mt_realloc(x->entries, x->room * sizeof(struct mt_entry *));
+    }
     for (size_t i = 0; i < count; i++) {
         x->entries[i] = mt_calloc(1, sizeof **x->entries);
         *x->entries[i] = entries[i];
@@ -283,29 +287,58 @@ static bool load_journal(struct mt_exec *x) {
     return true;
 }
 
-void exec_clear(struct mt_exec *x) {
+struct mt_exec *exec_new(struct mt_engine *g) {
+    struct mt_exec *x = mt_calloc(1, sizeof *x);
+    x->g = g;
+    mt_buf_init(&x->answer, 8 * MT_VALUE_MAX);
+    mt_buf_init(&x->flat, 4 * MT_VALUE_MAX);
+    return x;
+}
+
+/* A large answer is no reason to hold its memory for ever. */
+static struct mt_buf kept(struct mt_buf b) {
+    if (b.cap > KEEP_BYTES) {
+        size_t max = b.max;
+        mt_buf_clear(&b);
+        mt_buf_init(&b, max);
+    }
+    return b;
+}
+
+void exec_reset(struct mt_exec *x) {
     for (size_t i = 0; i < x->count; i++) {
         mt_entry_clear(x->entries[i]);
         free(x->entries[i]);
     }
-    free(x->entries);
     exec_drop_ops(x);
-    free(x->ops);
-    free(x->scratch);
-    mt_buf_clear(&x->answer);
     json_decref(x->cursors);
     json_decref(x->park_details);
     mt_run_clear(&x->run);
+    *x = (struct mt_exec){.g = x->g,
+                          .entries = x->entries,
+                          .room = x->room,
+                          .answer = kept(x->answer),
+                          .flat = kept(x->flat),
+                          .ops = x->ops,
+                          .op_room = x->op_room,
+                          .scratch = x->scratch,
+                          .scratch_room = x->scratch_room};
+}
+
+void exec_free(struct mt_exec *x) {
+    exec_reset(x);
+    free(x->entries);
+    free(x->ops);
+    free(x->scratch);
+    mt_buf_clear(&x->answer);
+    mt_buf_clear(&x->flat);
     free(x);
 }
 
-void exec_execute(struct mt_engine *g, struct mt_run *run) {
-    struct mt_exec *x = mt_calloc(1, sizeof *x);
+void exec_execute(struct mt_exec *x, struct mt_run *run) {
     struct mt_error e;
-    x->g = g;
     x->run = *run;
     x->now = run->created_at;
-    mt_buf_init(&x->answer, 8 * MT_VALUE_MAX);
     if (run->cursors) {
         x->cursors = mt_json_parse(run->cursors, strlen(run->cursors), &e);
         if (exec_cursor(x, "@now") > x->now) x->now = exec_cursor(x, "@now");
@@ -322,9 +355,9 @@ void exec_execute(struct mt_engine *g, struct mt_run *run) {
         }
     }
     if (x->leave == LEAVE_PARK) exec_park_now(x);
-    if (x->leave == LEAVE_LOST) runs_lost(g, x->run.id);
-    if (x->stranded) strand(g, x->run.id);
-    exec_clear(x);
+    if (x->leave == LEAVE_LOST) runs_lost(x->g, x->run.id);
+    if (x->stranded) strand(x->g, x->run.id);
+    exec_reset(x);
 }
 
 /* ---- what scripts may know without an effect ---- */

@@ -10,12 +10,10 @@
 #define MAX_DELIVERIES 64
 
 struct mt_exec *mt_handler_begin(struct mt_engine *g, const char *name) {
-    struct mt_exec *x = mt_calloc(1, sizeof *x);
-    x->g = g;
+    struct mt_exec *x = exec_new(g);
     x->handler = true;
     x->now = g->o.clock->wall_ms(g->o.clock);
     mt_copy(x->run.flow, sizeof x->run.flow, name);
-    mt_buf_init(&x->answer, 16 * MT_VALUE_MAX);
     return x;
 }
 
@@ -31,7 +29,7 @@ void mt_handler_end(struct mt_exec *x) {
     }
     free(x->docs);
     free(x->deliveries); /* their strings are scratch */
-    exec_clear(x);
+    exec_free(x);
 }
 
 void handler_give(struct mt_exec *x, json_t *value, struct mt_answer *a) {

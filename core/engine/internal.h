@@ -98,8 +98,8 @@ struct mt_exec {
     size_t seq;    /* the position reached */
     int64_t now;
     uint64_t random_counter;
-    json_t *cursors; /* NULL: none yet */
-    struct mt_buf answer;
+    json_t *cursors;            /* NULL: none yet */
+    struct mt_buf answer, flat; /* flat: a request on its way to be sealed */
     enum leave leave;
     bool compensating;     /* the script is over: what is called now cannot be cancelled, and a no leaves its
                               entry open */
@@ -201,8 +201,11 @@ bool exec_refuse_handler(struct mt_exec *x, const char *what, struct mt_answer *
 void exec_finish(struct mt_exec *x, enum mt_run_state state, const char *output, const char *error);
 /* Writes what exec_park has said: the run needs attention. */
 void exec_park_now(struct mt_exec *x);
-void exec_execute(struct mt_engine *g, struct mt_run *run); /* takes ownership of *run */
-void exec_clear(struct mt_exec *x);
+/* A worker keeps one execution's memory for all that it executes. */
+struct mt_exec *exec_new(struct mt_engine *g);
+void exec_execute(struct mt_exec *x, struct mt_run *run); /* takes ownership of *run */
+void exec_reset(struct mt_exec *x);                       /* forgets everything but the memory */
+void exec_free(struct mt_exec *x);
 
 /* ---- call.c, parallel.c, send.c ---- */
 

@@ -22,41 +22,51 @@ void exec_digest(const char *params, size_t len, char out[33]) {
     mt_hex_encode(sha, 16, out);
 }
 
+/* PURPOSE|RUN|SEGMENT|SEQ and what follows: written for every effect, so by hand. */
+static struct mt_buf place_of(char room[160], const char *purpose, const char *run_id, int segment, int seq) {
+    struct mt_buf b = {.data = room, .cap = 160, .max = 159};
+    mt_buf_adds(&b, purpose);
+    mt_buf_addc(&b, '|');
+    mt_buf_adds(&b, run_id);
+    mt_buf_addc(&b, '|');
+    mt_buf_addi(&b, segment);
+    mt_buf_addc(&b, '|');
+    mt_buf_addi(&b, seq);
+    return b;
+}
+
 void exec_derive(struct mt_exec *x, const char *purpose, int seq, int attempt, uint8_t out[32]) {
-    char place[160];
-    int n = snprintf(place, sizeof place, "%s|%s|%d|%d|%d", purpose, x->run.id, x->run.segment, seq, attempt);
-    mt_hmac_sha256(x->g->derive_key.bytes, sizeof x->g->derive_key.bytes, place, (size_t)n, out);
+    char room[160];
+    struct mt_buf place = place_of(room, purpose, x->run.id, x->run.segment, seq);
+    mt_buf_addc(&place, '|');
+    mt_buf_addi(&place, attempt);
+    mt_hmac_sha256(x->g->derive_key.bytes, sizeof x->g->derive_key.bytes, place.data, place.len, out);
 }
 
 /* ---- sealing ---- */
 
-static size_t seal_place(const char *what, const char *run_id, int segment, int seq, char out[96]) {
-    int n = snprintf(out, 96, "%s|%s|%d|%d", what, run_id, segment, seq);
-    return n < 96 ? (size_t)n : 95;
-}
-
 int exec_seal(struct mt_exec *x, const char *what, const struct mt_entry *entry, const void *plain_text,
               size_t len, struct mt_buf *out, struct mt_error *e) {
-    char place[96];
-    size_t n = seal_place(what, x->run.id, entry->segment, entry->seq, place);
-    return mt_seal(&x->g->seal_key, place, n, plain_text, len, out, e);
+    char room[160];
+    struct mt_buf place = place_of(room, what, x->run.id, entry->segment, entry->seq);
+    return mt_seal(&x->g->seal_key, place.data, place.len, plain_text, len, out, e);
 }
 
 int exec_unseal(struct mt_exec *x, const char *what, const struct mt_entry *entry, const void *sealed,
                 size_t len, struct mt_buf *out, struct mt_error *e) {
-    char place[96];
-    size_t n = seal_place(what, x->run.id, entry->segment, entry->seq, place);
-    return mt_unseal(&x->g->seal_key, place, n, sealed, len, out, e);
+    char room[160];
+    struct mt_buf place = place_of(room, what, x->run.id, entry->segment, entry->seq);
+    return mt_unseal(&x->g->seal_key, place.data, place.len, sealed, len, out, e);
 }
 
 char *seal_text(struct mt_engine *g, const char *run_id, int segment, int seq, const char *json, size_t len) {
     struct mt_buf sealed, text;
     struct mt_error e;
-    char place[96], *out = NULL;
-    size_t n = seal_place("result", run_id, segment, seq, place);
+    char room[160], *out = NULL;
+    struct mt_buf place = place_of(room, "result", run_id, segment, seq);
     mt_buf_init(&sealed, 2 * MT_VALUE_MAX);
     mt_buf_init(&text, 4 * MT_VALUE_MAX);
-    if (mt_seal(&g->seal_key, place, n, json, len, &sealed, &e) == 0) {
+    if (mt_seal(&g->seal_key, place.data, place.len, json, len, &sealed, &e) == 0) {
         mt_base64_encode(sealed.data, sealed.len, &text);
         out = mt_buf_take(&text, NULL);
     }

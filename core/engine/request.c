@@ -46,7 +46,11 @@ static void add_account(const struct mt_account *account, struct mt_buf *b) {
 }
 
 static void add_int(struct mt_buf *b, const char *name, int64_t value, int64_t usual) {
-    if (value != usual) mt_buf_addf(b, ",\"%s\":%lld", name, (long long)value);
+    if (value == usual) return;
+    mt_buf_adds(b, ",\"");
+    mt_buf_adds(b, name);
+    mt_buf_adds(b, "\":");
+    mt_buf_addi(b, value);
 }
 
 static void write_meta(struct call *c) {
@@ -78,7 +82,13 @@ static void write_meta(struct call *c) {
 }
 
 void call_write(struct call *c) {
-    write_meta(c);
+    /* Of a call that went well at once there is nothing to add to what its intent says. */
+    if (c->entry->outcome == MT_DONE && c->intent_kept && c->meta.sends <= 1 && !c->x->compensating) {
+        free(c->entry->meta);
+        c->entry->meta = NULL;
+    } else {
+        write_meta(c);
+    }
     if (c->written)
         exec_op_answer(c->x, c->entry);
     else
@@ -119,11 +129,19 @@ bool call_in_flight(const struct mt_entry *entry) {
 
 /* ---- requests ---- */
 
+static void add_number(struct mt_buf *out, int64_t n) {
+    mt_buf_addi(out, n);
+    mt_buf_addc(out, ' ');
+}
+
 static void flatten(const struct mt_http_request *r, struct mt_buf *out) {
     mt_buf_add(out, r->method, strlen(r->method) + 1);
     mt_buf_add(out, r->url, strlen(r->url) + 1);
-    mt_buf_addf(out, "%d %d %zu %d %zu ", r->timeout_ms, r->connect_timeout_ms, r->max_response,
-                (int)r->public_only, r->headers.count);
+    add_number(out, r->timeout_ms);
+    add_number(out, r->connect_timeout_ms);
+    add_number(out, (int64_t)r->max_response);
+    add_number(out, r->public_only);
+    add_number(out, (int64_t)r->headers.count);
     for (size_t i = 0; i < r->headers.count; i++) {
         mt_buf_add(out, r->headers.items[i].name, strlen(r->headers.items[i].name) + 1);
         mt_buf_add(out, r->headers.items[i].value, strlen(r->headers.items[i].value) + 1);
@@ -162,21 +180,20 @@ static bool unflatten(const char *at, size_t len, struct mt_http_request *r) {
 }
 
 int call_seal(struct call *c) {
-    struct mt_buf flat, sealed;
+    struct mt_buf *flat = &c->x->flat, sealed;
     int rc = -1;
-    mt_buf_init(&flat, 4 * MT_VALUE_MAX);
+    mt_buf_reset(flat);
+    flatten(&c->request, flat);
     mt_buf_init(&sealed, 4 * MT_VALUE_MAX + MT_SEAL_OVERHEAD);
-    flatten(&c->request, &flat);
-    if (!mt_buf_ok(&flat))
+    if (!mt_buf_ok(flat))
         mt_fail(&c->error, MT_LIMIT, "the request of %s is too large", c->full_name);
     else
-        rc = exec_seal(c->x, "request", c->entry, flat.data, flat.len, &sealed, &c->error);
+        rc = exec_seal(c->x, "request", c->entry, flat->data, flat->len, &sealed, &c->error);
     if (rc == 0) {
         free(c->entry->request);
         c->entry->request = mt_buf_take(&sealed, &c->entry->request_len);
         c->meta.stale = false;
     }
-    mt_buf_clear(&flat);
     mt_buf_clear(&sealed);
     return rc;
 }

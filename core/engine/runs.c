@@ -57,8 +57,17 @@ void runs_notify(struct mt_engine *g, const struct mt_run *run) {
             run_copy(&w->run, run);
             w->answered = any = true;
         }
-    if (any) pthread_cond_broadcast(&b->cond);
     pthread_mutex_unlock(&b->lock);
+    if (any) pthread_cond_broadcast(&b->cond);
+}
+
+void runs_lost(struct mt_engine *g, const char *run_id) {
+    struct wait_bucket *b = bucket_of(g, run_id);
+    pthread_mutex_lock(&b->lock);
+    for (struct waiter *w = b->first; w; w = w->next)
+        if (strcmp(w->run_id, run_id) == 0) w->lost = true;
+    pthread_mutex_unlock(&b->lock);
+    pthread_cond_broadcast(&b->cond);
 }
 
 bool engine_heard(const struct mt_engine *g) {
@@ -74,24 +83,31 @@ void runs_changed(struct mt_engine *g, const struct mt_run *run) {
     mt_buf_clear(&b);
 }
 
-/* True: *run is the run at its end (or in need of attention). */
-static bool waiter_wait(struct mt_engine *g, struct waiter *w, int64_t timeout_ms, struct mt_run *run) {
+static struct timespec real_time_in(int64_t ms) {
+    struct timespec t;
+    if (ms < 0) ms = 0;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    t.tv_sec += ms / 1000;
+    t.tv_nsec += (ms % 1000) * 1000000;
+    if (t.tv_nsec >= 1000000000) t.tv_sec++, t.tv_nsec -= 1000000000;
+    return t;
+}
+
+/* True: *run is the run at its end (or in need of attention). False: the time is over, the engine stops, or
+ * (told only when asked for) an execution was lost. */
+static bool waiter_wait(struct mt_engine *g, struct waiter *w, const struct timespec *until, bool *lost,
+                        struct mt_run *run) {
     struct wait_bucket *b = bucket_of(g, w->run_id);
-    struct timespec until;
-    bool answered;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += timeout_ms / 1000;
-    until.tv_nsec += (timeout_ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) until.tv_sec++, until.tv_nsec -= 1000000000;
     pthread_mutex_lock(&b->lock);
-    while (!w->answered && !atomic_load(&g->stopping))
-        if (pthread_cond_timedwait(&b->cond, &b->lock, &until) == ETIMEDOUT) break;
-    answered = w->answered;
+    while (!w->answered && !(lost && w->lost) && !atomic_load(&g->stopping))
+        if (pthread_cond_timedwait(&b->cond, &b->lock, until) == ETIMEDOUT) break;
+    bool answered = w->answered;
     if (answered) {
         *run = w->run;
         memset(&w->run, 0, sizeof w->run);
         w->answered = false;
     }
+    if (lost) *lost = w->lost;
     pthread_mutex_unlock(&b->lock);
     return answered;
 }
@@ -104,7 +120,8 @@ int mt_engine_wait(struct mt_engine *g, const char *run_id, int64_t timeout_ms, 
     rc = g->o.store->get_run(g->o.store, run_id, run, e);
     if (rc == 0 && !mt_run_ended(run->state) && run->state != MT_RUN_NEEDS_ATTENTION) {
         struct mt_run ended;
-        if (waiter_wait(g, &w, timeout_ms, &ended)) {
+        struct timespec until = real_time_in(timeout_ms);
+        if (waiter_wait(g, &w, &until, NULL, &ended)) {
             mt_run_clear(run);
             *run = ended;
         } else {
@@ -118,103 +135,146 @@ int mt_engine_wait(struct mt_engine *g, const char *run_id, int64_t timeout_ms, 
 
 /* ---- starting ---- */
 
-static int start_run(struct mt_engine *g, const struct mt_start *s, struct waiter *w, struct mt_run *run,
-                     bool *existing, struct mt_error *e) {
-    struct mt_buf normal;
-    char generation[80], id[MT_ID_SIZE], digest[33];
-    int rc = -1;
-    mt_buf_init(&normal, MT_VALUE_MAX);
-    *existing = false;
-    if (s->key && (!s->key[0] || strlen(s->key) >= MT_KEY_MAX)) {
-        mt_fail(e, MT_INVALID_REQUEST, "key: found %zu bytes, wanted 1 to %d", strlen(s->key),
-                MT_KEY_MAX - 1);
-        goto done;
-    }
+struct starting {
+    char id[MT_ID_SIZE], generation[80], digest[33];
+    struct mt_buf normal; /* the input's normal form */
+    struct mt_op op;
+    struct mt_batch batch;
+    bool early;            /* handed to a worker before its row is durable */
+    struct waiter *waiter; /* or NULL */
+};
+
+static int check_start(struct mt_engine *g, const struct mt_start *s, struct starting *t,
+                       struct mt_error *e) {
+    struct mt_script *script = g->o.script;
+    if (s->key && (!s->key[0] || strlen(s->key) >= MT_KEY_MAX))
+        return mt_fail(e, MT_INVALID_REQUEST, "key: found %zu bytes, wanted 1 to %d", strlen(s->key),
+                       MT_KEY_MAX - 1);
     if (atomic_load(&g->stopping) || mt_writer_busy(g->writer)) {
         mt_fail(e, MT_UNAVAILABLE, "the runtime is busy or stopping: try again in a moment");
         e->retryable = true;
-        goto done;
+        return -1;
     }
-    g->o.script->current(g->o.script, generation);
-    if (g->o.script->check_input(g->o.script, generation, s->flow, s->input, &normal, e) != 0) goto done;
-    int64_t now = g->o.clock->wall_ms(g->o.clock);
-    mt_id_new("run_", now, g->o.random, id);
-    exec_digest(normal.data, normal.len, digest);
-    bool claim_it = ready_room(g);
-    struct mt_op op = {.type = MT_OP_START,
-                       .start = {.id = id,
-                                 .flow = s->flow,
-                                 .key = s->key,
-                                 .input = normal.data,
-                                 .input_digest = digest,
-                                 .generation = generation,
-                                 .claim = claim_it,
-                                 .cls = s->waited ? MT_CLASS_WAITED : MT_CLASS_START,
-                                 .at = now}};
-    struct mt_batch batch = {.epoch = g->o.store->epoch, .ops = &op, .count = 1, .optional = true};
-    if (w) waiter_add(g, w, id);
-    rc = mt_writer_submit(g->writer, &batch);
-    if (rc != 0 || op.result == MT_RES_EXISTS) {
-        if (w) waiter_remove(g, w);
-        if (rc == 0) {
-            *run = op.start.existing;
-            *existing = true;
-        } else {
-            *e = batch.error;
-            if (op.result == MT_RES_KEY_REUSED) {
-                mt_run_clear(&op.start.existing);
-                mt_fail(e, MT_CONFLICT, "the key '%s' was used for a run of %s with another input", s->key,
-                        s->flow);
-                mt_copy(e->code, sizeof e->code, "key_reused");
-            }
-        }
-        goto done;
-    }
-    atomic_fetch_add_explicit(&g->runs_started, 1, memory_order_relaxed);
+    script->current(script, t->generation);
+    return script->check_input(script, t->generation, s->flow, s->input, &t->normal, e);
+}
+
+/* The run as its row will be. */
+static void describe(struct mt_engine *g, const struct mt_start *s, const struct starting *t,
+                     struct mt_run *run) {
+    bool claimed = t->op.start.claim;
     memset(run, 0, sizeof *run);
-    mt_copy(run->id, sizeof run->id, id);
+    mt_copy(run->id, sizeof run->id, t->id);
     mt_copy(run->flow, sizeof run->flow, s->flow);
-    mt_copy(run->generation, sizeof run->generation, generation);
+    mt_copy(run->generation, sizeof run->generation, t->generation);
     run->key = mt_strdup(s->key);
-    run->state = claim_it ? MT_RUN_RUNNING : MT_RUN_QUEUED;
-    run->owner = claim_it ? g->o.store->epoch : 0;
-    run->due_at = MT_NEVER;
-    run->input = mt_strdup(normal.data);
-    run->created_at = run->updated_at = now;
-    runs_changed(g, run);
-    if (claim_it) {
-        struct mt_run mine;
-        run_copy(&mine, run);
-        ready_push(g, &mine);
+    run->state = claimed ? MT_RUN_RUNNING : MT_RUN_QUEUED;
+    run->owner = claimed ? g->o.store->epoch : 0;
+    run->due_at = claimed ? MT_NEVER : t->op.start.at;
+    run->input = mt_memdup(t->normal.data, t->normal.len);
+    run->created_at = run->updated_at = t->op.start.at;
+}
+
+static void hand_over(struct mt_engine *g, const struct mt_start *s, const struct starting *t) {
+    struct mt_run run;
+    describe(g, s, t, &run);
+    ready_push(g, &run);
+}
+
+/* Posts the start. A run without a key has nobody to stand in its way, so it may begin before its row is
+ * durable: what it does is written in batches after this one, and nothing of it leaves before they are. */
+static void post_start(struct mt_engine *g, const struct mt_start *s, struct starting *t) {
+    int64_t now = g->o.clock->wall_ms(g->o.clock);
+    mt_id_new("run_", now, g->o.random, t->id);
+    exec_digest(t->normal.data, t->normal.len, t->digest);
+    t->op = (struct mt_op){.type = MT_OP_START,
+                           .start = {.id = t->id,
+                                     .flow = s->flow,
+                                     .key = s->key,
+                                     .input = t->normal.data,
+                                     .input_digest = t->digest,
+                                     .generation = t->generation,
+                                     .claim = ready_room(g),
+                                     .cls = s->waited ? MT_CLASS_WAITED : MT_CLASS_START,
+                                     .at = now}};
+    t->batch = (struct mt_batch){.epoch = g->o.store->epoch, .ops = &t->op, .count = 1, .optional = true};
+    if (t->waiter) waiter_add(g, t->waiter, t->id);
+    t->early = mt_writer_post(g->writer, &t->batch) && t->op.start.claim && !s->key;
+    if (t->early) hand_over(g, s, t);
+}
+
+/* Whether the run is new, now that its start is decided; else *run is the one with its key, or *e says why
+ * there is none. */
+static bool start_decided(struct mt_engine *g, const struct mt_start *s, struct starting *t,
+                          struct mt_run *run, bool *existing, int *rc, struct mt_error *e) {
+    *rc = mt_writer_wait(g->writer, &t->batch);
+    *existing = *rc == 0 && t->op.result == MT_RES_EXISTS;
+    if (*rc == 0 && !*existing) return true;
+    if (t->waiter) waiter_remove(g, t->waiter);
+    if (*existing) {
+        *run = t->op.start.existing;
+        return false;
     }
-done:
-    mt_buf_clear(&normal);
-    return rc;
+    *e = t->batch.error;
+    if (t->op.result == MT_RES_KEY_REUSED) {
+        mt_run_clear(&t->op.start.existing);
+        mt_fail(e, MT_CONFLICT, "the key '%s' was used for a run of %s with another input", s->key, s->flow);
+        mt_copy(e->code, sizeof e->code, "key_reused");
+    }
+    return false;
 }
 
 int mt_engine_start_run(struct mt_engine *g, const struct mt_start *s, struct mt_run *run, bool *existing,
                         struct mt_error *e) {
-    return start_run(g, s, NULL, run, existing, e);
+    struct starting t = {.waiter = NULL};
+    int rc = -1;
+    mt_buf_init(&t.normal, MT_VALUE_MAX);
+    *existing = false;
+    if (check_start(g, s, &t, e) == 0) {
+        post_start(g, s, &t);
+        if (start_decided(g, s, &t, run, existing, &rc, e)) {
+            describe(g, s, &t, run);
+            if (t.op.start.claim && !t.early) hand_over(g, s, &t);
+        }
+    }
+    mt_buf_clear(&t.normal);
+    return rc;
+}
+
+/* One that began early is waited for at once; should its start fail after all, its execution is lost. */
+static bool wait_for_early(struct mt_engine *g, struct waiter *w, struct starting *t,
+                           const struct timespec *until, struct mt_run *ended) {
+    bool lost = false;
+    if (waiter_wait(g, w, until, &lost, ended)) return true;
+    if (lost && mt_writer_wait(g->writer, &t->batch) == 0) return waiter_wait(g, w, until, NULL, ended);
+    return false;
 }
 
 int mt_engine_start_wait(struct mt_engine *g, const struct mt_start *s, int64_t timeout_ms,
                          struct mt_run *run, bool *existing, struct mt_error *e) {
     struct waiter w;
-    char id[MT_ID_SIZE];
-    struct mt_run ended;
-    if (start_run(g, s, &w, run, existing, e) != 0) return -1;
-    mt_copy(id, sizeof id, run->id);
-    if (*existing) {
-        mt_run_clear(run);
-        return mt_engine_wait(g, id, timeout_ms, run, e);
+    struct starting t = {.waiter = &w};
+    struct timespec until = real_time_in(timeout_ms);
+    bool answered = false;
+    int rc = -1;
+    mt_buf_init(&t.normal, MT_VALUE_MAX);
+    *existing = false;
+    if (check_start(g, s, &t, e) != 0) goto done;
+    post_start(g, s, &t);
+    if (t.early) answered = wait_for_early(g, &w, &t, &until, run);
+    if (!start_decided(g, s, &t, run, existing, &rc, e)) {
+        if (*existing && !mt_run_ended(run->state)) {
+            mt_run_clear(run);
+            rc = mt_engine_wait(g, t.op.start.existing.id, timeout_ms, run, e);
+        }
+        goto done;
     }
-    int rc = 0;
-    mt_run_clear(run);
-    if (waiter_wait(g, &w, timeout_ms, &ended))
-        *run = ended;
-    else
-        rc = g->o.store->get_run(g->o.store, id, run, e);
+    if (t.op.start.claim && !t.early) hand_over(g, s, &t);
+    if (!answered) answered = waiter_wait(g, &w, &until, NULL, run);
+    if (!answered) rc = g->o.store->get_run(g->o.store, t.id, run, e);
     waiter_remove(g, &w);
+done:
+    mt_buf_clear(&t.normal);
     return rc;
 }
 

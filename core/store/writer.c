@@ -80,7 +80,7 @@ static uint64_t limit_of(const struct mt_writer *w) {
     return w->options.queue_limit ? w->options.queue_limit : QUEUE_LIMIT;
 }
 
-void mt_writer_post(struct mt_writer *w, struct mt_batch *batch) {
+bool mt_writer_post(struct mt_writer *w, struct mt_batch *batch) {
     if (batch->optional && counted(&w->depth) >= limit_of(w)) {
         mt_rules_begin(batch);
         batch->status =
@@ -88,9 +88,10 @@ void mt_writer_post(struct mt_writer *w, struct mt_batch *batch) {
         batch->error.retryable = true;
         count(&w->refused, 1);
         __atomic_store_n(&batch->done, ANSWERED, __ATOMIC_RELEASE);
-        return;
+        return false;
     }
     push(w, batch);
+    return true;
 }
 
 int mt_writer_wait(struct mt_writer *w, struct mt_batch *batch) {

@@ -19,8 +19,9 @@ struct mt_writer *mt_writer_start(const struct mt_writer_options *options, struc
 /* Waits until `batch` is durable (0) or refused (-1, batch->error). A full disk is waited out with retries for batches
  * that belong to a run; other batches get MT_FULL. */
 int mt_writer_submit(struct mt_writer *w, struct mt_batch *batch);
-/* Submits without waiting; pair with mt_writer_wait on the same batch. */
-void mt_writer_post(struct mt_writer *w, struct mt_batch *batch);
+/* Submits without waiting; pair with mt_writer_wait on the same batch. Batches of one thread, and of threads that hand on to
+ * each other, are applied in their order. False: refused at once (the wait tells). */
+bool mt_writer_post(struct mt_writer *w, struct mt_batch *batch);
 int mt_writer_wait(struct mt_writer *w, struct mt_batch *batch);
 bool mt_writer_busy(const struct mt_writer *w); /* the queue is past its limit, or the disk is full: refuse new starts */
 /* Runs fn on the writer's thread, between commits (sandbox reset). */

@@ -105,11 +105,15 @@ static double seconds(clockid_t id) {
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static double cpu_seconds(void) {
+struct cpu {
+    double user, system;
+};
+
+static struct cpu cpu_seconds(void) {
     struct rusage u;
     getrusage(RUSAGE_SELF, &u);
-    return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
-           (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+    return (struct cpu){(double)u.ru_utime.tv_sec + (double)u.ru_utime.tv_usec / 1e6,
+                        (double)u.ru_stime.tv_sec + (double)u.ru_stime.tv_usec / 1e6};
 }
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw) {
@@ -125,19 +129,22 @@ static void measure(double length, int starters) {
     for (int i = 0; i < starters; i++) pthread_create(&threads[i], NULL, starter, NULL);
     usleep(500000); /* until it runs evenly */
     long n = atomic_load(&flows);
-    double t = seconds(CLOCK_MONOTONIC), cpu = cpu_seconds();
+    double t = seconds(CLOCK_MONOTONIC);
+    struct cpu cpu = cpu_seconds(), cpu_after;
     mt_writer_stats(mt_engine_writer(engine), &before);
     usleep((useconds_t)(length * 1e6));
     n = atomic_load(&flows) - n;
     t = seconds(CLOCK_MONOTONIC) - t;
-    cpu = cpu_seconds() - cpu;
+    cpu_after = cpu_seconds();
+    double user = (cpu_after.user - cpu.user) / (double)n * 1e6,
+           sys = (cpu_after.system - cpu.system) / (double)n * 1e6;
     mt_writer_stats(mt_engine_writer(engine), &after);
     atomic_store(&stop, true);
     for (int i = 0; i < starters; i++) pthread_join(threads[i], NULL);
     free(threads);
-    printf("starters %d: %.0f flows/s, %.1f us of CPU a flow, %.2f commits a flow, %.1f batches a commit, "
-           "%ld failed\n",
-           starters, (double)n / t, cpu / (double)n * 1e6,
+    printf("starters %d: %.0f flows/s, %.1f us of CPU a flow (user %.1f, system %.1f), %.2f commits a flow, "
+           "%.1f batches a commit, %ld failed\n",
+           starters, (double)n / t, user + sys, user, sys,
            (double)(after.commits - before.commits) / (double)n,
            (double)(after.batches - before.batches) / (double)(after.commits - before.commits),
            atomic_load(&failed));
