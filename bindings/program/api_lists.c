@@ -1,4 +1,4 @@
-/* What the runtime knows besides runs: events, flows, generations, providers; and the stream of all that
+/* What the runtime knows besides runs and events: flows, generations, providers; and the stream of all that
  * changes. */
 #include "api.h"
 #include "base/json.h"
@@ -6,51 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LIST_DEFAULT = 100, LIST_MAX = 1000, ANSWER_MAX = 64 * 1024 * 1024 };
-
-/* ---- events ---- */
-
-/* Newest first; cursor goes back in time. ?after=N answers what came after event N, oldest first, for those
- * who follow. */
-static void events(struct mt_runtime *rt, const struct mt_request *req, struct mt_response *resp) {
-    char *topic = NULL, *key = NULL;
-    int64_t limit, cursor, after;
-    bool unread;
-    struct mt_event *found = NULL;
-    size_t count = 0;
-    struct mt_error e;
-    if (!mt_api_int(req, resp, "limit", LIST_DEFAULT, 1, LIST_MAX, &limit) ||
-        !mt_api_int(req, resp, "cursor", 0, 1, INT64_MAX, &cursor) ||
-        !mt_api_int(req, resp, "after", -1, 0, INT64_MAX, &after) ||
-        !mt_api_flag(req, resp, "unread", &unread) || !mt_api_text(req, resp, "topic", MT_NAME_MAX, &topic) ||
-        !mt_api_text(req, resp, "key", MT_KEY_MAX, &key))
-        goto out;
-    bool newest = after < 0;
-    if (rt->store->list_events(rt->store, topic, key, newest ? cursor : after, newest, unread,
-                               (size_t)limit + 1, &found, &count, &e) != 0) {
-        mt_api_fail(resp, &e);
-        goto out;
-    }
-    bool more = count > (size_t)limit;
-    size_t shown = more ? (size_t)limit : count;
-    struct mt_buf b;
-    mt_buf_init(&b, ANSWER_MAX);
-    mt_buf_adds(&b, "{\"data\":[");
-    for (size_t i = 0; i < shown; i++) {
-        if (i) mt_buf_addc(&b, ',');
-        mt_event_to_json(&found[i], &b);
-    }
-    if (more)
-        mt_buf_addf(&b, "],\"next_cursor\":\"%lld\"}", (long long)found[shown - 1].n);
-    else
-        mt_buf_adds(&b, "],\"next_cursor\":null}");
-    mt_api_answer(resp, 200, &b);
-out:
-    for (size_t i = 0; i < count; i++) mt_event_clear(&found[i]);
-    free(found);
-    free(topic);
-    free(key);
-}
+enum { ANSWER_MAX = 64 * 1024 * 1024 };
 
 /* ---- flows and generations ---- */
 
@@ -148,7 +104,9 @@ static void stream(struct mt_runtime *rt, const struct mt_request *req, struct m
 }
 
 const struct mt_route mt_api_list_routes[] = {
-    {"GET", "/v1/events", MT_ADMIN, events},           {"GET", "/v1/flows", MT_ADMIN, flows},
-    {"GET", "/v1/generations", MT_ADMIN, generations}, {"GET", "/v1/providers", MT_ADMIN, providers},
-    {"GET", "/v1/stream", MT_ADMIN, stream},           {NULL, NULL, MT_ADMIN, NULL},
+    {"GET", "/v1/flows", MT_ADMIN, flows},
+    {"GET", "/v1/generations", MT_ADMIN, generations},
+    {"GET", "/v1/providers", MT_ADMIN, providers},
+    {"GET", "/v1/stream", MT_ADMIN, stream},
+    {NULL, NULL, MT_ADMIN, NULL},
 };

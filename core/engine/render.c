@@ -115,6 +115,7 @@ void mt_event_to_json(const struct mt_event *event, struct mt_buf *out) {
     json_member(out, "payload", event->payload);
     member(out, "source", event->source);
     mt_buf_addf(out, ",\"readers\":%d", event->readers);
+    if (event->raw_len > 0) mt_buf_addf(out, ",\"raw_bytes\":%zu", event->raw_len);
     time_member(out, "at", event->at);
     mt_buf_addc(out, '}');
 }

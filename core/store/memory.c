@@ -325,6 +325,7 @@ static enum mt_applied event(struct mt_memory *m, struct mt_batch *b, struct mt_
     x->payload = mt_memory_keep(m, op->event.payload);
     x->source = mt_memory_keep(m, op->event.source);
     x->at = op->event.at;
+    x->raw_len = op->event.raw ? op->event.raw_len : 0;
     EACH(m, MEM_RUNS, struct mt_mem_run, r) {
         if (!r->topic || strcmp(r->topic, op->event.topic) != 0 || strcmp(r->key, op->event.key) != 0)
             continue;

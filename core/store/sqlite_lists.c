@@ -29,6 +29,7 @@ static void event_columns(sqlite3_stmt *st, struct mt_event *e) {
     e->source = mt_sqlite_take(st, 4);
     e->at = sqlite3_column_int64(st, 5);
     e->readers = sqlite3_column_int(st, 6);
+    e->raw_len = (size_t)sqlite3_column_int64(st, 7); /* NULL: 0 */
 }
 
 static int list_events(struct mt_store *self, const char *topic, const char *key, int64_t after, bool newest,
@@ -41,8 +42,8 @@ static int list_events(struct mt_store *self, const char *topic, const char *key
     char sql[512];
     const char *range = !newest ? " AND n > ?3" : after ? " AND n < ?3" : "";
     mt_format(sql, sizeof sql,
-              "SELECT n, topic, key, payload, source, at, readers FROM events WHERE 1%s%s%s%s ORDER BY n %s "
-              "LIMIT ?4",
+              "SELECT n, topic, key, payload, source, at, readers, length(raw) FROM events WHERE 1%s%s%s%s "
+              "ORDER BY n %s LIMIT ?4",
               topic ? " AND topic = ?1" : "", key ? " AND key = ?2" : "", range,
               unread_only ? " AND readers = 0" : "", newest ? "DESC" : "ASC");
     struct mt_sqlite_conn *c = mt_sqlite_reader(s, e);

@@ -86,6 +86,7 @@ struct mt_event {
     char *source;   /* what it was deduplicated by; NULL */
     int64_t at;
     int readers;    /* runs that have read it */
+    size_t raw_len; /* of the bytes it came in, when they are kept; only lists fill it */
 };
 void mt_event_clear(struct mt_event *e);
 

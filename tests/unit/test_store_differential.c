@@ -26,8 +26,8 @@ static void say_run(struct mt_buf *b, struct mt_run *r) {
 }
 
 static void say_event(struct mt_buf *b, struct mt_event *e) {
-    mt_buf_addf(b, "event %" PRId64 " %s %s %s %s %" PRId64 " %d\n", e->n, e->topic, e->key,
-                or_null(e->payload), or_null(e->source), e->at, e->readers);
+    mt_buf_addf(b, "event %" PRId64 " %s %s %s %s %" PRId64 " %d raw %zu\n", e->n, e->topic, e->key,
+                or_null(e->payload), or_null(e->source), e->at, e->readers, e->raw_len);
     mt_event_clear(e);
 }
 
