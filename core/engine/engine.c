@@ -3,10 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The timer is woken for what comes before it would have looked. */
 static void due(void *ctx, int64_t earliest) {
     struct mt_engine *g = ctx;
-    (void)earliest;
-    g->o.clock->wake(g->o.clock);
+    if (earliest < atomic_load(&g->looks_at)) g->o.clock->wake(g->o.clock);
 }
 
 static void tell_event(struct mt_engine *g, const struct mt_op *op) {
@@ -56,31 +56,23 @@ static void init_locks(struct mt_engine *g) {
     pthread_condattr_init(&real);
     pthread_condattr_setclock(&real, CLOCK_MONOTONIC);
     pthread_mutex_init(&g->ready_lock, NULL);
-    pthread_cond_init(&g->ready_cond, NULL);
     pthread_mutex_init(&g->dated_lock, NULL);
     pthread_mutex_init(&g->date_lock, NULL);
     pthread_cond_init(&g->date_cond, NULL);
     pthread_mutex_init(&g->nap_lock, NULL);
     pthread_cond_init(&g->nap_cond, &real);
-    for (int i = 0; i < WAIT_BUCKETS; i++) {
-        pthread_mutex_init(&g->waits[i].lock, NULL);
-        pthread_cond_init(&g->waits[i].cond, &real);
-    }
+    for (int i = 0; i < WAIT_BUCKETS; i++) pthread_mutex_init(&g->waits[i].lock, NULL);
     pthread_condattr_destroy(&real);
 }
 
 static void destroy_locks(struct mt_engine *g) {
     pthread_mutex_destroy(&g->ready_lock);
-    pthread_cond_destroy(&g->ready_cond);
     pthread_mutex_destroy(&g->dated_lock);
     pthread_mutex_destroy(&g->date_lock);
     pthread_cond_destroy(&g->date_cond);
     pthread_mutex_destroy(&g->nap_lock);
     pthread_cond_destroy(&g->nap_cond);
-    for (int i = 0; i < WAIT_BUCKETS; i++) {
-        pthread_mutex_destroy(&g->waits[i].lock);
-        pthread_cond_destroy(&g->waits[i].cond);
-    }
+    for (int i = 0; i < WAIT_BUCKETS; i++) pthread_mutex_destroy(&g->waits[i].lock);
 }
 
 struct mt_engine *mt_engine_new(const struct mt_engine_options *o, struct mt_error *e) {
@@ -92,6 +84,7 @@ struct mt_engine *mt_engine_new(const struct mt_engine_options *o, struct mt_err
     g->o.nap_max_ms = o->nap_max_ms < 0 ? 0 : o->nap_max_ms ? o->nap_max_ms : 1000;
     mt_derive_key(o->key, "mintage request sealing", &g->seal_key);
     mt_derive_key(o->key, "mintage derivation", &g->derive_key);
+    atomic_init(&g->looks_at, MT_NEVER);
     init_locks(g);
     struct mt_writer_options w = {.store = o->store, .due = due, .committed = committed, .ctx = g};
     g->writer = mt_writer_start(&w, e);
@@ -107,13 +100,13 @@ struct mt_writer *mt_engine_writer(struct mt_engine *g) {
     return g->writer;
 }
 
-static void *worker_main(void *engine) {
-    struct mt_engine *g = engine;
+static void *worker_main(void *arg) {
+    struct worker *w = arg;
     struct mt_run run;
-    struct mt_exec *x = exec_new(g);
-    while (ready_pop(g, &run)) {
+    struct mt_exec *x = exec_new(w->g);
+    while (ready_pop(w, &run)) {
         exec_execute(x, &run);
-        ready_done(g);
+        ready_done(w->g);
     }
     exec_free(x);
     return NULL;
@@ -123,11 +116,12 @@ int mt_engine_start(struct mt_engine *g, struct mt_error *e) {
     pthread_attr_t attr;
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, 1024 * 1024);
-    g->threads = mt_calloc((size_t)g->workers + 1, sizeof *g->threads);
+    g->crew = mt_calloc((size_t)g->workers + 1, sizeof *g->crew);
     int rc = 0;
     for (int i = 0; i < g->workers && rc == 0; i++) {
-        rc = pthread_create(&g->threads[i], &attr, worker_main, g);
-        if (rc == 0) g->thread_count++;
+        g->crew[i].g = g;
+        rc = pthread_create(&g->crew[i].thread, &attr, worker_main, &g->crew[i]);
+        if (rc == 0) g->crew_count++;
     }
     if (rc == 0) rc = pthread_create(&g->timer, &attr, timer_main, g);
     g->timer_running = rc == 0;
@@ -139,30 +133,24 @@ int mt_engine_start(struct mt_engine *g, struct mt_error *e) {
 }
 
 static void wake_everybody(struct mt_engine *g) {
-    pthread_mutex_lock(&g->ready_lock);
-    pthread_cond_broadcast(&g->ready_cond);
-    pthread_mutex_unlock(&g->ready_lock);
+    ready_stop(g);
     pthread_mutex_lock(&g->date_lock);
     pthread_cond_broadcast(&g->date_cond);
     pthread_mutex_unlock(&g->date_lock);
     pthread_mutex_lock(&g->nap_lock);
     pthread_cond_broadcast(&g->nap_cond);
     pthread_mutex_unlock(&g->nap_lock);
-    for (int i = 0; i < WAIT_BUCKETS; i++) {
-        pthread_mutex_lock(&g->waits[i].lock);
-        pthread_cond_broadcast(&g->waits[i].cond);
-        pthread_mutex_unlock(&g->waits[i].lock);
-    }
+    waits_stop(g);
     g->o.clock->wake(g->o.clock);
 }
 
 void mt_engine_stop(struct mt_engine *g) {
     if (atomic_exchange(&g->stopping, true)) return;
     wake_everybody(g);
-    for (int i = 0; i < g->thread_count; i++) pthread_join(g->threads[i], NULL);
+    for (int i = 0; i < g->crew_count; i++) pthread_join(g->crew[i].thread, NULL);
     if (g->timer_running) pthread_join(g->timer, NULL);
     if (g->dater_running) pthread_join(g->dater, NULL);
-    g->thread_count = 0;
+    g->crew_count = 0;
     g->timer_running = g->dater_running = false;
     while (g->ready_first) { /* claimed, never begun: the next opening of the store makes them due */
         struct ready *r = g->ready_first;
@@ -183,7 +171,7 @@ void mt_engine_free(struct mt_engine *g) {
     if (!g) return;
     mt_engine_stop(g);
     mt_writer_stop(g->writer);
-    free(g->threads);
+    free(g->crew);
     destroy_locks(g);
     mt_wipe(&g->seal_key, sizeof g->seal_key);
     mt_wipe(&g->derive_key, sizeof g->derive_key);

@@ -14,6 +14,7 @@
 
 struct waiter {
     char run_id[MT_ID_SIZE];
+    uint32_t news;     /* futex: changes with what follows, which the bucket's lock guards */
     struct mt_run run; /* filled by the notifier */
     bool answered;
     bool lost; /* an execution of the run has ended without being able to say how the run stands */
@@ -22,7 +23,6 @@ struct waiter {
 
 struct wait_bucket {
     pthread_mutex_t lock;
-    pthread_cond_t cond;
     struct waiter *first;
 };
 
@@ -30,6 +30,15 @@ struct wait_bucket {
 struct ready {
     struct mt_run run;
     struct ready *next;
+};
+
+struct worker {
+    struct mt_engine *g;
+    pthread_t thread;
+    uint32_t given;    /* futex: 1 when there is something for it, or it has to stop */
+    struct ready *run; /* handed to it while it was idle */
+    struct worker
+        *idle; /* the next idle one: the last to fall idle is the first to be woken, its caches are warm */
 };
 
 /* Runs whose execution ended because the store failed: still owned, to be executed again. */
@@ -43,13 +52,14 @@ struct mt_engine {
     struct mt_writer *writer;
     struct mt_seal_key seal_key, derive_key;
     int workers;
-    pthread_t *threads;
-    int thread_count;
+    struct worker *crew;
+    int crew_count;
     pthread_t timer, dater;
     bool timer_running, dater_running;
+    _Atomic int64_t looks_at; /* when the timer looks next; MT_NEVER while it is looking: then all that is due is news */
 
-    pthread_mutex_t ready_lock; /* ready_*, executing, claim_wanted, stranded */
-    pthread_cond_t ready_cond;
+    pthread_mutex_t ready_lock; /* ready_*, idle, executing, claim_wanted, stranded */
+    struct worker *idle;
     struct ready *ready_first, *ready_last;
     size_t ready_count, executing;
     bool claim_wanted; /* runs are due, but there was no room for them */
@@ -250,12 +260,14 @@ json_t *undo_params(struct mt_exec *x, const struct mt_entry *undo, struct mt_er
 /* ---- runs.c, queue.c ---- */
 void runs_notify(struct mt_engine *g, const struct mt_run *run);
 void runs_lost(struct mt_engine *g, const char *run_id);
+void waits_stop(struct mt_engine *g);         /* wakes all who wait for runs */
 bool engine_heard(const struct mt_engine *g); /* somebody listens to what changes */
 void runs_changed(struct mt_engine *g, const struct mt_run *run);
 void run_copy(struct mt_run *to, const struct mt_run *from);
 void ready_push(struct mt_engine *g, struct mt_run *run); /* takes ownership */
-bool ready_pop(struct mt_engine *g, struct mt_run *run);  /* waits; false when stopping */
+bool ready_pop(struct worker *w, struct mt_run *run);     /* waits; false when stopping */
 void ready_done(struct mt_engine *g);                     /* the one popped has been executed */
+void ready_stop(struct mt_engine *g);                     /* wakes the idle, to stop */
 bool ready_room(struct mt_engine *g); /* whether a start may be claimed at once, past the store's queue */
 bool ready_idle(struct mt_engine *g); /* nobody waits for a worker */
 void strand(struct mt_engine *g, const char *run_id);

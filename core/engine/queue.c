@@ -2,6 +2,7 @@
  * timer thread, which takes due runs from the store while there is room. Invariant: a run that is due is in
  * the store's queue, in ours, or on a worker; a start goes past the store's queue only while nobody waits in
  * it. Any thread, under ready_lock. */
+#include "base/futex.h"
 #include "engine/internal.h"
 #include <stdlib.h>
 #include <string.h>
@@ -11,25 +12,40 @@
 #define LOOK_AGAIN_MS 1000
 #define NOTHING_MS 50 /* something was due and could not be claimed */
 
+static void wake(struct worker *w) {
+    __atomic_store_n(&w->given, 1, __ATOMIC_RELEASE);
+    mt_futex_wake(&w->given);
+}
+
+/* To an idle worker, else to the end of the queue. */
 void ready_push(struct mt_engine *g, struct mt_run *run) {
     struct ready *r = mt_calloc(1, sizeof *r);
     r->run = *run;
     pthread_mutex_lock(&g->ready_lock);
-    if (g->ready_last)
+    struct worker *w = g->idle;
+    if (w) {
+        g->idle = w->idle;
+        w->run = r;
+        g->executing++;
+    } else if (g->ready_last) {
         g->ready_last->next = r;
-    else
+    } else {
         g->ready_first = r;
-    g->ready_last = r;
-    g->ready_count++;
+    }
+    if (!w) {
+        g->ready_last = r;
+        g->ready_count++;
+    }
     pthread_mutex_unlock(&g->ready_lock);
-    pthread_cond_signal(&g->ready_cond); /* who wakes finds the lock free */
+    if (w) wake(w);
 }
 
-bool ready_pop(struct mt_engine *g, struct mt_run *run) {
-    pthread_mutex_lock(&g->ready_lock);
-    while (!g->ready_first && !atomic_load(&g->stopping)) pthread_cond_wait(&g->ready_cond, &g->ready_lock);
-    struct ready *r = atomic_load(&g->stopping) ? NULL : g->ready_first;
+/* The first of the queue, or NULL, and then the worker is idle. */
+static struct ready *take_or_rest(struct worker *w) {
+    struct mt_engine *g = w->g;
     bool room = false;
+    pthread_mutex_lock(&g->ready_lock);
+    struct ready *r = g->ready_first;
     if (r) {
         g->ready_first = r->next;
         if (!g->ready_first) g->ready_last = NULL;
@@ -37,9 +53,27 @@ bool ready_pop(struct mt_engine *g, struct mt_run *run) {
         g->executing++;
         room = g->claim_wanted && g->ready_count < (size_t)g->workers;
         if (room) g->claim_wanted = false;
+    } else {
+        bool stop = atomic_load(&g->stopping);
+        __atomic_store_n(&w->given, stop, __ATOMIC_RELAXED);
+        if (!stop) {
+            w->idle = g->idle;
+            g->idle = w;
+        }
     }
     pthread_mutex_unlock(&g->ready_lock);
     if (room) g->o.clock->wake(g->o.clock);
+    return r;
+}
+
+bool ready_pop(struct worker *w, struct mt_run *run) {
+    if (atomic_load(&w->g->stopping)) return false;
+    struct ready *r = take_or_rest(w);
+    if (!r) {
+        while (!__atomic_load_n(&w->given, __ATOMIC_ACQUIRE)) mt_futex_wait(&w->given, 0, NULL);
+        r = w->run;
+        w->run = NULL;
+    }
     if (!r) return false;
     *run = r->run;
     free(r);
@@ -49,6 +83,16 @@ bool ready_pop(struct mt_engine *g, struct mt_run *run) {
 void ready_done(struct mt_engine *g) {
     pthread_mutex_lock(&g->ready_lock);
     g->executing--;
+    pthread_mutex_unlock(&g->ready_lock);
+}
+
+void ready_stop(struct mt_engine *g) {
+    pthread_mutex_lock(&g->ready_lock);
+    while (g->idle) {
+        struct worker *w = g->idle;
+        g->idle = w->idle;
+        wake(w);
+    }
     pthread_mutex_unlock(&g->ready_lock);
 }
 
@@ -140,6 +184,7 @@ void *timer_main(void *engine) {
     while (!atomic_load(&g->stopping)) {
         struct mt_error e;
         int64_t runs = MT_NEVER, rest = MT_NEVER, now = g->o.clock->wall_ms(g->o.clock);
+        atomic_store(&g->looks_at, MT_NEVER); /* before the store is asked */
         take_up_stranded(g, &stranded_at);
         if (g->o.store->next_due(g->o.store, &runs, &rest, &e) != 0) runs = rest = now + LOOK_AGAIN_MS;
         runs = serve_runs(g, runs, now);
@@ -148,6 +193,7 @@ void *timer_main(void *engine) {
             rest = MT_NEVER; /* it wakes this thread when it is done */
         }
         int64_t next = runs < rest ? runs : rest;
+        atomic_store(&g->looks_at, next);
         if (next > now) g->o.clock->wait_until(g->o.clock, next, LOOK_AGAIN_MS);
     }
     return NULL;

@@ -1,7 +1,7 @@
 /* Runs from outside: starting, waiting for an end, and what a person may do to one. Waiters stand in buckets
  * by run id; one who is there before the run's row is read cannot miss its end. Any thread. */
+#include "base/futex.h"
 #include "engine/internal.h"
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -48,26 +48,41 @@ static void waiter_remove(struct mt_engine *g, struct waiter *w) {
     if (w->answered) mt_run_clear(&w->run);
 }
 
+/* Under the bucket's lock, which keeps the waiter there. */
+static void wake(struct waiter *w) {
+    __atomic_fetch_add(&w->news, 1, __ATOMIC_RELEASE);
+    mt_futex_wake(&w->news);
+}
+
 void runs_notify(struct mt_engine *g, const struct mt_run *run) {
     struct wait_bucket *b = bucket_of(g, run->id);
-    bool any = false;
     pthread_mutex_lock(&b->lock);
-    for (struct waiter *w = b->first; w; w = w->next)
-        if (!w->answered && strcmp(w->run_id, run->id) == 0) {
-            run_copy(&w->run, run);
-            w->answered = any = true;
-        }
+    for (struct waiter *w = b->first; w; w = w->next) {
+        if (w->answered || strcmp(w->run_id, run->id) != 0) continue;
+        run_copy(&w->run, run);
+        w->answered = true;
+        wake(w);
+    }
     pthread_mutex_unlock(&b->lock);
-    if (any) pthread_cond_broadcast(&b->cond);
 }
 
 void runs_lost(struct mt_engine *g, const char *run_id) {
     struct wait_bucket *b = bucket_of(g, run_id);
     pthread_mutex_lock(&b->lock);
-    for (struct waiter *w = b->first; w; w = w->next)
-        if (strcmp(w->run_id, run_id) == 0) w->lost = true;
+    for (struct waiter *w = b->first; w; w = w->next) {
+        if (strcmp(w->run_id, run_id) != 0) continue;
+        w->lost = true;
+        wake(w);
+    }
     pthread_mutex_unlock(&b->lock);
-    pthread_cond_broadcast(&b->cond);
+}
+
+void waits_stop(struct mt_engine *g) {
+    for (int i = 0; i < WAIT_BUCKETS; i++) {
+        pthread_mutex_lock(&g->waits[i].lock);
+        for (struct waiter *w = g->waits[i].first; w; w = w->next) wake(w);
+        pthread_mutex_unlock(&g->waits[i].lock);
+    }
 }
 
 bool engine_heard(const struct mt_engine *g) {
@@ -98,18 +113,21 @@ static struct timespec real_time_in(int64_t ms) {
 static bool waiter_wait(struct mt_engine *g, struct waiter *w, const struct timespec *until, bool *lost,
                         struct mt_run *run) {
     struct wait_bucket *b = bucket_of(g, w->run_id);
-    pthread_mutex_lock(&b->lock);
-    while (!w->answered && !(lost && w->lost) && !atomic_load(&g->stopping))
-        if (pthread_cond_timedwait(&b->cond, &b->lock, until) == ETIMEDOUT) break;
-    bool answered = w->answered;
-    if (answered) {
-        *run = w->run;
-        memset(&w->run, 0, sizeof w->run);
-        w->answered = false;
+    bool answered, in_time = true;
+    for (;;) {
+        uint32_t news = __atomic_load_n(&w->news, __ATOMIC_ACQUIRE);
+        pthread_mutex_lock(&b->lock);
+        answered = w->answered;
+        if (lost) *lost = w->lost;
+        if (answered) {
+            *run = w->run;
+            memset(&w->run, 0, sizeof w->run);
+            w->answered = false;
+        }
+        pthread_mutex_unlock(&b->lock);
+        if (answered || (lost && *lost) || !in_time || atomic_load(&g->stopping)) return answered;
+        in_time = mt_futex_wait(&w->news, news, until);
     }
-    if (lost) *lost = w->lost;
-    pthread_mutex_unlock(&b->lock);
-    return answered;
 }
 
 int mt_engine_wait(struct mt_engine *g, const char *run_id, int64_t timeout_ms, struct mt_run *run,

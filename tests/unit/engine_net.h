@@ -193,9 +193,20 @@ static inline int net_count(struct world *w, struct mt_http_response *resp) {
     return 0;
 }
 
+/* Holds the caller as long as the gate is closed. */
+static inline void net_gate(struct world *w, const struct mt_http_request *req) {
+    if (!strstr(req->url, "/api/") || !atomic_load(&w->net.closed)) return;
+    int here = atomic_fetch_add(&w->net.before_gate, 1) + 1;
+    if (here > atomic_load(&w->net.most_before_gate)) atomic_store(&w->net.most_before_gate, here);
+    world_news(w);
+    while (atomic_load(&w->net.closed)) world_wait(w, world_seen(w));
+    atomic_fetch_sub(&w->net.before_gate, 1);
+}
+
 static inline int net_perform(struct mt_transport *self, const struct mt_http_request *req,
                               struct mt_http_response *resp, struct mt_error *e) {
     (void)self;
+    net_gate(the_world, req);
     if (the_world->net.counting) return net_count(the_world, resp);
     int rc = net_exchange(the_world, req, resp, e);
     world_news(the_world);

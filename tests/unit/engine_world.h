@@ -58,6 +58,8 @@ struct net {
     struct mt_transport base;
     bool counting; /* under load: only counts what it carries out */
     atomic_int carried_out;
+    atomic_bool closed; /* a gate before everything at /api/ */
+    atomic_int before_gate, most_before_gate;
     pthread_mutex_t lock;
     struct sent *sent;
     size_t count, room;
@@ -113,6 +115,7 @@ struct world {
     int die_at_commit, die_at_send; /* counted from the opening; 0: never */
     bool die_after;
     atomic_int fail_commits; /* so many commits fail, and nobody dies of it */
+    atomic_bool fail_starts; /* so do those that start a run */
     /* news */
     pthread_mutex_t lock;
     pthread_cond_t news;
@@ -127,6 +130,25 @@ static inline void world_news(struct world *w) {
     w->news_count++;
     pthread_cond_broadcast(&w->news);
     pthread_mutex_unlock(&w->lock);
+}
+
+/* Waits until something has happened since `seen`, or a moment. */
+static inline void world_wait(struct world *w, uint64_t seen) {
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    t.tv_nsec += 20000000;
+    if (t.tv_nsec >= 1000000000) t.tv_sec++, t.tv_nsec -= 1000000000;
+    pthread_mutex_lock(&w->lock);
+    while (w->news_count == seen)
+        if (pthread_cond_timedwait(&w->news, &w->lock, &t) != 0) break;
+    pthread_mutex_unlock(&w->lock);
+}
+
+static inline uint64_t world_seen(struct world *w) {
+    pthread_mutex_lock(&w->lock);
+    uint64_t seen = w->news_count;
+    pthread_mutex_unlock(&w->lock);
+    return seen;
 }
 
 #include "engine_flow.h"
@@ -210,6 +232,9 @@ static inline int world_commit(struct mt_store *self, struct mt_batch **batches,
         world_news(w);
         return mt_fail(e, MT_STORE, "dead");
     }
+    for (size_t i = 0; atomic_load(&w->fail_starts) && i < count; i++)
+        if (batches[i]->count && batches[i]->ops[0].type == MT_OP_START)
+            return mt_fail(e, MT_STORE, "no starts today");
     if (atomic_load(&w->fail_commits) > 0) {
         atomic_fetch_sub(&w->fail_commits, 1);
         return mt_fail(e, MT_STORE, "the disk has hiccups");
@@ -344,25 +369,6 @@ static inline int64_t now_of(struct world *w) {
 static inline void world_advance(struct world *w, int64_t ms) {
     struct mt_error e;
     assert_int_equal(w->clock->advance(w->clock, ms, &e), 0);
-}
-
-/* Waits until something has happened since `seen`, or a moment. */
-static inline void world_wait(struct world *w, uint64_t seen) {
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    t.tv_nsec += 20000000;
-    if (t.tv_nsec >= 1000000000) t.tv_sec++, t.tv_nsec -= 1000000000;
-    pthread_mutex_lock(&w->lock);
-    while (w->news_count == seen)
-        if (pthread_cond_timedwait(&w->news, &w->lock, &t) != 0) break;
-    pthread_mutex_unlock(&w->lock);
-}
-
-static inline uint64_t world_seen(struct world *w) {
-    pthread_mutex_lock(&w->lock);
-    uint64_t seen = w->news_count;
-    pthread_mutex_unlock(&w->lock);
-    return seen;
 }
 
 /* Whether nothing is under way; *due is when something will be. */

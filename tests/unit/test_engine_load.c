@@ -33,9 +33,24 @@ static void flow_undoes(struct flow *f) {
     finish(f, "1");
 }
 
-static const struct flow_row flows[] = {{"three", flow_three},   {"waits", flow_waits},
-                                        {"sleeps", flow_sleeps}, {"nothing", flow_nothing},
-                                        {"undoes", flow_undoes}, {0}};
+static void flow_creates(struct flow *f) {
+    char params[400];
+    mt_format(params, sizeof params,
+              "{\"amount\":{\"$money\":\"80.00 "
+              "USD\"},\"email\":\"a@example.com\",\"integration_type\":\"iframe\",\"name\":\"A\","
+              "\"order_items\":[],\"reference_id\":\"%s\"}",
+              mt_exec_run_id(f->x));
+    call(f, "mintro.intents.create", params);
+    finish(f, "1");
+}
+
+static const struct flow_row flows[] = {{"creates", flow_creates},
+                                        {"three", flow_three},
+                                        {"waits", flow_waits},
+                                        {"sleeps", flow_sleeps},
+                                        {"nothing", flow_nothing},
+                                        {"undoes", flow_undoes},
+                                        {0}};
 
 static int setup(void **state) {
     struct world *w = world_new(flows, true);
@@ -224,6 +239,33 @@ static void test_starts_do_not_starve_timers(void **state) {
     for (int i = 0; i < 4; i++) pthread_join(threads[i], NULL);
 }
 
+/* ---- one slow provider ---- */
+
+/* It holds at most half the workers, and those who wait for a place there do not hold the others. */
+static void test_a_slow_provider_leaves_room(void **state) {
+    struct world *w = *state;
+    struct mt_run run;
+    struct mt_error e;
+    bool existing;
+    w->net.counting = false;
+    w->options.workers = 4;
+    atomic_store(&w->net.closed, true);
+    world_open(w);
+    for (int i = 0; i < 12; i++) start_run(w, "creates", "{}", NULL);
+    while (atomic_load(&w->net.before_gate) < 2) world_wait(w, world_seen(w));
+    for (int i = 0; i < 5; i++) { /* others go on meanwhile */
+        struct mt_start s = {.flow = "three", .input = "{}"};
+        assert_int_equal(mt_engine_start_wait(w->engine, &s, 60000, &run, &existing, &e), 0);
+        assert_int_equal(run.state, MT_RUN_COMPLETED);
+        mt_run_clear(&run);
+    }
+    assert_int_equal(atomic_load(&w->net.most_before_gate), 2);
+    atomic_store(&w->net.closed, false);
+    world_news(w);
+    assert_true(world_drive(w));
+    wait_for_all(w, MT_RUN_COMPLETED, 17);
+}
+
 /* ---- stopping ---- */
 
 static void *start_some(void *arg) {
@@ -295,6 +337,7 @@ int main(void) {
         TEST(test_a_wait_has_an_end),
         TEST(test_ten_thousand_due_runs),
         TEST(test_starts_do_not_starve_timers),
+        TEST(test_a_slow_provider_leaves_room),
         TEST(test_stopping_loses_nothing),
         TEST(test_no_cancellation_is_lost),
     };

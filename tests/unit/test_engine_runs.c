@@ -1004,6 +1004,32 @@ static void test_a_run_survives_the_stores_hiccups(void **state) {
     assert_safe(w);
 }
 
+/* A run without a key begins before its row is durable; if that never comes to be, nothing has left. */
+static void test_a_start_that_fails_does_nothing(void **state) {
+    struct world *w = *state;
+    struct mt_run run;
+    struct mt_error e;
+    bool existing;
+    struct mt_start s = {.flow = "script", .input = "{}"};
+    script = repaired;
+    world_open(w);
+    atomic_store(&w->fail_starts, true);
+    for (int i = 0; i < 20; i++) {
+        int rc = i % 2 ? mt_engine_start_run(w->engine, &s, &run, &existing, &e)
+                       : mt_engine_start_wait(w->engine, &s, 60000, &run, &existing, &e);
+        assert_int_equal(rc, -1);
+        assert_int_equal(e.kind, MT_STORE);
+    }
+    assert_true(world_settle(w));
+    assert_int_equal(w->net.count, 0);
+    struct mt_run *runs;
+    size_t count;
+    struct mt_run_filter all = {.state = -1, .limit = 10};
+    assert_int_equal(w->store->list_runs(w->store, &all, &runs, &count, &e), 0);
+    assert_int_equal(count, 0);
+    free(runs);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -1048,6 +1074,7 @@ int main(void) {
         TEST(test_random_and_now_replay),
         TEST(test_secrets_are_sealed),
         TEST(test_a_run_survives_the_stores_hiccups),
+        TEST(test_a_start_that_fails_does_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
