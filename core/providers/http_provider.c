@@ -351,6 +351,8 @@ const struct mt_provider mt_provider_http = {
     .name = "http",
     .title = "HTTP",
     .base_url = "",
+    .authentication =
+        "none of its own: a call's headers are the script's, masked in stories and sealed in the journal",
     .credentials = no_credential_rows,
     .operations = operations,
     .errors = errors,

@@ -1,7 +1,6 @@
 /* Counters of calls, and what GET /v1/providers and /metrics say about providers. Invariant: no credential is
  * ever written. Counters are atomic and never reset; any thread. */
 #include "base/json.h"
-#include "base/text.h"
 #include "providers/private.h"
 #include <inttypes.h>
 
@@ -100,86 +99,31 @@ void mt_providers_metrics(struct mt_providers *p, struct mt_buf *out) {
 
 /* ---- GET /v1/providers ---- */
 
-static const char *const kind_names[] = {
-    [MT_OPERATION_CALL] = "call",
-    [MT_OPERATION_SETTLED] = "settled",
-    [MT_OPERATION_RELEASE] = "release",
-};
-
-static void set_str(json_t *o, const char *name, const char *s) {
-    if (s != NULL) json_object_set_new(o, name, json_string(s));
-}
-
-static json_t *param_json(const struct mt_param *row) {
-    json_t *o = json_object();
-    set_str(o, "name", row->name);
-    set_str(o, "type", mt_param_type_name(row->type));
-    set_str(o, "doc", row->doc);
-    json_object_set_new(o, "required", json_boolean(row->required));
-    if (row->secret) json_object_set_new(o, "secret", json_true());
-    if (row->min != 0 || row->max != 0) {
-        json_object_set_new(o, "min", json_integer(row->min));
-        json_object_set_new(o, "max", json_integer(row->max));
-    }
-    if (row->values != NULL) {
-        json_t *values = json_array();
-        for (size_t i = 0; row->values[i] != NULL; i++)
-            json_array_append_new(values, json_string(row->values[i]));
-        json_object_set_new(o, "values", values);
-    }
-    return o;
-}
-
-static json_t *operation_json(struct provider_state *s, size_t i) {
-    const struct mt_operation *op = &s->row->operations[i];
-    json_t *o = json_object(), *params = json_array(), *calls = json_object();
-    set_str(o, "name", op->name);
-    set_str(o, "kind", kind_names[op->kind]);
-    set_str(o, "method", op->method);
-    set_str(o, "path", op->path);
-    set_str(o, "repeat", mt_repeat_name(op->repeat));
-    if (op->key_ttl_s > 0) json_object_set_new(o, "key_ttl_s", json_integer(op->key_ttl_s));
-    json_object_set_new(o, "moves_money", json_boolean(op->moves_money));
-    set_str(o, "doc", op->doc);
-    set_str(o, "returns", op->returns);
-    for (const struct mt_param *row = op->params; row->name != NULL; row++)
-        json_array_append_new(params, param_json(row));
-    json_object_set_new(o, "params", params);
+static json_t *calls_json(struct operation_counters *counters) {
+    json_t *calls = json_object();
     for (int k = MT_NOT_SENT; k < MT_OUTCOME_COUNT; k++)
         json_object_set_new(calls, mt_outcome_name((enum mt_outcome)k),
-                            json_integer((json_int_t)load(&s->counters[i].outcomes[k])));
-    json_object_set_new(o, "calls", calls);
-    return o;
+                            json_integer((json_int_t)load(&counters->outcomes[k])));
+    return calls;
 }
 
-static json_t *error_rows_json(const struct mt_error_row *row) {
-    json_t *rows = json_array();
-    for (; row != NULL && row->code != NULL; row++) {
-        json_t *o = json_object();
-        set_str(o, "code", row->code);
-        set_str(o, "kind", mt_kind_name(row->kind));
-        set_str(o, "meaning", row->meaning);
-        json_object_set_new(o, "retryable", json_boolean(row->retryable));
-        json_object_set_new(o, "hard", json_boolean(row->hard));
-        json_array_append_new(rows, o);
-    }
-    return rows;
-}
-
+/* The tables, and what is so at present. */
 static json_t *provider_json(struct provider_state *s) {
-    json_t *o = json_object(), *operations = json_array();
-    set_str(o, "name", s->row->name);
-    set_str(o, "title", s->row->title);
-    set_str(o, "base_url", s->configured ? s->account.base_url : s->row->base_url);
+    json_t *o = mt_provider_describe(s->row), *op;
+    size_t i;
     json_object_set_new(o, "configured", json_boolean(s->configured));
-    if (s->configured) set_str(o, "account", s->account.label);
-    if (!s->row->many_hosts) set_str(o, "breaker", mt_breaker_state_name(breaker_state(&s->breaker)));
+    if (s->configured) {
+        json_object_set_new(o, "base_url", json_string(s->account.base_url));
+        json_object_set_new(o, "account", json_string(s->account.label));
+    }
+    if (!s->row->many_hosts) {
+        json_object_set_new(o, "breaker", json_string(mt_breaker_state_name(breaker_state(&s->breaker))));
+        json_object_set_new(o, "breaker_opened", json_integer((json_int_t)times_opened(s)));
+    }
     if (s->breaker.max_per_second > 0)
         json_object_set_new(o, "max_per_second", json_integer(s->breaker.max_per_second));
-    json_object_set_new(o, "webhooks", json_boolean(s->row->webhook != NULL));
-    for (size_t i = 0; i < s->operation_count; i++) json_array_append_new(operations, operation_json(s, i));
-    json_object_set_new(o, "operations", operations);
-    json_object_set_new(o, "errors", error_rows_json(s->row->errors));
+    json_array_foreach(json_object_get(o, "operations"), i, op)
+        json_object_set_new(op, "calls", calls_json(&s->counters[i]));
     return o;
 }
 

@@ -436,6 +436,11 @@ const struct mt_provider mt_provider_mint = {
     .name = "mint",
     .title = "MINT (Paymentwall Reseller and Redemption API)",
     .base_url = "https://api.paymentwall.com",
+    .authentication =
+        "a reseller's request carries auth[key], auth[timestamp] and auth[sign], an MD5 of the public key, "
+        "the "
+        "time, the values in the order of their names and the private key, made when it is sent; "
+        "epins.redeem carries app_key",
     .credentials = credentials,
     .operations = operations,
     .errors = errors,

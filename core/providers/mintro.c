@@ -544,6 +544,7 @@ const struct mt_provider mt_provider_mintro = {
     .name = "mintro",
     .title = "Mintro (Payment Platform API)",
     .base_url = "https://mintro.paywithwallet.net",
+    .authentication = "X-Client-ID and X-Client-Secret are headers of every request",
     .credentials = credentials,
     .operations = operations,
     .errors = errors,

@@ -429,6 +429,11 @@ const struct mt_provider mt_provider_paymint = {
     .name = "paymint",
     .title = "Paymint (결제선생, through Magic Meal Kits)",
     .base_url = "", /* every customer has a deployment of their own */
+    .authentication =
+        "X-API-KEY is a header of every request; mode mmk adds X-Paymint-MMK-Mode: true and, when they are "
+        "set, "
+        "X-Paymint-Member-ID and X-Paymint-Merchant-ID; mode traditional adds X-Paymint-Host, "
+        "X-Paymint-Api-Key, X-Paymint-Member-ID, X-Paymint-Merchant-ID and X-Paymint-Business-Number",
     .credentials = credentials,
     .operations = operations,
     .errors = errors,

@@ -338,6 +338,7 @@ const struct mt_provider mt_provider_paymnt = {
     .name = "paymnt",
     .title = "Paymnt (paymnt.cloud)",
     .base_url = "https://api.paymnt.cloud",
+    .authentication = "api-key is a header of every request, and x-profile-id is one when profile_id is set",
     .credentials = credentials,
     .operations = operations,
     .errors = paymnt_errors,
