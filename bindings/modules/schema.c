@@ -35,6 +35,7 @@ enum type {
     T_URL,
     T_DATE,
     T_TIME,
+    T_SECRET,
     T_OBJECT,
     T_ARRAY,
     T_ANY,
@@ -42,8 +43,8 @@ enum type {
     T_COUNT
 };
 
-static const char *const type_names[] = {"string", "integer", "number", "boolean", "money", "email",
-                                         "url",    "date",    "time",   "object",  "array", "any"};
+static const char *const type_names[] = {"string", "integer", "number", "boolean", "money", "email", "url",
+                                         "date",   "time",    "secret", "object",  "array", "any"};
 _Static_assert(sizeof(type_names) / sizeof(type_names[0]) == T_WORDS, "a name for each type");
 
 /* What is wanted, in the words of an error. */
@@ -56,6 +57,7 @@ static const char *const wanted[] = {"a string",
                                      "an http or https URL",
                                      "a date such as \"2027-01-31\"",
                                      "an instant such as \"2027-01-31T09:00:00Z\"",
+                                     "a secret, which is a string",
                                      "an object",
                                      "a list",
                                      "any value",
@@ -112,7 +114,7 @@ static int read_word(const char *text, struct rule *r, const char *path, struct 
     return mt_fail(e, MT_INVALID_REQUEST,
                    "schema of %s: unknown type \"%s\"; there are string, integer, number, boolean, money, "
                    "email, url, date, "
-                   "time, object, array, any, and words such as \"url|iframe\"",
+                   "time, secret, object, array, any, and words such as \"url|iframe\"",
                    path, name);
 }
 
@@ -194,7 +196,7 @@ static int check_limits(const struct rule *r, const char *path, struct mt_error 
             return mt_fail(e, MT_INVALID_REQUEST, "schema of %s: min and max must be integers", shown(path));
     }
     if (r->pattern != NULL) {
-        if (r->type != T_STRING)
+        if (r->type != T_STRING && r->type != T_SECRET)
             return mt_fail(e, MT_INVALID_REQUEST, "schema of %s: pattern is for strings", shown(path));
         regex_t compiled;
         if (strlen(r->pattern) > PATTERN_MAX || regcomp(&compiled, r->pattern, REG_EXTENDED | REG_NOSUB) != 0)
@@ -304,7 +306,8 @@ static json_t *copy(const json_t *value) {
 
 static json_t *mismatch(const struct rule *r, const json_t *value, const char *path, struct check *c) {
     char text[64];
-    problem(c, path, "wanted %s, found %s", wanted[r->type], found(value, text));
+    const char *is = r->type == T_SECRET && json_is_number(value) ? "a number" : found(value, text);
+    problem(c, path, "wanted %s, found %s", wanted[r->type], is);
     return NULL;
 }
 
@@ -393,7 +396,7 @@ static json_t *check_string(const struct rule *r, const json_t *value, const cha
             problem(c, path, "does not match %s", r->pattern);
             return NULL;
         }
-        return copy(value);
+        return r->type == T_SECRET ? json_pack("{s:O}", "$secret", value) : copy(value);
     }
     return ok ? copy(value) : mismatch(r, value, path, c);
 }
@@ -602,6 +605,7 @@ static json_t *check_at(const struct rule *r, const json_t *value, const char *p
     case T_URL:
     case T_DATE:
     case T_TIME:
+    case T_SECRET:
         return check_string(r, value, path, c);
     case T_WORDS:
         return check_words(r, value, path, c);

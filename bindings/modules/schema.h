@@ -1,7 +1,7 @@
 /* Input schemas: a small language in JSON, written in a flow's `input` table and kept in the registry of its
  * generation.
  *
- *   "string" "integer" "number" "boolean" "money" "email" "url" "date" "time" "object" "array" "any"
+ *   "string" "integer" "number" "boolean" "money" "email" "url" "date" "time" "secret" "object" "array" "any"
  *   "url|iframe"                      one of these words        "string?"   may be left out
  *   { "name": "string", ... }         an object with exactly these fields
  *   [ { "name": "string" } ]          a list of such
@@ -16,6 +16,7 @@
 /* Whether a schema is well formed: -1 with MT_INVALID_REQUEST naming the place. */
 int mt_schema_valid(const json_t *schema, struct mt_error *e);
 
-/* Checks an input and gives its normal form (new reference): money as {"$money":"80.00 USD"}, everything else
- * as it came. schema NULL: any object. -1: MT_INVALID_REQUEST listing up to five problems by field. */
+/* Checks an input and gives its normal form (new reference): money as {"$money":"80.00 USD"}, a secret as
+ * {"$secret":"its text"}, which the engine seals, everything else as it came. schema NULL: any object. -1:
+ * MT_INVALID_REQUEST listing up to five problems by field. */
 int mt_schema_check(const json_t *schema, const json_t *input, json_t **normal, struct mt_error *e);

@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/text.h"
 #include <stdlib.h>
 #include <string.h>
@@ -224,6 +225,7 @@ static void print_value(FILE *out, const char *label, const json_t *value) {
     mt_buf_init(&b, 4096);
     if (!json_is_object(value)) {
         add_brief(&b, value, 400);
+        mt_mask_digits(b.data, b.len);
         fprintf(out, "  %-9s %s\n", label, b.data);
     }
     json_object_foreach((json_t *)value, key, member) {
@@ -232,6 +234,7 @@ static void print_value(FILE *out, const char *label, const json_t *value) {
             add_brief(&b, member, 200);
         else
             add_plain(&b, member);
+        mt_mask_digits(b.data, b.len);
         if (!json_is_null(member)) fprintf(out, "  %-9s %-14s %s\n", label, key, b.data);
         label = "";
     }

@@ -5,7 +5,8 @@
 ---@alias mintage.Duration string|number "30d", "12h", "1h30m", "250ms", or seconds
 ---@alias mintage.Instant mintage.Time|string|integer a time, RFC 3339 text, or milliseconds since 1970
 
----@alias mintage.Schema string|table a type ("string", "money?", "url|iframe"), {fields}, {{items}}, or {type=, max=, ...}
+---@alias mintage.Schema string|table a type ("string", "money?", "secret", "url|iframe"), {fields}, {{items}}, or
+---{type=, max=, ...}. A "secret" is a string that only `run` sees: sealed in the store, "[sealed]" everywhere else.
 
 ---@class mintage.Error An error of the world: what effects raise and flow.try answers.
 ---@field kind string "declined", "insufficient_funds", "expired", "timeout", ..., or the word given to flow.fail

@@ -7,7 +7,8 @@
  *   {"$money":"80.00 USD"}   money          {"$error":{...}}       an error table (mt_error_json)
  *   {"$bytes":"base64"}      a string that is not UTF-8 or has a NUL
  *   {"$float":"nan"|"inf"|"-inf"}           the floats JSON cannot write
- * An ordinary object key that begins with "$" is written with one more "$" in front. */
+ * and, in the inputs of runs alone, {"$secret":"clear"} on the way to the store and {"$sealed":"base64"} in
+ * it. An ordinary object key that begins with "$" is written with one more "$" in front. */
 #pragma once
 #include "base/error.h"
 #include <jansson.h>

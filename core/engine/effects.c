@@ -146,7 +146,7 @@ void mt_effect_call(struct mt_exec *x, const char *name, const char *params_text
         exec_bug(a, "%s: %s", name, e.message);
         return;
     }
-    exec_digest(params_text, len, digest);
+    engine_digest(x->g, params_text, len, digest);
     const struct mt_operation *op = find_operation(x, 0, NULL, name, params, digest, &account, a);
     if (op && !x->handler) {
         run_call(x, op, name, account, params, params_text, len, digest, site, a);
@@ -164,7 +164,7 @@ static bool all_read(struct mt_exec *x, struct all_call *c, size_t i, const char
                      struct mt_answer *a) {
     struct mt_error e;
     mt_copy(c->full_name, sizeof c->full_name, name);
-    exec_digest(text, strlen(text), c->digest);
+    engine_digest(x->g, text, strlen(text), c->digest);
     if (!(c->params = mt_json_parse(text, strlen(text), &e))) {
         exec_bug(a, "%s: %s", name, e.message);
         return false;
@@ -279,7 +279,7 @@ void mt_effect_undo(struct mt_exec *x, const char *name, const char *params_text
         exec_bug(a, "%s: %s", name, e.message);
         return;
     }
-    exec_digest(params_text, len, digest);
+    engine_digest(x->g, params_text, len, digest);
     const struct mt_operation *op = find_operation(x, 0, "undo", name, params, digest, &account, a);
     if (op && op->kind == MT_OPERATION_SETTLED) {
         exec_bug(a, "flow.undo takes a call or a release; %s only waits", name);
@@ -301,7 +301,7 @@ static bool null_entry(struct mt_exec *x, const char *kind, const char *name, co
     char digest[33];
     struct mt_entry *entry;
     size_t len = strlen(params);
-    exec_digest(params, len, digest);
+    engine_digest(x->g, params, len, digest);
     if (exec_over(x, kind, name, digest, site, &entry, a)) return false;
     entry = exec_append(x, kind, name, digest, site);
     entry->params = mt_memdup(params, len);
@@ -365,7 +365,7 @@ void mt_effect_progress(struct mt_exec *x, const char *object, const char *site,
     char digest[33];
     if (exec_refuse_handler(x, "flow.progress", a)) return;
     json_t *more = mt_json_parse(object, strlen(object), &e);
-    exec_digest(object, strlen(object), digest);
+    engine_digest(x->g, object, strlen(object), digest);
     if (!json_is_object(more)) {
         exec_bug(a, "flow.progress takes a table with named members");
     } else if (!exec_over(x, "progress", "", digest, site, &entry, a)) {
@@ -402,7 +402,7 @@ void mt_effect_pure(struct mt_exec *x, const char *name, const char *params,
     struct mt_entry *entry = NULL;
     struct mt_buf out;
     struct mt_error e;
-    exec_digest(params, strlen(params), digest);
+    engine_digest(x->g, params, strlen(params), digest);
     if (!x->handler && exec_has(x, 0, "pure", name, digest)) {
         exec_over(x, "pure", name, digest, site, &entry, a);
         return;

@@ -84,6 +84,7 @@ struct mt_engine *mt_engine_new(const struct mt_engine_options *o, struct mt_err
     g->o.nap_max_ms = o->nap_max_ms < 0 ? 0 : o->nap_max_ms ? o->nap_max_ms : 1000;
     mt_derive_key(o->key, "mintage request sealing", &g->seal_key);
     mt_derive_key(o->key, "mintage derivation", &g->derive_key);
+    mt_derive_key(o->key, "mintage digests", &g->digest_key);
     atomic_init(&g->looks_at, MT_NEVER);
     init_locks(g);
     struct mt_writer_options w = {.store = o->store, .due = due, .committed = committed, .ctx = g};
@@ -175,6 +176,7 @@ void mt_engine_free(struct mt_engine *g) {
     destroy_locks(g);
     mt_wipe(&g->seal_key, sizeof g->seal_key);
     mt_wipe(&g->derive_key, sizeof g->derive_key);
+    mt_wipe(&g->digest_key, sizeof g->digest_key);
     free(g);
 }
 

@@ -22,7 +22,8 @@ struct mt_engine_options {
     struct mt_transport *transport;
     struct mt_providers *providers; /* NULL: the sandbox, which has none */
     struct mt_script *script;
-    const struct mt_seal_key *key;    /* seals requests and secrets, derives idempotency keys and tokens */
+    const struct mt_seal_key
+        *key; /* seals requests and secrets, derives idempotency keys and tokens, keys digests */
     const char *public_url;           /* "http://127.0.0.1:8080" */
     int workers;                      /* flow workers; 0: 64. The sandbox passes -1: none */
     size_t entries_warn, entries_max; /* journal entries of a segment; 0: 2,000 and 50,000 */

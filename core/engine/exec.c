@@ -220,13 +220,28 @@ static void script_ended(struct mt_exec *x, struct mt_script_result *r) {
     }
 }
 
+static void execute(struct mt_exec *x, struct mt_script_result *r) {
+    struct mt_script *script = x->g->o.script;
+    struct mt_buf clear;
+    struct mt_error e;
+    if (!secrets_in(&x->run)) {
+        script->execute(script, x, x->run.generation, x->run.flow, x->run.input ? x->run.input : "{}", r);
+        return;
+    }
+    mt_buf_init(&clear, MT_VALUE_MAX);
+    if (secrets_open(x->g, &x->run, false, &clear, &e) == 0)
+        script->execute(script, x, x->run.generation, x->run.flow, clear.data, r);
+    else
+        exec_park(x, NULL, &e, NULL, NULL);
+    if (clear.len) mt_wipe(clear.data, clear.len);
+    mt_buf_clear(&clear);
+}
+
 static void run_script(struct mt_exec *x) {
-    struct mt_engine *g = x->g;
     struct mt_script_result r = {0};
     mt_buf_init(&r.value, MT_VALUE_MAX);
     mt_buf_init(&r.traceback, 16384);
-    g->o.script->execute(g->o.script, x, x->run.generation, x->run.flow, x->run.input ? x->run.input : "{}",
-                         &r);
+    execute(x, &r);
     if (x->leave == LEAVE_NONE) script_ended(x, &r);
     if (x->leave == LEAVE_CANCELLED) cancel_run(x);
     mt_buf_clear(&r.value);

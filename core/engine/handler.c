@@ -72,12 +72,29 @@ static void give_existing(struct mt_exec *x, const char *id, const char *flow, c
     exec_give_error(x, &e, a);
 }
 
+/* Digested as it was given, secrets in the clear. */
+static bool same_input(struct mt_exec *x, const struct mt_run *had, const char *digest) {
+    struct mt_error e;
+    struct mt_buf clear;
+    char had_digest[33];
+    if (!secrets_in(had)) {
+        const char *input = had->input ? had->input : "{}";
+        engine_digest(x->g, input, strlen(input), had_digest);
+        return strcmp(had_digest, digest) == 0;
+    }
+    mt_buf_init(&clear, MT_VALUE_MAX);
+    bool same = secrets_open(x->g, had, true, &clear, &e) == 0;
+    if (same) engine_digest(x->g, clear.data, clear.len, had_digest);
+    if (clear.len) mt_wipe(clear.data, clear.len);
+    mt_buf_clear(&clear);
+    return same && strcmp(had_digest, digest) == 0;
+}
+
 /* Whether the key was given before: in this transaction, or to a run that is stored. */
 static bool key_known(struct mt_exec *x, const char *flow, const char *key, const char *digest,
                       struct mt_answer *a) {
     struct mt_run had;
     struct mt_error e;
-    char had_digest[33];
     if (!key) return false;
     for (size_t i = 0; i < x->op_count; i++) {
         const struct mt_op *op = &x->ops[i];
@@ -88,24 +105,29 @@ static bool key_known(struct mt_exec *x, const char *flow, const char *key, cons
         return true;
     }
     if (x->g->o.store->find_run(x->g->o.store, flow, key, &had, &e) != 0) return false;
-    exec_digest(had.input ? had.input : "{}", had.input ? strlen(had.input) : 2, had_digest);
     /* a later segment has another input than the run was started with */
-    give_existing(x, had.id, flow, key, had.segment > 0 || strcmp(had_digest, digest) == 0, a);
+    give_existing(x, had.id, flow, key, had.segment > 0 || same_input(x, &had, digest), a);
     mt_run_clear(&had);
     return true;
 }
 
-void handler_start(struct mt_exec *x, const char *flow, const char *normal, const char *digest,
+void handler_start(struct mt_exec *x, const char *flow, struct mt_buf *normal, const char *digest,
                    const char *key, struct mt_answer *a) {
     char id[MT_ID_SIZE], generation[80];
+    struct mt_error e;
     if (key_known(x, flow, key, digest, a) || !handler_room(x, a)) return;
     mt_id_new("run_", x->now, x->g->o.random, id);
+    if (secrets_seal(x->g, id, 0, normal, &e) != 0) {
+        e.outcome = MT_REJECTED;
+        exec_give_error(x, &e, a);
+        return;
+    }
     x->g->o.script->current(x->g->o.script, generation);
     struct mt_op *op = exec_op(x, MT_OP_START);
     op->start.id = exec_keep(x, mt_strdup(id));
     op->start.flow = exec_keep(x, mt_strdup(flow));
     op->start.key = exec_keep(x, mt_strdup(key));
-    op->start.input = exec_keep(x, mt_strdup(normal));
+    op->start.input = exec_keep(x, mt_memdup(normal->data, normal->len));
     op->start.input_digest = exec_keep(x, mt_strdup(digest));
     op->start.generation = exec_keep(x, mt_strdup(generation));
     op->start.fresh = true; /* the handler was told that it is new */

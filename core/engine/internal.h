@@ -50,7 +50,7 @@ struct stranded {
 struct mt_engine {
     struct mt_engine_options o;
     struct mt_writer *writer;
-    struct mt_seal_key seal_key, derive_key;
+    struct mt_seal_key seal_key, derive_key, digest_key;
     int workers;
     struct worker *crew;
     int crew_count;
@@ -182,7 +182,9 @@ json_t *entry_meta(const struct mt_entry *entry); /* new reference; {} when none
 void entry_set_meta(struct mt_entry *entry, const json_t *meta);
 bool exec_live(const struct mt_exec *x); /* past what was stored */
 int64_t exec_wall(struct mt_exec *x);
-void exec_digest(const char *params, size_t len, char out[33]);
+/* What parameters and inputs are compared by: keyed, since a short secret could be guessed from a plain
+ * digest. */
+void engine_digest(const struct mt_engine *g, const char *params, size_t len, char out[33]);
 /* HMAC over the run's place: idempotency keys, child ids. */
 void exec_derive(struct mt_exec *x, const char *purpose, int seq, int attempt, uint8_t out[32]);
 /* Sealing at an entry's place ("request", "params", "result"). */
@@ -193,6 +195,16 @@ int exec_unseal(struct mt_exec *x, const char *what, const struct mt_entry *entr
 char *seal_text(struct mt_engine *g, const char *run_id, int segment, int seq, const char *json, size_t len);
 int64_t exec_cursor(const struct mt_exec *x, const char *cursor_key);
 void exec_set_cursor(struct mt_exec *x, const char *cursor_key, int64_t n);
+
+/* ---- secrets.c: secrets among inputs ---- */
+/* Seals {"$secret"} of an input's normal form for a run's segment, in place. -1: MT_LIMIT. */
+int secrets_seal(struct mt_engine *g, const char *run_id, int segment, struct mt_buf *normal,
+                 struct mt_error *e);
+bool secrets_in(const struct mt_run *run); /* there may be sealed ones in its input */
+/* The run's input with its secrets opened: bare, as the script is given them, or with their marks, as they
+ * were digested. -1: MT_STORE. */
+int secrets_open(struct mt_engine *g, const struct mt_run *run, bool marks, struct mt_buf *out,
+                 struct mt_error *e);
 
 /* ---- exec.c: the life of an execution ---- */
 
@@ -280,7 +292,8 @@ void dater_call(struct mt_engine *g); /* dated work is due */
 /* ---- handler.c, documents.c ---- */
 void handler_collection(struct mt_exec *x, const char *collection, const char *unique, const char *index,
                         const char *action, json_t *params, struct mt_answer *a);
-void handler_start(struct mt_exec *x, const char *flow, const char *normal, const char *digest,
+/* Seals the secrets of `normal`. */
+void handler_start(struct mt_exec *x, const char *flow, struct mt_buf *normal, const char *digest,
                    const char *key, struct mt_answer *a);
 /* Whether a handler may have another operation; else `a` is set. */
 bool handler_room(struct mt_exec *x, struct mt_answer *a);

@@ -16,10 +16,10 @@ int64_t exec_wall(struct mt_exec *x) {
     return t > x->now ? t : x->now;
 }
 
-void exec_digest(const char *params, size_t len, char out[33]) {
-    uint8_t sha[MT_SHA256_SIZE];
-    mt_sha256(params, len, sha);
-    mt_hex_encode(sha, 16, out);
+void engine_digest(const struct mt_engine *g, const char *params, size_t len, char out[33]) {
+    uint8_t mac[MT_SHA256_SIZE];
+    mt_hmac_sha256(g->digest_key.bytes, sizeof g->digest_key.bytes, params, len, mac);
+    mt_hex_encode(mac, 16, out);
 }
 
 /* PURPOSE|RUN|SEGMENT|SEQ and what follows: written for every effect, so by hand. */

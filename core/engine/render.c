@@ -15,6 +15,8 @@ json_t *plain(const json_t *value) {
     }
     if (!json_is_object(value)) return json_incref((json_t *)value);
     if (json_object_size(value) == 1) {
+        if (json_object_get(value, "$sealed") || json_object_get(value, "$secret"))
+            return json_string("[sealed]");
         static const char *const tags[] = {"$money", "$bytes", "$float", "$error"};
         for (i = 0; i < sizeof tags / sizeof *tags; i++)
             if ((member = json_object_get(value, tags[i]))) return plain(member);

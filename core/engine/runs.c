@@ -155,7 +155,8 @@ int mt_engine_wait(struct mt_engine *g, const char *run_id, int64_t timeout_ms, 
 
 struct starting {
     char id[MT_ID_SIZE], generation[80], digest[33];
-    struct mt_buf normal; /* the input's normal form */
+    int64_t at;
+    struct mt_buf normal; /* the input's normal form, sealed */
     struct mt_op op;
     struct mt_batch batch;
     bool early;            /* handed to a worker before its row is durable */
@@ -174,7 +175,11 @@ static int check_start(struct mt_engine *g, const struct mt_start *s, struct sta
         return -1;
     }
     script->current(script, t->generation);
-    return script->check_input(script, t->generation, s->flow, s->input, &t->normal, e);
+    if (script->check_input(script, t->generation, s->flow, s->input, &t->normal, e) != 0) return -1;
+    engine_digest(g, t->normal.data, t->normal.len, t->digest);
+    t->at = g->o.clock->wall_ms(g->o.clock);
+    mt_id_new("run_", t->at, g->o.random, t->id);
+    return secrets_seal(g, t->id, 0, &t->normal, e);
 }
 
 /* The run as its row will be. */
@@ -202,9 +207,6 @@ static void hand_over(struct mt_engine *g, const struct mt_start *s, const struc
 /* Posts the start. A run without a key has nobody to stand in its way, so it may begin before its row is
  * durable: what it does is written in batches after this one, and nothing of it leaves before they are. */
 static void post_start(struct mt_engine *g, const struct mt_start *s, struct starting *t) {
-    int64_t now = g->o.clock->wall_ms(g->o.clock);
-    mt_id_new("run_", now, g->o.random, t->id);
-    exec_digest(t->normal.data, t->normal.len, t->digest);
     t->op = (struct mt_op){.type = MT_OP_START,
                            .start = {.id = t->id,
                                      .flow = s->flow,
@@ -214,7 +216,7 @@ static void post_start(struct mt_engine *g, const struct mt_start *s, struct sta
                                      .generation = t->generation,
                                      .claim = ready_room(g),
                                      .cls = s->waited ? MT_CLASS_WAITED : MT_CLASS_START,
-                                     .at = now}};
+                                     .at = t->at}};
     t->batch = (struct mt_batch){.epoch = g->o.store->epoch, .ops = &t->op, .count = 1, .optional = true};
     if (t->waiter) waiter_add(g, t->waiter, t->id);
     t->early = mt_writer_post(g->writer, &t->batch) && t->op.start.claim && !s->key;

@@ -26,14 +26,15 @@ struct mt_script_result {
 };
 
 struct mt_script {
-    /* Runs the flow's run(input) from the top on this thread. Effects arrive through effect.h with `x`. */
+    /* Runs the flow's run(input) from the top on this thread. Effects arrive through effect.h with `x`.
+     * Secrets of the input are bare strings here. */
     void (*execute)(struct mt_script *self, struct mt_exec *x, const char *generation, const char *flow,
                     const char *input, struct mt_script_result *out);
     /* The newest working generation's id; copied out. "" when none is loaded. */
     void (*current)(struct mt_script *self, char out[80]);
     /* Validates input (JSON object text) against the flow's schema in this generation and writes its normal
-     * form (JSON, money tagged, defaults not filled). -1: MT_NOT_FOUND (no such flow, with a suggestion),
-     * MT_INVALID_REQUEST naming the field. */
+     * form (JSON, money tagged, secrets as {"$secret":"..."} for the engine to seal, defaults not filled).
+     * -1: MT_NOT_FOUND (no such flow, with a suggestion), MT_INVALID_REQUEST naming the field. */
     int (*check_input)(struct mt_script *self, const char *generation, const char *flow, const char *input,
                        struct mt_buf *normal, struct mt_error *e);
     /* Carries out dated work of handlers: entry "task:<name>" with its payload, in a handler's transaction

@@ -6,7 +6,8 @@
 
 struct child {
     char id[MT_ID_SIZE], generation[80], input_digest[33];
-    const char *flow, *key, *input; /* input: the normal form */
+    const char *flow, *key;
+    struct mt_buf *input; /* the normal form, sealed for the child once it has its id */
     bool detached;
 };
 
@@ -26,7 +27,7 @@ static struct mt_op *push_start(struct mt_exec *x, const struct child *c, const 
     op->start.id = exec_keep(x, mt_strdup(c->id));
     op->start.flow = exec_keep(x, mt_strdup(c->flow));
     op->start.key = exec_keep(x, mt_strdup(c->key));
-    op->start.input = exec_keep(x, mt_strdup(c->input));
+    op->start.input = exec_keep(x, mt_memdup(c->input->data, c->input->len));
     op->start.input_digest = exec_keep(x, mt_strdup(c->input_digest));
     op->start.generation = exec_keep(x, mt_strdup(c->generation));
     op->start.parent = x->run.id;
@@ -80,14 +81,20 @@ static void start_keyed(struct mt_exec *x, struct mt_entry *entry, const struct 
 static void start_child(struct mt_exec *x, struct child *c, const char *digest, const char *site,
                         struct mt_answer *a) {
     uint8_t mac[32];
+    struct mt_error e;
     struct mt_entry *entry = exec_append(x, "start", c->flow, digest, site);
     exec_derive(x, "child", entry->seq, 0, mac);
     mt_id_format("run_", entry->at, mac, c->id);
-    exec_digest(c->input, strlen(c->input), c->input_digest);
+    engine_digest(x->g, c->input->data, c->input->len, c->input_digest);
+    if (secrets_seal(x->g, c->id, 0, c->input, &e) != 0) {
+        e.outcome = MT_REJECTED;
+        exec_answer_error(x, entry, &e, false, a);
+        return;
+    }
     json_t *meta = json_pack("{s:s, s:b}", "child", c->id, "detached", (int)c->detached);
     entry_set_meta(entry, meta);
     json_decref(meta);
-    entry->params = mt_strdup(c->input);
+    entry->params = mt_memdup(c->input->data, c->input->len);
     exec_set_answer(x, entry, MT_DONE, start_answer(x, c->id, c->flow, c->key, false));
     if (c->key) {
         start_keyed(x, entry, c, a);
@@ -114,7 +121,7 @@ void mt_effect_start(struct mt_exec *x, const char *flow, const char *input, con
     size_t len;
     char *text = mt_json_dump(params, &len);
     json_decref(params);
-    exec_digest(text, len, digest);
+    engine_digest(x->g, text, len, digest);
     free(text);
     if (!x->handler && exec_over(x, "start", flow, digest, site, &entry, a)) return;
     mt_buf_init(&normal, MT_VALUE_MAX);
@@ -126,10 +133,10 @@ void mt_effect_start(struct mt_exec *x, const char *flow, const char *input, con
         else
             exec_answer_error(x, exec_append(x, "start", flow, digest, site), &e, false, a);
     } else if (x->handler) {
-        exec_digest(normal.data, normal.len, digest);
-        handler_start(x, flow, normal.data, digest, key, a);
+        engine_digest(x->g, normal.data, normal.len, digest);
+        handler_start(x, flow, &normal, digest, key, a);
     } else {
-        c.input = normal.data;
+        c.input = &normal;
         start_child(x, &c, digest, site, a);
     }
     mt_buf_clear(&normal);

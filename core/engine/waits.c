@@ -44,7 +44,7 @@ void mt_effect_sleep(struct mt_exec *x, int64_t ms, const char *site, struct mt_
     char name[64], params[32], digest[33];
     if (ms < 0) ms = 0;
     mt_format_duration(ms, name, sizeof name);
-    exec_digest(params, (size_t)snprintf(params, sizeof params, "%lld", (long long)ms), digest);
+    engine_digest(x->g, params, (size_t)snprintf(params, sizeof params, "%lld", (long long)ms), digest);
     sleep_till(x, name, digest, ms, 0, site, a);
 }
 
@@ -52,7 +52,7 @@ void mt_effect_sleep_until(struct mt_exec *x, int64_t instant_ms, const char *si
     char name[25], digest[33];
     if (instant_ms > INSTANT_MAX) instant_ms = INSTANT_MAX;
     mt_time_format(instant_ms, name);
-    exec_digest(name, strlen(name), digest);
+    engine_digest(x->g, name, strlen(name), digest);
     sleep_till(x, name, digest, -1, instant_ms, site, a);
 }
 
@@ -169,7 +169,7 @@ void mt_effect_await(struct mt_exec *x, const char *topic, const char *key, int6
     size_t len;
     char *text = mt_json_dump(params, &len);
     json_decref(params);
-    exec_digest(text, len, digest);
+    engine_digest(x->g, text, len, digest);
     if (!exec_over(x, "await", name, digest, site, &entry, a)) {
         entry = await_entry(x, &w, entry, name, digest, text, within_ms, site);
         await_now(x, &w, entry, a);
@@ -225,10 +225,11 @@ void mt_effect_continue(struct mt_exec *x, const char *input, const char *site, 
                     "segment first");
         return;
     }
-    exec_digest(input, strlen(input), digest);
+    engine_digest(x->g, input, strlen(input), digest);
     if (exec_over(x, "continue", x->run.flow, digest, site, &entry, a)) return;
     mt_buf_init(&normal, MT_VALUE_MAX);
-    if (next_generation(x, input, generation, &normal, &e) == 0) {
+    if (next_generation(x, input, generation, &normal, &e) == 0 &&
+        secrets_seal(x->g, x->run.id, x->run.segment + 1, &normal, &e) == 0) {
         begin_segment(x, normal.data, generation, a);
     } else { /* only a refusal is an entry: what comes after it has its place */
         e.outcome = MT_REJECTED;

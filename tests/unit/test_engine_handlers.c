@@ -274,6 +274,29 @@ static void test_starts_and_signals(void **state) {
     assert_int_equal(n, 2);
 }
 
+static int starts_secret(struct world *w, struct mt_exec *x, const void *arg) {
+    struct mt_answer a;
+    (void)w;
+    const char *again = arg ? "\"existing\":true" : "\"existing\":false";
+    assert_non_null(strstr(start_from(x, "{\"pin\":{\"$secret\":\"hush\"}}", "k", &a), again));
+    assert_non_null(strstr(start_from(x, "{\"pin\":{\"$secret\":\"hush\"}}", "k", &a), "\"existing\":true"));
+    assert_non_null(strstr(start_from(x, "{\"pin\":{\"$secret\":\"hash\"}}", "k", &a), "key_reused"));
+    return 0;
+}
+
+static void test_secrets_are_compared(void **state) {
+    struct world *w = *state;
+    struct mt_run run;
+    struct mt_error e;
+    world_open(w);
+    must(w, starts_secret, NULL);
+    must(w, starts_secret, w);
+    assert_int_equal(w->store->find_run(w->store, "child", "k", &run, &e), 0);
+    assert_non_null(strstr(run.input, "\"$sealed\""));
+    assert_null(strstr(run.input, "hush"));
+    mt_run_clear(&run);
+}
+
 static void test_two_start_the_same_key(void **state) {
     struct world *w = *state;
     struct mt_error e;
@@ -547,6 +570,7 @@ int main(void) {
         TEST(test_counter_is_exact),
         TEST(test_conflict_is_told),
         TEST(test_starts_and_signals),
+        TEST(test_secrets_are_compared),
         TEST(test_two_start_the_same_key),
         TEST(test_refusals),
         TEST(test_deliveries_keep_their_schedule),

@@ -977,6 +977,122 @@ static void test_secrets_are_sealed(void **state) {
     journal_free(entries, n);
 }
 
+#define SECRET_INPUT "{\"list\":[{\"$secret\":\"hush-b\"}],\"pin\":{\"$secret\":\"hush-a\"},\"plain\":1}"
+
+/* The script has them bare; what it passes on has their marks, which its schema gives them. */
+static int secret_input(struct flow *f) {
+    assert_string_equal(f->input, "{\"list\":[\"hush-b\"],\"pin\":\"hush-a\",\"plain\":1}");
+    start_child(f, "child", "{\"name\":{\"$secret\":\"hush-c\"}}", "k", true);
+    const char *again = start_child(f, "child", "{\"name\":{\"$secret\":\"hush-c\"}}", "k", true);
+    assert_non_null(strstr(again, "\"existing\":true"));
+    await_event(f, "order", "o", -1);
+    go_on(f, SECRET_INPUT);
+    return 0;
+}
+
+static void no_hush(struct world *w, const char *id) {
+    struct mt_run run = run_of(w, id);
+    struct mt_entry *entries;
+    struct mt_buf shown;
+    mt_buf_init(&shown, MT_VALUE_MAX);
+    assert_null(strstr(run.input, "hush"));
+    mt_run_to_json(w->engine, &run, &shown);
+    size_t n = journal_of(w, id, -1, &entries);
+    for (size_t i = 0; i < n; i++) {
+        mt_entry_to_json(w->engine, &entries[i], &shown);
+        assert_true(!entries[i].params || !strstr(entries[i].params, "hush"));
+    }
+    assert_null(strstr(shown.data, "hush"));
+    assert_null(strstr(shown.data, "$s"));
+    assert_non_null(strstr(shown.data, "\"[sealed]\""));
+    journal_free(entries, n);
+    mt_buf_clear(&shown);
+    mt_run_clear(&run);
+}
+
+static void test_secret_inputs_are_sealed(void **state) {
+    struct world *w = *state;
+    struct mt_error e;
+    script = secret_input;
+    world_open(w);
+    char id[MT_ID_SIZE];
+    mt_copy(id, sizeof id, start_run(w, "script", SECRET_INPUT, NULL));
+    assert_true(world_settle(w));
+    assert_state(w, id, MT_RUN_WAITING);
+    no_hush(w, id);
+    struct mt_run first = run_of(w, id), second;
+    assert_int_equal(mt_engine_signal(w->engine, "order", "o", "{}", NULL, NULL, NULL, &e), 0);
+    assert_true(world_settle(w));
+    second = run_of(w, id);
+    assert_int_equal(second.segment, 1); /* sealed anew, and opened where it belongs */
+    assert_string_not_equal(first.input, second.input);
+    assert_state(w, id, MT_RUN_WAITING);
+    no_hush(w, id);
+    mt_run_clear(&first);
+    mt_run_clear(&second);
+}
+
+static void test_secret_inputs_are_compared(void **state) {
+    struct world *w = *state;
+    struct mt_run run;
+    struct mt_error e;
+    bool existing;
+    script = ends_early;
+    world_open(w);
+    start_run(w, "script", SECRET_INPUT, "k");
+    struct mt_start again = {.flow = "script", .input = SECRET_INPUT, .key = "k"};
+    assert_int_equal(mt_engine_start_run(w->engine, &again, &run, &existing, &e), 0);
+    assert_true(existing);
+    mt_run_clear(&run);
+    again.input = "{\"list\":[{\"$secret\":\"hush-b\"}],\"pin\":{\"$secret\":\"hush-x\"},\"plain\":1}";
+    assert_int_equal(mt_engine_start_run(w->engine, &again, &run, &existing, &e), -1);
+    assert_string_equal(e.code, "key_reused");
+    assert_null(strstr(e.message, "hush"));
+}
+
+/* Another key on the next start: what was sealed with the old one is a person's to repair. */
+static void test_a_lost_key_parks(void **state) {
+    struct world *w = *state;
+    struct mt_error e;
+    script = secret_input;
+    world_open(w);
+    char id[MT_ID_SIZE];
+    mt_copy(id, sizeof id, start_run(w, "script", SECRET_INPUT, NULL));
+    assert_true(world_settle(w));
+    world_stop(w);
+    w->key.bytes[0] ^= 1;
+    world_open(w);
+    assert_int_equal(mt_engine_signal(w->engine, "order", "o", "{}", NULL, NULL, NULL, &e), 0);
+    assert_true(world_settle(w));
+    assert_state(w, id, MT_RUN_NEEDS_ATTENTION);
+    assert_error(w, id, "secret key file");
+    world_stop(w);
+    w->key.bytes[0] ^= 1;
+    world_open(w);
+    assert_int_equal(retry(w, id, &e), 0);
+    assert_true(world_settle(w));
+    assert_state(w, id, MT_RUN_WAITING); /* in its next segment */
+}
+
+static int sleeps_once(struct flow *f) {
+    nap(f, 60000);
+    return 0;
+}
+
+/* Who has the store alone cannot guess what was digested. */
+static void test_digests_are_keyed(void **state) {
+    struct world *w = *state;
+    struct mt_entry *entries;
+    char plain[65];
+    const char *id = begin(w, sleeps_once);
+    mt_sha256_hex("60000", 5, plain);
+    size_t n = journal_of(w, id, 0, &entries);
+    assert_int_equal(n, 1);
+    assert_int_equal(strlen(entries[0].digest), 32);
+    assert_int_not_equal(strncmp(entries[0].digest, plain, 32), 0);
+    journal_free(entries, n);
+}
+
 /* ---- the store in trouble ---- */
 
 static void test_a_run_survives_the_stores_hiccups(void **state) {
@@ -1073,6 +1189,10 @@ int main(void) {
         TEST(test_refused_continue_replays),
         TEST(test_random_and_now_replay),
         TEST(test_secrets_are_sealed),
+        TEST(test_secret_inputs_are_sealed),
+        TEST(test_secret_inputs_are_compared),
+        TEST(test_a_lost_key_parks),
+        TEST(test_digests_are_keyed),
         TEST(test_a_run_survives_the_stores_hiccups),
         TEST(test_a_start_that_fails_does_nothing),
     };

@@ -86,6 +86,27 @@ static void money_has_one_normal_form(void **state) {
     refuses("{\"a\":{\"type\":\"money\",\"min\":1}}", "{\"a\":\"0 KRW\"}", "a: is 0 KRW; at least 1 KRW");
 }
 
+static void secrets_are_marked_and_never_repeated(void **state) {
+    (void)state;
+    accepts("{\"a\":\"secret\"}", "{\"a\":\"hush\"}", "{\"a\":{\"$secret\":\"hush\"}}");
+    accepts("{\"a\":\"secret?\"}", "{}", "{}");
+    accepts("{\"a\":[\"secret\"]}", "{\"a\":[\"\",\"x\"]}",
+            "{\"a\":[{\"$secret\":\"\"},{\"$secret\":\"x\"}]}");
+    const char *pin = "{\"a\":{\"type\":\"secret\",\"min\":4,\"max\":6,\"pattern\":\"[0-9]+\"}}";
+    accepts(pin, "{\"a\":\"1234\"}", "{\"a\":{\"$secret\":\"1234\"}}");
+    refuses(pin, "{\"a\":\"123\"}", "a: has 3 bytes; at least 4");
+    refuses(pin, "{\"a\":\"1234567\"}", "a: has 7 bytes; at most 6");
+    refuses(pin, "{\"a\":\"12x4\"}", "a: does not match [0-9]+");
+    refuses(pin, "{\"a\":1234}", "a: wanted a secret, which is a string, found a number");
+    refuses(pin, "{\"a\":12.5}", "a: wanted a secret, which is a string, found a number");
+    refuses(pin, "{\"a\":{\"$secret\":\"1234\"}}", "a: wanted a secret, which is a string, found an object");
+    refuses("{\"a\":\"secret\"}", "{}", "a: is missing; wanted a secret, which is a string");
+    refuses_schema("{\"a\":{\"type\":\"secret\",\"values\":[\"x\"]}}", "values are for strings");
+    /* without a schema nothing is a secret, whatever it calls itself */
+    accepts("{\"a\":\"any\"}", "{\"a\":{\"$secret\":\"x\"}}", "{\"a\":{\"$$secret\":\"x\"}}");
+    accepts("{\"a\":\"any\"}", "{\"a\":{\"$sealed\":\"x\"}}", "{\"a\":{\"$$sealed\":\"x\"}}");
+}
+
 static void names_what_is_wrong(void **state) {
     (void)state;
     refuses("{\"name\":\"string\"}", "{\"name\":12}", "name: wanted a string, found the integer 12");
@@ -182,6 +203,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(takes_each_type),
         cmocka_unit_test(money_has_one_normal_form),
+        cmocka_unit_test(secrets_are_marked_and_never_repeated),
         cmocka_unit_test(names_what_is_wrong),
         cmocka_unit_test(lists_problems_up_to_five),
         cmocka_unit_test(limits_hold),
