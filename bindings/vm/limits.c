@@ -4,8 +4,10 @@
  * script that stays within its budget pays nothing but two stores; effects are never interrupted. */
 #include "bindings/vm/internal.h"
 #include <errno.h>
+#include <link.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 /* SIGURG is ignored by default, so a late one harms nobody. TSan delivers asynchronous signals only inside
@@ -15,6 +17,42 @@
 enum { WATCHDOG_SIGNAL = SIGTRAP };
 #else
 enum { WATCHDOG_SIGNAL = SIGURG };
+#endif
+
+#if MT_TSAN
+/* The code of liblua. TSan's runtime takes locks in whatever is instrumented or intercepted, our own
+ * functions included, and a jump out of it would keep them for ever; it never calls Lua, so a thread that is
+ * interrupted in Lua's own code holds none. */
+static uintptr_t lua_code, lua_code_end;
+
+static int find_lua(struct dl_phdr_info *info, size_t size, void *arg) {
+    (void)size, (void)arg;
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+        uintptr_t from = info->dlpi_addr + segment->p_vaddr, known = (uintptr_t)lua_newstate;
+        if (segment->p_type != PT_LOAD || known < from || known >= from + segment->p_memsz) continue;
+        lua_code = from;
+        lua_code_end = from + segment->p_memsz;
+        return 1;
+    }
+    return 0;
+}
+
+static bool may_jump(const void *context) {
+#if defined(__x86_64__)
+    uintptr_t at = (uintptr_t)((const ucontext_t *)context)->uc_mcontext.gregs[REG_RIP];
+#elif defined(__aarch64__)
+    uintptr_t at = (uintptr_t)((const ucontext_t *)context)->uc_mcontext.pc;
+#else
+#error "TSan builds need to know the interrupted instruction"
+#endif
+    return at >= lua_code && at < lua_code_end;
+}
+#else
+static bool may_jump(const void *context) {
+    (void)context;
+    return true;
+}
 #endif
 
 static int64_t clock_ns(clockid_t clock) {
@@ -35,14 +73,17 @@ static void leave_hook(lua_State *L, lua_Debug *ar) {
     lua_sethook(L, NULL, 0, 0);
 }
 
-static void on_signal(int signal_number) {
-    (void)signal_number;
+static void on_signal(int signal_number, siginfo_t *info, void *context) {
+    (void)signal_number, (void)info;
     struct mt_arena *a = mt_arena_current;
     if (a == NULL || a->leaving) return;
     unsigned epoch = atomic_load_explicit(&a->epoch, memory_order_relaxed);
     if ((epoch & 1) == 0 || epoch != atomic_load_explicit(&a->expired_epoch, memory_order_relaxed)) return;
     a->expired = 1;
-    if (a->in_c) mt_leave(a, LEAVE_CPU);
+    if (a->in_c) {
+        if (may_jump(context)) mt_leave(a, LEAVE_CPU);
+        return; /* the watchdog comes again */
+    }
     if (a->running != NULL) lua_sethook(a->running, leave_hook, LUA_MASKCOUNT, 1);
 }
 
@@ -88,7 +129,10 @@ static pthread_once_t handler_once = PTHREAD_ONCE_INIT;
 
 /* SA_NODEFER, because the handler may not return: the signal must not stay blocked. */
 static void set_handler(void) {
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART | SA_NODEFER};
+#if MT_TSAN
+    dl_iterate_phdr(find_lua, NULL);
+#endif
+    struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_RESTART | SA_NODEFER};
     sigemptyset(&action.sa_mask);
     sigaction(WATCHDOG_SIGNAL, &action, NULL);
 }
