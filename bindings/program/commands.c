@@ -67,6 +67,24 @@ static const char runs_details[] =
     "                                             settle by hand an effect whose outcome is not known\n"
     "States: queued running sleeping waiting compensating completed failed cancelled needs_attention.\n";
 
+static const char events_details[] =
+    "  mintage events list [--topic T] [--key K] [--unread] [--limit N] [--json]\n"
+    "  mintage events show N [--json]             one event, whole\n"
+    "  mintage events redeliver N [--again]       once more, as a new event, for the runs that wait for it\n"
+    "An event that no run has read is marked with *. Hints of providers (a payment changed) may be "
+    "redelivered "
+    "at any time, since\n"
+    "the payment itself is read then; of other events a flow may count one more, so they want --again.\n";
+
+static const char providers_details[] =
+    "  mintage providers                          all providers and their operations\n"
+    "  mintage providers paymnt                   one: credentials, operations with parameters, errors\n"
+    "  mintage providers paymnt.payments.create   one operation\n"
+    "Printed from the tables that calls are checked against; needs no runtime. With --live or --url, also "
+    "what "
+    "a running runtime says\n"
+    "of accounts, breakers and calls.\n";
+
 static const char check_details[] =
     "Compiles and loads the flows without running them, and prints file and line of every mistake. PATH is a "
     "folder of flows\n"
@@ -88,6 +106,10 @@ const struct mt_command mt_commands[] = {
      2, mt_run_command},
     {"runs", MT_CMD_RUNS, "list|show|cancel|retry|resolve ...", "look at runs, and take a hand in them",
      runs_details, 1, 3, mt_runs_command},
+    {"events", MT_CMD_EVENTS, "list|show|redeliver ...", "look at events, and deliver one again",
+     events_details, 1, 2, mt_events_command},
+    {"providers", MT_CMD_PROVIDERS, "[NAME]", "what providers offer: operations, parameters, errors",
+     providers_details, 0, 1, mt_providers_command},
     {"check", MT_CMD_CHECK, "[PATH]", "find mistakes in flows without running them", check_details, 0, 1,
      mt_check_command},
     {"test", MT_CMD_TEST, "[PATH ...] [-- BUSTED OPTIONS]", "run specs", test_details, 0, -1,
@@ -144,8 +166,8 @@ void mt_program_help(FILE *out) {
     fprintf(out, "Mintage %s: durable payment flows in Lua.\n\nUsage: mintage COMMAND [OPTIONS]\n\n",
             MT_VERSION);
     for (const struct mt_command *c = mt_commands; c->name; c++)
-        fprintf(out, "  %-8s %s\n", c->name, c->summary);
-    fprintf(out, "  %-8s %s\n  %-8s %s\n", "help", "help COMMAND: all about one command", "version",
+        fprintf(out, "  %-9s %s\n", c->name, c->summary);
+    fprintf(out, "  %-9s %s\n  %-9s %s\n", "help", "help COMMAND: all about one command", "version",
             "the version");
     fprintf(out, "\nStart here: mintage dev\n");
 }

@@ -22,8 +22,10 @@ enum {
     MT_CMD_RUNS = 1 << 4,
     MT_CMD_CHECK = 1 << 5,
     MT_CMD_TEST = 1 << 6,
+    MT_CMD_PROVIDERS = 1 << 7,
+    MT_CMD_EVENTS = 1 << 8,
     MT_CMD_RUNTIME = MT_CMD_DEV | MT_CMD_SERVE | MT_CMD_SANDBOX,
-    MT_CMD_CLIENT = MT_CMD_RUN | MT_CMD_RUNS,
+    MT_CMD_CLIENT = MT_CMD_RUN | MT_CMD_RUNS | MT_CMD_PROVIDERS | MT_CMD_EVENTS,
 };
 
 struct mt_command {
@@ -60,6 +62,9 @@ int mt_serve_command(const struct mt_command *self, struct mt_config *config, in
 int mt_sandbox_command(const struct mt_command *self, struct mt_config *config, int argc, const char **argv);
 int mt_run_command(const struct mt_command *self, struct mt_config *config, int argc, const char **argv);
 int mt_runs_command(const struct mt_command *self, struct mt_config *config, int argc, const char **argv);
+int mt_events_command(const struct mt_command *self, struct mt_config *config, int argc, const char **argv);
+int mt_providers_command(const struct mt_command *self, struct mt_config *config, int argc,
+                         const char **argv);
 int mt_check_command(const struct mt_command *self, struct mt_config *config, int argc, const char **argv);
 int mt_test_command(const struct mt_command *self, struct mt_config *config, int argc, const char **argv);
 

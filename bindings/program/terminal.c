@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 static const struct mt_colors plain = {"", "", "", "", "", "", "", ""};
@@ -68,4 +69,36 @@ void mt_print_padded(FILE *out, const char *s, size_t width) {
     size_t columns = mt_columns(s);
     fputs(s, out);
     for (; columns < width; columns++) fputc(' ', out);
+}
+
+size_t mt_terminal_width(FILE *out) {
+    enum { LEAST = 60, MOST = 160, ELSE = 100 };
+    const char *columns = getenv("COLUMNS");
+    struct winsize size = {0};
+    int64_t width = ELSE;
+    if (ioctl(fileno(out), TIOCGWINSZ, &size) == 0 && size.ws_col > 0) width = size.ws_col;
+    if (columns) mt_parse_int(columns, 1, INT32_MAX, &width);
+    return width < LEAST ? LEAST : width > MOST ? MOST : (size_t)width;
+}
+
+void mt_print_wrapped(FILE *out, const char *text, size_t column, size_t width) {
+    char word[512];
+    size_t at = column;
+    while (*text) {
+        size_t len = strcspn(text, " ");
+        mt_format(word, sizeof word, "%.*s", (int)len, text);
+        size_t columns = mt_columns(word);
+        if (at > column && at + 1 + columns > width) {
+            fprintf(out, "\n%*s", (int)column, "");
+            at = column;
+        } else if (at > column) {
+            fputc(' ', out);
+            at++;
+        }
+        fwrite(text, 1, len, out);
+        at += columns;
+        text += len;
+        text += strspn(text, " ");
+    }
+    fputc('\n', out);
 }

@@ -1,4 +1,5 @@
-/* Colours for people at a terminal, and nothing for everybody else. No state; any thread. */
+/* Colours for people at a terminal, and nothing for everybody else; columns, widths and relative times. No
+ * state; any thread. */
 #pragma once
 #include <stdint.h>
 #include <stdio.h>
@@ -15,3 +16,8 @@ void mt_relative_time(int64_t at_ms, int64_t now_ms, char *out, size_t size);
 size_t mt_columns(const char *s);
 /* Prints s, then spaces up to `width` columns. */
 void mt_print_padded(FILE *out, const char *s, size_t width);
+/* The columns of a line: the terminal's (or COLUMNS), 60 to 160; 100 when there is none. */
+size_t mt_terminal_width(FILE *out);
+/* Prints text that begins in column `column`, its further lines indented by as much, broken between words
+ * before `width`; ends the line. */
+void mt_print_wrapped(FILE *out, const char *text, size_t column, size_t width);

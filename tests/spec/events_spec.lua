@@ -127,4 +127,67 @@ describe("events", function()
     assert.equal(201, runtime:api("POST", path, { again = true }).status)
     assert.same({ got = { { n = 7 }, { n = 7 } } }, runtime:wait_for(run.id, "completed").output)
   end)
+
+  describe("on the command line", function()
+    it("are listed, the unread ones marked", function()
+      local event = hint "pi_55555555-5555-4555-8555-555555555555"
+      local run = runtime:run("counts", { id = "L-1", times = 1 })
+      runtime:wait_for(run.id, "waiting")
+      signal(run, "L-1", json.null)
+      runtime:wait_for(run.id, "completed")
+      local result = mintage { "events", "list", "--limit", "100" }
+      assert.equal(0, result.code, result.err)
+      local key = event.key:gsub("%-", "%%-")
+      assert.matches("%* " .. event.n .. "%s+mintro%.intent%s+" .. key .. "[^\n]+payment%.succeeded\n", result.out)
+      assert.matches("\n  %d+%s+parcel%s+L%-1", "\n" .. result.out)
+      assert.matches("%* no run has read it\n", result.out)
+      assert.is_nil(mintage({ "events", "list", "--unread" }).out:find("L-1", 1, true))
+      assert.matches("There are no such events", mintage({ "events", "list", "--topic", "none" }).out)
+      local listed = json.decode(mintage({ "events", "list", "--key", "L-1", "--topic", "parcel", "--json" }).out)
+      assert.equal(1, #listed.data)
+      assert.equal(1, listed.data[1].readers)
+      assert.matches("read by  1 run\nnull\n", mintage({ "events", "show", tostring(listed.data[1].n) }).out)
+    end)
+
+    it("are shown and delivered again", function()
+      local event, bytes = hint "pi_66666666-6666-4666-8666-666666666666"
+      local n = tostring(event.n)
+      local shown = mintage { "events", "show", n }
+      assert.equal(0, shown.code, shown.err)
+      assert.matches("mintro%.intent", shown.out)
+      assert.matches("no run has read it", shown.out)
+      assert.matches("a body of " .. bytes .. " bytes", shown.out)
+      assert.same(event, json.decode(mintage({ "events", "show", n, "--json" }).out))
+      local result = mintage { "events", "redeliver", n }
+      assert.equal(0, result.code, result.err)
+      assert.matches("Event " .. n .. " came again as event %d+", result.out)
+      assert.equal(2, #runtime:api("GET", "/v1/events?key=" .. event.key).json.data)
+    end)
+
+    it("that count want --again", function()
+      local run = runtime:run("counts", { id = "G-1", times = 2 })
+      runtime:wait_for(run.id, "waiting")
+      signal(run, "G-1", { n = 1 })
+      local n = tostring(runtime:api("GET", "/v1/events?topic=parcel&key=G-1").json.data[1].n)
+      local refused = mintage { "events", "redeliver", n }
+      assert.equal(1, refused.code)
+      assert.matches("%-%-again", refused.err)
+      assert.equal(0, mintage({ "events", "redeliver", n, "--again" }).code)
+      runtime:wait_for(run.id, "completed")
+    end)
+
+    it("refuses what it does not know", function()
+      for args, wanted in pairs {
+        [{ "events", "lst" }] = "list", [{ "events", "show" }] = "N", [{ "events", "list", "x" }] = "wanted",
+        [{ "events", "show", "x" }] = "not the number", [{ "events", "redeliver", "0" }] = "not the number",
+      } do
+        local result = mintage(args)
+        assert.equal(2, result.code, result.err)
+        assert.matches(wanted, result.err)
+      end
+      local missing = mintage { "events", "show", "99999999" }
+      assert.equal(1, missing.code)
+      assert.matches("there is no event 99999999", missing.err)
+    end)
+  end)
 end)

@@ -1,0 +1,220 @@
+/* mintage events: list, show, redeliver. Each is a row: its arguments and its function. */
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/text.h"
+#include "client.h"
+#include "program.h"
+#include "terminal.h"
+#include <stdlib.h>
+#include <string.h>
+
+struct context {
+    struct mt_client client;
+    const struct mt_config *config;
+    const struct mt_colors *colors;
+    bool json;
+    const char **argv; /* behind the name of the action */
+};
+
+enum { COLUMN_MAX = 64 };
+
+static void print_json(const json_t *value) {
+    json_dumpf(value, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_ENCODE_ANY);
+    putchar('\n');
+}
+
+static int64_t now_ms(void) {
+    struct mt_clock *clock = mt_clock_system();
+    int64_t now = clock->wall_ms(clock);
+    clock->free(clock);
+    return now;
+}
+
+static void relative(const json_t *event, int64_t now, char *out, size_t size) {
+    int64_t at = 0;
+    mt_time_parse(mt_json_str(event, "at", ""), &at);
+    mt_relative_time(at, now, out, size);
+}
+
+/* ---- list ---- */
+
+static void add_filter(struct mt_buf *path, const char *name, const char *value) {
+    if (!value) return;
+    mt_buf_addf(path, "&%s=", name);
+    mt_url_encode(path, value, strlen(value));
+}
+
+/* The widest text of a member, within bounds. */
+static size_t widest(const json_t *events, const char *member) {
+    const json_t *event;
+    size_t i, width = 4;
+    json_array_foreach(events, i, event) {
+        size_t columns = mt_columns(mt_json_str(event, member, ""));
+        if (columns > width) width = columns;
+    }
+    return width < COLUMN_MAX ? width : COLUMN_MAX;
+}
+
+/* What a payload says of itself, in a word: the provider's name for the event, or its status. */
+static const char *gist(const json_t *event) {
+    const json_t *payload = json_object_get(event, "payload");
+    return mt_json_str(payload, "event", mt_json_str(payload, "status", ""));
+}
+
+static bool is_unread(const json_t *event) {
+    return mt_json_int(event, "readers", 0) == 0;
+}
+
+static void print_row(struct context *x, const json_t *event, int64_t now, size_t topic, size_t key) {
+    char when[64], n[24];
+    relative(event, now, when, sizeof when);
+    mt_format(n, sizeof n, "%lld", (long long)mt_json_int(event, "n", 0));
+    printf("%s%s%s ", x->colors->yellow, is_unread(event) ? "*" : " ", x->colors->reset);
+    mt_print_padded(stdout, n, 6);
+    printf("  ");
+    mt_print_padded(stdout, mt_json_str(event, "topic", ""), topic);
+    printf("  ");
+    mt_print_padded(stdout, mt_json_str(event, "key", ""), key);
+    printf("  %s", x->colors->dim);
+    mt_print_padded(stdout, when, 15);
+    printf("%s  %s\n", x->colors->reset, gist(event));
+}
+
+static void print_list(struct context *x, const json_t *answer) {
+    const json_t *events = json_object_get(answer, "data"), *event;
+    size_t i, unread = 0, topic = widest(events, "topic"), key = widest(events, "key");
+    int64_t now = now_ms();
+    json_array_foreach(events, i, event) {
+        print_row(x, event, now, topic, key);
+        unread += is_unread(event);
+    }
+    if (json_array_size(events) == 0) printf("There are no such events\n");
+    if (unread > 0) printf("%s*%s no run has read it\n", x->colors->yellow, x->colors->reset);
+    if (json_is_string(json_object_get(answer, "next_cursor"))) printf("There are more; ask with --limit\n");
+}
+
+static int list(struct context *x, struct mt_error *e) {
+    struct mt_buf path;
+    mt_buf_init(&path, 4096);
+    mt_buf_addf(&path, "/v1/events?limit=%lld", (long long)mt_config_int(x->config, "limit"));
+    add_filter(&path, "topic", mt_config_str(x->config, "topic"));
+    add_filter(&path, "key", mt_config_str(x->config, "key"));
+    if (mt_config_bool(x->config, "unread")) add_filter(&path, "unread", "true");
+    json_t *answer = mt_buf_ok(&path) ? mt_client_call(&x->client, "GET", path.data, NULL, NULL, e)
+                                      : mt_fail_null(e, MT_USAGE, "--topic and --key are too long");
+    mt_buf_clear(&path);
+    if (!answer) return -1;
+    if (x->json)
+        print_json(answer);
+    else
+        print_list(x, answer);
+    json_decref(answer);
+    return 0;
+}
+
+/* ---- one event ---- */
+
+static int event_number(const struct context *x, long long *n, struct mt_error *e) {
+    int64_t value;
+    if (!mt_parse_int(x->argv[0], 1, INT64_MAX, &value))
+        return mt_fail(e, MT_USAGE, "'%.40s' is not the number of an event; mintage events list shows them",
+                       x->argv[0]);
+    *n = value;
+    return 0;
+}
+
+static void print_event(struct context *x, const json_t *event) {
+    char when[64];
+    int64_t readers = mt_json_int(event, "readers", 0), bytes = mt_json_int(event, "raw_bytes", 0);
+    relative(event, now_ms(), when, sizeof when);
+    printf("%sevent %lld%s  %s %s\n", x->colors->bold, (long long)mt_json_int(event, "n", 0),
+           x->colors->reset, mt_json_str(event, "topic", ""), mt_json_str(event, "key", ""));
+    printf("  came     %s (%s)\n", mt_json_str(event, "at", ""), when);
+    if (readers > 0)
+        printf("  read by  %lld run%s\n", (long long)readers, readers == 1 ? "" : "s");
+    else
+        printf("  %sno run has read it%s\n", x->colors->yellow, x->colors->reset);
+    if (mt_json_str(event, "source", NULL)) printf("  known by %s\n", mt_json_str(event, "source", ""));
+    if (bytes > 0) printf("  came in  a body of %lld bytes\n", (long long)bytes);
+    print_json(json_object_get(event, "payload"));
+}
+
+static int show(struct context *x, struct mt_error *e) {
+    char path[64];
+    long long n = 0;
+    if (event_number(x, &n, e) != 0) return -1;
+    mt_format(path, sizeof path, "/v1/events/%lld", n);
+    json_t *event = mt_client_call(&x->client, "GET", path, NULL, NULL, e);
+    if (!event) return -1;
+    if (x->json)
+        print_json(event);
+    else
+        print_event(x, event);
+    json_decref(event);
+    return 0;
+}
+
+static int redeliver(struct context *x, struct mt_error *e) {
+    char path[64];
+    long long n = 0;
+    bool again = mt_config_bool(x->config, "again");
+    if (event_number(x, &n, e) != 0) return -1;
+    mt_format(path, sizeof path, "/v1/events/%lld/redeliver", n);
+    json_t *event = mt_client_call(&x->client, "POST", path, again ? "{\"again\":true}" : "{}", NULL, e);
+    if (!event && e->kind == MT_CONFLICT && !again)
+        return mt_fail(e, MT_CONFLICT,
+                       "event %lld is more than a hint: a flow that counts such events would count it twice; "
+                       "say --again if that is meant",
+                       n);
+    if (!event) return -1;
+    if (x->json)
+        print_json(event);
+    else
+        printf("Event %lld came again as event %lld, for the runs that wait for %s %s\n", n,
+               (long long)mt_json_int(event, "n", 0), mt_json_str(event, "topic", ""),
+               mt_json_str(event, "key", ""));
+    json_decref(event);
+    return 0;
+}
+
+/* ---- which ---- */
+
+static const struct action {
+    const char *name, *arguments;
+    int args;
+    int (*act)(struct context *x, struct mt_error *e);
+} actions[] = {
+    {"list", "", 0, list},
+    {"show", "N", 1, show},
+    {"redeliver", "N", 1, redeliver},
+};
+enum { ACTION_COUNT = sizeof actions / sizeof actions[0] };
+
+static const struct action *find(const char *name, const char **near) {
+    const char *names[ACTION_COUNT];
+    for (size_t i = 0; i < ACTION_COUNT; i++) {
+        names[i] = actions[i].name;
+        if (strcmp(actions[i].name, name) == 0) return &actions[i];
+    }
+    *near = mt_nearest(name, names, ACTION_COUNT);
+    return NULL;
+}
+
+int mt_events_command(const struct mt_command *self, struct mt_config *config, int argc, const char **argv) {
+    struct mt_error e;
+    const char *near = NULL;
+    const struct action *action = find(argv[0], &near);
+    if (!action)
+        return mt_usage(self, "there is no '%s'%s%s%s; there are list, show and redeliver", argv[0],
+                        near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
+    if (argc - 1 != action->args)
+        return mt_usage(self, "wanted: mintage events %s %s", action->name, action->arguments);
+    struct context x = {.config = config,
+                        .colors = mt_colors_for(stdout, mt_config_str(config, "color")),
+                        .json = mt_config_bool(config, "json"),
+                        .argv = argv + 1};
+    int code = MT_EXIT_DONE;
+    if (mt_client_open(&x.client, config, &e) != 0 || action->act(&x, &e) != 0) code = mt_report(&e);
+    mt_client_close(&x.client);
+    return code;
+}
