@@ -11,12 +11,8 @@
 
 /* Adding a provider is a file with its table, and its row here. */
 static const struct mt_provider *const providers[] = {
-    &mt_provider_mintro,
-    &mt_provider_mint,
-    &mt_provider_paymint,
-    &mt_provider_paymnt,
-    &mt_provider_http,
-    NULL,
+    &mt_provider_mintro, &mt_provider_mint, &mt_provider_paymint,
+    &mt_provider_paymnt, &mt_provider_http, NULL,
 };
 enum { PROVIDER_COUNT = sizeof(providers) / sizeof(providers[0]) - 1 };
 

@@ -1,13 +1,15 @@
-/* The store: the whole contract between the engine and what is durable. One writer applies batches; each batch is atomic
- * (all of its operations or none) and many share one commit (group commit, writer.h). Reads go to any thread and see
- * committed data only. Batches borrow every pointer from their submitter, who waits until they are answered.
+/* The store: the whole contract between the engine and what is durable. One writer applies batches; each
+ * batch is atomic (all of its operations or none) and many share one commit (group commit, writer.h). Reads
+ * go to any thread and see committed data only. Batches borrow every pointer from their submitter, who waits
+ * until they are answered.
  *
- * An operation sees what those before it in its batch have done. A run that was let go of in a batch takes no more of
- * that batch's operations (MT_RES_NOT_OWNER), and a run that ends is let go of.
+ * An operation sees what those before it in its batch have done. A run that was let go of in a batch takes no
+ * more of that batch's operations (MT_RES_NOT_OWNER), and a run that ends is let go of.
  *
- * A run that waits is a row. `owner` is the epoch of the engine that executes it now (0: nobody); a batch that names a run
- * is refused (MT_CONFLICT) when its owner is not the batch's epoch, so an engine that lost a run cannot write to it.
- * Who is due: owner = 0 and due_at <= now. An event, a signal, a cancellation and a timer all wake a run by setting due_at. */
+ * A run that waits is a row. `owner` is the epoch of the engine that executes it now (0: nobody); a batch
+ * that names a run is refused (MT_CONFLICT) when its owner is not the batch's epoch, so an engine that lost a
+ * run cannot write to it. Who is due: owner = 0 and due_at <= now. An event, a signal, a cancellation and a
+ * timer all wake a run by setting due_at. */
 #pragma once
 #include "base/clock.h"
 #include "base/error.h"
@@ -42,48 +44,49 @@ enum mt_run_class { MT_CLASS_WAITED, MT_CLASS_START, MT_CLASS_TIMER };
 struct mt_run {
     char id[MT_ID_SIZE];
     char flow[MT_NAME_MAX];
-    char *key;              /* NULL when started without one */
+    char *key; /* NULL when started without one */
     enum mt_run_state state;
-    char generation[80];    /* "sha256:..." */
-    int segment;            /* 0, then one more at each flow.continue */
-    int64_t owner;          /* epoch of the engine executing it; 0: nobody */
-    int64_t due_at;         /* ms; MT_NEVER */
+    char generation[80];                                   /* "sha256:..." */
+    int segment;                                           /* 0, then one more at each flow.continue */
+    int64_t owner;                                         /* epoch of the engine executing it; 0: nobody */
+    int64_t due_at;                                        /* ms; MT_NEVER */
     char *input, *progress, *output, *error, *waiting_for; /* JSON text; NULL when absent */
-    char *cursors;          /* JSON: {"topic\u001fkey": event number}, carried over flow.continue; NULL */
-    char parent[MT_ID_SIZE];/* "" for none */
+    char *cursors;           /* JSON: {"topic\u001fkey": event number}, carried over flow.continue; NULL */
+    char parent[MT_ID_SIZE]; /* "" for none */
     int parent_seq;
     bool detached;
     bool cancel_requested;
     char *cancel_reason;
-    int entries;            /* journal entries of this segment */
+    int entries; /* journal entries of this segment */
     int64_t created_at, updated_at;
 };
 void mt_run_clear(struct mt_run *r); /* frees what its pointers own */
 
 struct mt_entry {
-    int segment, seq;           /* seq counts from 1 within a segment */
-    char kind[16];              /* call read sleep await start signal progress undo compensate collection all log ... */
-    char name[96];              /* "mintro.intents.create", "30d", "order/1001" */
-    char digest[33];            /* 32 hex digits of the script's own parameters; what a replay compares */
-    enum mt_outcome outcome;    /* MT_OUTCOME_NONE while it is an intent */
-    char *params;               /* JSON, secrets masked: for people */
-    void *request;              /* the intent: sealed exact request; NULL */
+    int segment, seq; /* seq counts from 1 within a segment */
+    char kind[16];    /* call read sleep await start signal progress undo compensate collection all log ... */
+    char name[96];    /* "mintro.intents.create", "30d", "order/1001" */
+    char digest[33];  /* 32 hex digits of the script's own parameters; what a replay compares */
+    enum mt_outcome outcome; /* MT_OUTCOME_NONE while it is an intent */
+    char *params;            /* JSON, secrets masked: for people */
+    void *request;           /* the intent: sealed exact request; NULL */
     size_t request_len;
-    char *result;               /* JSON value, or the error's JSON when rejected/not_sent; NULL. May be sealed: see sealed */
-    bool sealed;                /* result holds base64 of a sealed value */
-    char *meta;                 /* JSON the engine keeps with the entry: attempts, reads, cursor, account, event; NULL */
-    char site[96];              /* "checkout.lua:31" */
-    int64_t at;                 /* when the intent was journaled */
-    int64_t done_at;            /* when it was answered; 0 */
+    char
+        *result; /* JSON value, or the error's JSON when rejected/not_sent; NULL. May be sealed: see sealed */
+    bool sealed; /* result holds base64 of a sealed value */
+    char *meta;  /* JSON the engine keeps with the entry: attempts, reads, cursor, account, event; NULL */
+    char site[96];   /* "checkout.lua:31" */
+    int64_t at;      /* when the intent was journaled */
+    int64_t done_at; /* when it was answered; 0 */
 };
 void mt_entry_clear(struct mt_entry *e);
 
 struct mt_event {
-    int64_t n;      /* its place in the log */
+    int64_t n; /* its place in the log */
     char topic[MT_NAME_MAX];
     char key[MT_KEY_MAX];
-    char *payload;  /* JSON */
-    char *source;   /* what it was deduplicated by; NULL */
+    char *payload; /* JSON */
+    char *source;  /* what it was deduplicated by; NULL */
     int64_t at;
     int readers;    /* runs that have read it */
     size_t raw_len; /* of the bytes it came in, when they are kept; only lists fill it */
@@ -100,18 +103,18 @@ void mt_document_clear(struct mt_document *d);
 struct mt_delivery { /* an outgoing webhook */
     char id[MT_ID_SIZE];
     int64_t n;
-    char group[MT_NAME_MAX];  /* the sandbox: the provider's name */
-    char event[96];           /* "payment.succeeded" */
-    char *url;                /* NULL: recorded, nowhere to send ("no_endpoint") */
-    char *headers;            /* JSON object */
+    char group[MT_NAME_MAX]; /* the sandbox: the provider's name */
+    char event[96];          /* "payment.succeeded" */
+    char *url;               /* NULL: recorded, nowhere to send ("no_endpoint") */
+    char *headers;           /* JSON object */
     char *body;
     size_t body_len;
-    char *schedule;           /* JSON array of delays in ms after each failed attempt */
-    char *accept;             /* the body a receiver must answer with; NULL: any 2xx */
-    char state[16];           /* pending delivered failed no_endpoint lost */
+    char *schedule; /* JSON array of delays in ms after each failed attempt */
+    char *accept;   /* the body a receiver must answer with; NULL: any 2xx */
+    char state[16]; /* pending delivered failed no_endpoint lost */
     int attempts;
     int64_t next_at, created_at;
-    char *log;                /* JSON array: {"at","status","error"} of each attempt */
+    char *log; /* JSON array: {"at","status","error"} of each attempt */
 };
 void mt_delivery_clear(struct mt_delivery *d);
 
@@ -126,23 +129,30 @@ void mt_task_clear(struct mt_task *t);
 /* ---- writing ---- */
 
 enum mt_op_type {
-    MT_OP_START,       /* insert a run, or find the one with this flow and key */
-    MT_OP_CLAIM,       /* take due runs for an engine */
-    MT_OP_ENTRY,       /* insert a journal entry (an intent, or complete when outcome is set) */
-    MT_OP_ANSWER,      /* set outcome, result, done_at (and meta when given) of an entry */
-    MT_OP_RUN,         /* change the batch's run */
-    MT_OP_SUSPEND,     /* let go of the batch's run until due_at or an event after a cursor */
-    MT_OP_AWAIT,       /* answer a wait from the event log, or its timeout, or suspend */
-    MT_OP_CONTINUE,    /* begin the batch's run's next segment */
-    MT_OP_EVENT,       /* append to the log, waking who waits */
-    MT_OP_CANCEL, MT_OP_RETRY, MT_OP_RESOLVE, /* what a person does to a run (no owner needed). A cancelled run that is
-                          owned is only marked: its owner hears of it with its next answer, and a SUSPEND or AWAIT that
-                          was on its way before makes it due at once (unless compensating or needs_attention) */
-    MT_OP_DOC_PUT, MT_OP_DOC_DELETE, MT_OP_DOC_CHECK, MT_OP_COLLECTION_CHECK,
-    MT_OP_DELIVERY_PUT, MT_OP_DELIVERY_UPDATE,
-    MT_OP_TASK_PUT, MT_OP_TASK_DELETE,
-    MT_OP_GENERATION,  /* keep a generation and its files */
-    MT_OP_META,        /* set a key of the store's own table */
+    MT_OP_START,    /* insert a run, or find the one with this flow and key */
+    MT_OP_CLAIM,    /* take due runs for an engine */
+    MT_OP_ENTRY,    /* insert a journal entry (an intent, or complete when outcome is set) */
+    MT_OP_ANSWER,   /* set outcome, result, done_at (and meta when given) of an entry */
+    MT_OP_RUN,      /* change the batch's run */
+    MT_OP_SUSPEND,  /* let go of the batch's run until due_at or an event after a cursor */
+    MT_OP_AWAIT,    /* answer a wait from the event log, or its timeout, or suspend */
+    MT_OP_CONTINUE, /* begin the batch's run's next segment */
+    MT_OP_EVENT,    /* append to the log, waking who waits */
+    MT_OP_CANCEL,
+    MT_OP_RETRY,
+    MT_OP_RESOLVE, /* what a person does to a run (no owner needed). A cancelled run that is
+owned is only marked: its owner hears of it with its next answer, and a SUSPEND or AWAIT that
+was on its way before makes it due at once (unless compensating or needs_attention) */
+    MT_OP_DOC_PUT,
+    MT_OP_DOC_DELETE,
+    MT_OP_DOC_CHECK,
+    MT_OP_COLLECTION_CHECK,
+    MT_OP_DELIVERY_PUT,
+    MT_OP_DELIVERY_UPDATE,
+    MT_OP_TASK_PUT,
+    MT_OP_TASK_DELETE,
+    MT_OP_GENERATION, /* keep a generation and its files */
+    MT_OP_META,       /* set a key of the store's own table */
 };
 
 /* What an operation answers, besides success. Those marked * refuse the whole batch. */
@@ -177,8 +187,8 @@ struct mt_op {
             const char *parent; /* or NULL */
             int parent_seq;
             bool detached;
-            bool fresh;         /* EXISTS refuses the batch as well: nothing may be built on a run that is another */
-            bool claim;         /* insert it already owned by the batch's epoch, state running */
+            bool fresh; /* EXISTS refuses the batch as well: nothing may be built on a run that is another */
+            bool claim; /* insert it already owned by the batch's epoch, state running */
             enum mt_run_class cls;
             int64_t at;
             struct mt_run existing; /* out, for EXISTS and KEY_REUSED: submitter clears with mt_run_clear */
@@ -190,12 +200,13 @@ struct mt_op {
             struct mt_run *runs;
             size_t count;
         } claim;
-        struct mt_entry *entry; /* ENTRY: borrowed. ANSWER: segment, seq, outcome, result, sealed, meta, done_at are used;
-                                   meta NULL leaves it; outcome NONE updates meta (and request when given) only */
+        struct mt_entry
+            *entry; /* ENTRY: borrowed. ANSWER: segment, seq, outcome, result, sealed, meta, done_at are used;
+                       meta NULL leaves it; outcome NONE updates meta (and request when given) only */
         struct {
-            int state;             /* enum mt_run_state, or -1 to leave */
+            int state;                                           /* enum mt_run_state, or -1 to leave */
             const char *progress, *output, *error, *waiting_for; /* NULL leaves; "" clears */
-            bool release;          /* owner = 0 (and due_at MT_NEVER) */
+            bool release;                                        /* owner = 0 (and due_at MT_NEVER) */
             int64_t at;
         } run;
         struct {
@@ -209,14 +220,16 @@ struct mt_op {
             int64_t at;
         } suspend;
         struct {
-            struct mt_entry *entry;  /* kind await: segment, seq, name, digest, params, site, at. Written when answered, with
-                                        result {"at":ms,"event":n,"payload":...} or null, outcome done */
-            bool inserted;           /* the entry is already there as an intent: update it */
+            struct mt_entry
+                *entry;    /* kind await: segment, seq, name, digest, params, site, at. Written when answered,
+                              with    result {"at":ms,"event":n,"payload":...} or null, outcome done */
+            bool inserted; /* the entry is already there as an intent: update it */
             const char *topic, *key;
-            int64_t cursor, deadline; /* deadline MT_NEVER: none. Timed out only when deadline <= at and no event */
+            int64_t cursor,
+                deadline; /* deadline MT_NEVER: none. Timed out only when deadline <= at and no event */
             const char *waiting_for;
             int64_t at;
-            struct mt_event event;   /* out for FOUND: submitter clears */
+            struct mt_event event; /* out for FOUND: submitter clears */
         } await;
         struct {
             const char *input, *generation /* NULL: the same */, *cursors /* NULL: none */;
@@ -228,8 +241,8 @@ struct mt_op {
             const char *raw;    /* the bytes as received, or NULL */
             size_t raw_len;
             int64_t at;
-            int64_t n;          /* out */
-            int woken;          /* out: runs made due */
+            int64_t n; /* out */
+            int woken; /* out: runs made due */
         } event;
         struct {
             const char *run, *reason;
@@ -258,7 +271,8 @@ struct mt_op {
             const char *collection;
             int64_t counter; /* as read with the documents */
         } collection_check;
-        struct mt_delivery *delivery; /* PUT: borrowed. UPDATE: id, state, attempts, next_at, log, url are used */
+        struct mt_delivery
+            *delivery; /* PUT: borrowed. UPDATE: id, state, attempts, next_at, log, url are used */
         struct {
             int64_t due_at;
             const char *name, *payload;
@@ -283,7 +297,7 @@ struct mt_batch {
     int64_t epoch;   /* must own `run` */
     struct mt_op *ops;
     size_t count;
-    bool optional;   /* the writer answers MT_UNAVAILABLE rather than queue it past its limit (starts) */
+    bool optional; /* the writer answers MT_UNAVAILABLE rather than queue it past its limit (starts) */
     /* out */
     int status; /* 0 applied; -1 refused: error says why, the op at `failed` has its result */
     size_t failed;
@@ -298,62 +312,72 @@ struct mt_batch {
 /* ---- the vtable ---- */
 
 struct mt_run_filter {
-    const char *flow, *key;                      /* NULL: any */
-    int state;                                   /* -1: any */
-    char before[MT_ID_SIZE];                     /* "" or: ids smaller than this (newest first) */
+    const char *flow, *key;  /* NULL: any */
+    int state;               /* -1: any */
+    char before[MT_ID_SIZE]; /* "" or: ids smaller than this (newest first) */
     size_t limit;
 };
 
 struct mt_store {
-    /* Applies the batches in order in one transaction, durable on return: 0, each batch with its own status. -1: nothing of
-     * any batch was applied (MT_FULL: try again later; a failed fsync ends the process). The writer's thread only. */
+    /* Applies the batches in order in one transaction, durable on return: 0, each batch with its own status.
+     * -1: nothing of any batch was applied (MT_FULL: try again later; a failed fsync ends the process). The
+     * writer's thread only. */
     int (*commit)(struct mt_store *self, struct mt_batch **batches, size_t count, struct mt_error *e);
 
-    /* Reads. Lists answer malloc'ed arrays (caller clears each, frees the array); 0 with count 0 when empty. A single
-     * object that is missing: -1 and MT_NOT_FOUND. Any thread. */
+    /* Reads. Lists answer malloc'ed arrays (caller clears each, frees the array); 0 with count 0 when empty.
+     * A single object that is missing: -1 and MT_NOT_FOUND. Any thread. */
     int (*get_run)(struct mt_store *self, const char *id, struct mt_run *out, struct mt_error *e);
-    int (*find_run)(struct mt_store *self, const char *flow, const char *key, struct mt_run *out, struct mt_error *e);
+    int (*find_run)(struct mt_store *self, const char *flow, const char *key, struct mt_run *out,
+                    struct mt_error *e);
     int (*list_runs)(struct mt_store *self, const struct mt_run_filter *f, struct mt_run **out, size_t *count,
                      struct mt_error *e);
     /* segment -1: all */
-    int (*read_journal)(struct mt_store *self, const char *run, int segment, struct mt_entry **out, size_t *count,
-                        struct mt_error *e);
+    int (*read_journal)(struct mt_store *self, const char *run, int segment, struct mt_entry **out,
+                        size_t *count, struct mt_error *e);
     int (*count_runs)(struct mt_store *self, int64_t by_state[MT_RUN_STATE_COUNT], struct mt_error *e);
     /* The smallest due_at of unowned runs, deliveries and tasks; MT_NEVER. `runs`, `rest` may be NULL. */
     int (*next_due)(struct mt_store *self, int64_t *runs, int64_t *rest, struct mt_error *e);
-    /* topic/key NULL: any. Newest first when `newest` (n < after, unless 0), else n > after, oldest first. unread_only: readers = 0. */
+    /* topic/key NULL: any. Newest first when `newest` (n < after, unless 0), else n > after, oldest first.
+     * unread_only: readers = 0. */
     int (*list_events)(struct mt_store *self, const char *topic, const char *key, int64_t after, bool newest,
-                       bool unread_only, size_t limit, struct mt_event **out, size_t *count, struct mt_error *e);
+                       bool unread_only, size_t limit, struct mt_event **out, size_t *count,
+                       struct mt_error *e);
     /* The n of the newest event of (topic, key); 0 when there is none. */
-    int (*last_event)(struct mt_store *self, const char *topic, const char *key, int64_t *n, struct mt_error *e);
-    int (*get_document)(struct mt_store *self, const char *collection, const char *id, struct mt_document *out,
-                        struct mt_error *e);
-    /* field NULL: all, by id. Otherwise where the declared field has this value. After `after_id`. *counter (NULL allowed) gets
-     * the collection's change counter, read in the same snapshot. newest: ids descending. */
-    int (*query_documents)(struct mt_store *self, const char *collection, const char *field, const char *value,
-                           const char *after_id, bool newest, size_t limit, struct mt_document **out, size_t *count,
-                           int64_t *counter, struct mt_error *e);
+    int (*last_event)(struct mt_store *self, const char *topic, const char *key, int64_t *n,
+                      struct mt_error *e);
+    int (*get_document)(struct mt_store *self, const char *collection, const char *id,
+                        struct mt_document *out, struct mt_error *e);
+    /* field NULL: all, by id. Otherwise where the declared field has this value. After `after_id`. *counter
+     * (NULL allowed) gets the collection's change counter, read in the same snapshot. newest: ids descending.
+     */
+    int (*query_documents)(struct mt_store *self, const char *collection, const char *field,
+                           const char *value, const char *after_id, bool newest, size_t limit,
+                           struct mt_document **out, size_t *count, int64_t *counter, struct mt_error *e);
     int (*get_delivery)(struct mt_store *self, const char *id, struct mt_delivery *out, struct mt_error *e);
-    /* due_by MT_NEVER: all, oldest first; else pending ones with next_at <= due_by in order of next_at. group NULL: any. */
+    /* due_by MT_NEVER: all, oldest first; else pending ones with next_at <= due_by in order of next_at. group
+     * NULL: any. */
     int (*list_deliveries)(struct mt_store *self, const char *group, int64_t due_by, size_t limit,
                            struct mt_delivery **out, size_t *count, struct mt_error *e);
-    int (*list_tasks)(struct mt_store *self, int64_t due_by, size_t limit, struct mt_task **out, size_t *count,
-                      struct mt_error *e);
+    int (*list_tasks)(struct mt_store *self, int64_t due_by, size_t limit, struct mt_task **out,
+                      size_t *count, struct mt_error *e);
     /* Manifest JSON of a generation, caller frees; and one file's text by hash. */
     int (*get_generation)(struct mt_store *self, const char *id, char **manifest, struct mt_error *e);
     int (*get_blob)(struct mt_store *self, const char *sha, char **text, size_t *len, struct mt_error *e);
     /* JSON array: {"id","created_at","runs"(not ended)}, newest first; caller frees. */
     int (*list_generations)(struct mt_store *self, char **json, struct mt_error *e);
-    int (*get_meta)(struct mt_store *self, const char *key, char **value, struct mt_error *e); /* caller frees */
-    /* Empties everything but meta (the sandbox's DELETE /_sandbox/state). The writer's thread only: see mt_writer_exclusive. */
+    int (*get_meta)(struct mt_store *self, const char *key, char **value,
+                    struct mt_error *e); /* caller frees */
+    /* Empties everything but meta (the sandbox's DELETE /_sandbox/state). The writer's thread only: see
+     * mt_writer_exclusive. */
     int (*wipe)(struct mt_store *self, struct mt_error *e);
 
     int64_t epoch; /* this opening's own; every opening gets a larger one */
     void (*close)(struct mt_store *self);
 };
 
-/* Opens (creating when missing) DIR/mintage.db, holding DIR/lock so that one process only has it; migrates older schemas;
- * refuses a newer one. Runs owned by earlier epochs become due now. DIR is created with mode 0700. */
+/* Opens (creating when missing) DIR/mintage.db, holding DIR/lock so that one process only has it; migrates
+ * older schemas; refuses a newer one. Runs owned by earlier epochs become due now. DIR is created with mode
+ * 0700. */
 struct mt_store *mt_store_sqlite_open(const char *dir, struct mt_error *e);
 /* The oracle: a plain in-memory store of the same contract, for tests. Nothing is durable. */
 struct mt_store *mt_store_memory_open(void);
