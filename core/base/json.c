@@ -234,7 +234,9 @@ static bool luhn_valid(const char *digits) {
 /* A card number may come as a JSON number. From 14 digits on and only when its check digit is right, so that
  * times in milliseconds and amounts stay what they are. */
 /* Leaves that need no masking are shared with the original: values are not changed once they are made. */
-static json_t *shared(const json_t *value) { return json_incref((json_t *)(uintptr_t)value); }
+static json_t *shared(const json_t *value) {
+    return json_incref((json_t *)(uintptr_t)value);
+}
 
 static json_t *redact_integer(const json_t *original) {
     int64_t value = (int64_t)json_integer_value(original);

@@ -56,7 +56,8 @@ struct mt_engine {
     int crew_count;
     pthread_t timer, dater;
     bool timer_running, dater_running;
-    _Atomic int64_t looks_at; /* when the timer looks next; MT_NEVER while it is looking: then all that is due is news */
+    _Atomic int64_t
+        looks_at; /* when the timer looks next; MT_NEVER while it is looking: then all that is due is news */
 
     pthread_mutex_t ready_lock; /* ready_*, idle, executing, claim_wanted, stranded */
     struct worker *idle;
