@@ -159,3 +159,44 @@ describe("a secret of a run's input", function()
     clear_of_secrets(testing.read(runtime.log), "the log")
   end)
 end)
+
+describe("an ePIN that a customer brings", function()
+  local mint = dofile((debug.getinfo(1, "S").source:match "^@(.*/)" or "./") .. "mint_support.lua")
+  teardown(testing.clean_up)
+
+  it("is redeemed, and stands nowhere", function()
+    local runtime, sandbox = testing.pair { log_level = "debug", flows = testing.flows { ["redeem.lua"] = [[
+local flow = require "mintage.flow"
+local mint = require "mintage.mint"
+return flow.define {
+  name = "redeem",
+  input = { epin = "secret", amount = "money" },
+  run = function(input)
+    local paid = mint.epins.redeem { epin = input.epin, amount = input.amount, user_id = "12345" }
+    return { change = paid.change_amount }
+  end,
+}
+]] } }
+    local code = mint.epin(sandbox, {})
+    local run = runtime:run("redeem", { epin = code, amount = "4.00 USD" }, { wait = "20s" })
+    assert.equal("completed", run.state)
+    assert.equal("6.00 USD", run.output.change)
+    local again = runtime:run("redeem", { epin = code, amount = "9.00 USD" }, { wait = "20s" })
+    assert.equal("failed", again.state)
+
+    local shown = { log = testing.read(runtime.log) }
+    for _, id in ipairs { run.id, again.id } do
+      shown["the run " .. id] = runtime:api("GET", "/v1/runs/" .. id).body
+      shown["the journal of " .. id] = runtime:api("GET", "/v1/runs/" .. id .. "/journal").body
+      shown["the story of " .. id] = testing.run({ "runs", "show", id, "--url", runtime.url, "--data", runtime.data }).out
+    end
+    for name in lfs.dir(runtime.data) do
+      local path = runtime.data .. "/" .. name
+      if lfs.attributes(path, "mode") == "file" then shown[path] = testing.read(path) end
+    end
+    for where, text in pairs(shown) do
+      assert.is_nil(text:find(code, 1, true), "the code stands in " .. where)
+      assert.is_nil(text:find(code:gsub("%D", ""), 1, true), "the code's digits stand in " .. where)
+    end
+  end)
+end)
