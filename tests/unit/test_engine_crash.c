@@ -245,8 +245,8 @@ static void exhaust(struct scenario s) {
                 live_and_die(&s, (struct death){.send = k, .after = after, .commit_again = again}, story);
         }
     }
-    assert_true(deaths >=
-                2 * (commits + sends) - 2); /* the last commits of several threads may go together */
+    /* half of the tries at least: the commits of several threads may go together */
+    assert_true(deaths >= commits + sends);
     free(story);
 }
 
