@@ -16,7 +16,7 @@ struct context {
     const char **argv; /* behind the name of the action */
 };
 
-enum { COLUMN_MAX = 64 };
+enum { COLUMN_MAX = 64, TEXT_MAX = 260 };
 
 static void print_json(const json_t *value) {
     json_dumpf(value, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_ENCODE_ANY);
@@ -34,6 +34,15 @@ static void relative(const json_t *event, int64_t now, char *out, size_t size) {
     int64_t at = 0;
     mt_time_parse(mt_json_str(event, "at", ""), &at);
     mt_relative_time(at, now, out, size);
+}
+
+/* A member's text as a terminal may have it: what came from outside may hold control characters, and more
+ * than a line. */
+static const char *shown(const char *text, char out[TEXT_MAX]) {
+    mt_copy(out, TEXT_MAX, text);
+    for (char *c = out; *c; c++)
+        if ((unsigned char)*c < 0x20 || *c == 0x7f) *c = '?';
+    return out;
 }
 
 /* ---- list ---- */
@@ -66,18 +75,18 @@ static bool is_unread(const json_t *event) {
 }
 
 static void print_row(struct context *x, const json_t *event, int64_t now, size_t topic, size_t key) {
-    char when[64], n[24];
+    char when[64], n[24], text[TEXT_MAX];
     relative(event, now, when, sizeof when);
     mt_format(n, sizeof n, "%lld", (long long)mt_json_int(event, "n", 0));
     printf("%s%s%s ", x->colors->yellow, is_unread(event) ? "*" : " ", x->colors->reset);
     mt_print_padded(stdout, n, 6);
     printf("  ");
-    mt_print_padded(stdout, mt_json_str(event, "topic", ""), topic);
+    mt_print_padded(stdout, shown(mt_json_str(event, "topic", ""), text), topic);
     printf("  ");
-    mt_print_padded(stdout, mt_json_str(event, "key", ""), key);
+    mt_print_padded(stdout, shown(mt_json_str(event, "key", ""), text), key);
     printf("  %s", x->colors->dim);
     mt_print_padded(stdout, when, 15);
-    printf("%s  %s\n", x->colors->reset, gist(event));
+    printf("%s  %s\n", x->colors->reset, shown(gist(event), text));
 }
 
 static void print_list(struct context *x, const json_t *answer) {
@@ -124,17 +133,19 @@ static int event_number(const struct context *x, long long *n, struct mt_error *
 }
 
 static void print_event(struct context *x, const json_t *event) {
-    char when[64];
+    char when[64], topic[TEXT_MAX], key[TEXT_MAX], source[TEXT_MAX];
     int64_t readers = mt_json_int(event, "readers", 0), bytes = mt_json_int(event, "raw_bytes", 0);
     relative(event, now_ms(), when, sizeof when);
     printf("%sevent %lld%s  %s %s\n", x->colors->bold, (long long)mt_json_int(event, "n", 0),
-           x->colors->reset, mt_json_str(event, "topic", ""), mt_json_str(event, "key", ""));
+           x->colors->reset, shown(mt_json_str(event, "topic", ""), topic),
+           shown(mt_json_str(event, "key", ""), key));
     printf("  came     %s (%s)\n", mt_json_str(event, "at", ""), when);
     if (readers > 0)
         printf("  read by  %lld run%s\n", (long long)readers, readers == 1 ? "" : "s");
     else
         printf("  %sno run has read it%s\n", x->colors->yellow, x->colors->reset);
-    if (mt_json_str(event, "source", NULL)) printf("  known by %s\n", mt_json_str(event, "source", ""));
+    if (mt_json_str(event, "source", NULL))
+        printf("  known by %s\n", shown(mt_json_str(event, "source", ""), source));
     if (bytes > 0) printf("  came in  a body of %lld bytes\n", (long long)bytes);
     print_json(json_object_get(event, "payload"));
 }
@@ -155,7 +166,7 @@ static int show(struct context *x, struct mt_error *e) {
 }
 
 static int redeliver(struct context *x, struct mt_error *e) {
-    char path[64];
+    char path[64], topic[TEXT_MAX], key[TEXT_MAX];
     long long n = 0;
     bool again = mt_config_bool(x->config, "again");
     if (event_number(x, &n, e) != 0) return -1;
@@ -171,8 +182,8 @@ static int redeliver(struct context *x, struct mt_error *e) {
         print_json(event);
     else
         printf("Event %lld came again as event %lld, for the runs that wait for %s %s\n", n,
-               (long long)mt_json_int(event, "n", 0), mt_json_str(event, "topic", ""),
-               mt_json_str(event, "key", ""));
+               (long long)mt_json_int(event, "n", 0), shown(mt_json_str(event, "topic", ""), topic),
+               shown(mt_json_str(event, "key", ""), key));
     json_decref(event);
     return 0;
 }

@@ -176,6 +176,21 @@ describe("events", function()
       runtime:wait_for(run.id, "completed")
     end)
 
+    it("keep control characters from the terminal", function()
+      local body = { event = "payment.\27[2J", data = { intent_id = "pi_77777777-7777-4777-8777-777777777777" } }
+      runtime:http("POST", "/webhooks/mintro", body)
+      local run = runtime:run("counts", { id = "T-1", times = 1 })
+      runtime:wait_for(run.id, "waiting")
+      runtime:api("POST", "/v1/runs/" .. run.id .. "/signal", { topic = "parcel", key = "\27]0;x", payload = json.null })
+      local n = tostring(runtime:api("GET", "/v1/events?topic=parcel&limit=1").json.data[1].n)
+      for _, args in ipairs { { "events", "list" }, { "events", "show", n }, { "events", "redeliver", n, "--again" } } do
+        local result = mintage(args)
+        assert.equal(0, result.code, result.err)
+        assert.is_nil(result.out:find "\27")
+        assert.matches("?]0;x", result.out, 1, true)
+      end
+    end)
+
     it("refuses what it does not know", function()
       for args, wanted in pairs {
         [{ "events", "lst" }] = "list", [{ "events", "show" }] = "N", [{ "events", "list", "x" }] = "wanted",
