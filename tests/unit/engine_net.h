@@ -103,6 +103,12 @@ static inline json_t *net_answer(struct net *n, const struct mt_http_request *re
         return net_mintro(n, req, path, status);
     }
     s->carried_out = true;
+    if (strncmp(path, "/pwapi/mint", 11) == 0) {
+        net_carry_out(n, s);
+        return json_pack("{s:b, s:[{s:i, s:s, s:s, s:s}], s:s}", "success", 1, "data", "pin_id", 52775,
+                         "pin_code", "5311 8601 2711 2955", "pin_nominal_value", "5.0000", "cu_code", "USD",
+                         "reference", "186177");
+    }
     if (strcmp(req->method, "GET") == 0) return json_pack("{s:s}", "read", path);
     net_carry_out(n, s);
     return json_pack("{s:s}", "done", path);

@@ -406,6 +406,46 @@ static void test_digests_are_keyed(void **state) {
     journal_free(entries, n);
 }
 
+static int buys_epin(struct flow *f) {
+    const char *value = call(f, "mint.epins.generate", "{\"amount\":{\"$money\":\"5.00 USD\"}}");
+    bool has_it = strstr(value, "5311 8601 2711 2955") != NULL;
+    nap(f, 1000); /* from here on it comes out of the journal */
+    finish(f, has_it ? "true" : "false");
+    return 0;
+}
+
+static void assert_no_pin(struct world *w, const char *id) {
+    struct mt_entry *entries;
+    size_t n = journal_of(w, id, 0, &entries);
+    assert_true(n >= 1);
+    assert_true(entries[0].sealed);
+    for (size_t i = 0; i < n; i++) assert_true(!entries[i].result || !strstr(entries[i].result, "5311"));
+    journal_free(entries, n);
+}
+
+static void test_answers_with_secrets_are_sealed(void **state) {
+    struct world *w = *state;
+    const char *id = begin(w, buys_epin);
+    assert_true(world_drive(w));
+    assert_output(w, id, "true");
+    assert_int_equal(atomic_load(&w->executions), 2);
+    assert_no_pin(w, id);
+}
+
+static void test_what_a_person_gives_for_one_is_sealed_too(void **state) {
+    struct world *w = *state;
+    struct mt_error e;
+    net_rule(w, "/pwapi/mint", FAULT_DROP_AFTER, 1);
+    const char *id = begin(w, buys_epin);
+    assert_state(w, id, MT_RUN_NEEDS_ATTENTION);
+    assert_int_equal(resolve(w, id, 1, MT_DONE, "{\"epins\":[{\"pin_code\":\"5311 8601 2711 2955\"}]}", &e),
+                     0);
+    assert_true(world_drive(w));
+    assert_output(w, id, "true");
+    assert_no_pin(w, id);
+    assert_int_equal(sent_times(w, "/pwapi/mint"), 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -429,6 +469,8 @@ int main(void) {
         TEST(test_secret_inputs_are_compared),
         TEST(test_a_lost_key_parks),
         TEST(test_digests_are_keyed),
+        TEST(test_answers_with_secrets_are_sealed),
+        TEST(test_what_a_person_gives_for_one_is_sealed_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
