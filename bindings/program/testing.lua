@@ -119,8 +119,8 @@ local function long_options(options)
   return args
 end
 
--- Starts a long-running command ("serve", "sandbox"): options are its own, as in { flows = dir }. By default in
--- a new data folder and on a free port. Waits until it is ready.
+-- Starts a long-running command ("serve", "sandbox"): options are its own, as in { flows = dir }. By default
+-- in a new data folder and on a free port. Waits until it is ready.
 function testing.start(command, options)
   local p = setmetatable({ command = command, options = {} }, Program)
   for name, value in pairs(options or {}) do p.options[name] = value end

@@ -1,9 +1,11 @@
-/* Executing scripts: one execution, one Lua state, one arena. An arena holds the image of a generation (a state with the
- * library and all scripts loaded) and is restored from it by copying before each execution; it is forgotten afterwards.
- * Executions end by returning, by an uncaught error, at a limit, or by mt_vm_leave(), which longjmps out through whatever
- * Lua or C of the library is running: so whoever calls it (an effect) must hold no C resource.
+/* Executing scripts: one execution, one Lua state, one arena. An arena holds the image of a generation (a
+ * state with the library and all scripts loaded) and is restored from it by copying before each execution; it
+ * is forgotten afterwards. Executions end by returning, by an uncaught error, at a limit, or by
+ * mt_vm_leave(), which longjmps out through whatever Lua or C of the library is running: so whoever calls it
+ * (an effect) must hold no C resource.
  *
- * An execution belongs to the thread that called mt_vm_execute. Generations are immutable, counted, and shared by threads. */
+ * An execution belongs to the thread that called mt_vm_execute. Generations are immutable, counted, and
+ * shared by threads. */
 #pragma once
 #include "base/buf.h"
 #include "base/error.h"
@@ -13,15 +15,16 @@
 struct mt_vm;
 struct mt_generation;
 
-/* One file of a generation. "checkout.lua" at the top is loaded as a flow file; "lib/tax.lua" is found by require "lib.tax". */
+/* One file of a generation. "checkout.lua" at the top is loaded as a flow file; "lib/tax.lua" is found by
+ * require "lib.tax". */
 struct mt_source {
     const char *name;
     const char *text;
     size_t len;
 };
 
-/* A C module that scripts can require ("mintage.flow"). open() pushes its table; it is called once per image, lazily at the
- * first require in it (all memory it allocates through L lives in the arena). */
+/* A C module that scripts can require ("mintage.flow"). open() pushes its table; it is called once per image,
+ * lazily at the first require in it (all memory it allocates through L lives in the arena). */
 struct mt_vm_module {
     const char *name;
     int (*open)(lua_State *L);
@@ -29,7 +32,8 @@ struct mt_vm_module {
 
 struct mt_vm_options {
     const struct mt_vm_module *modules; /* ends with a NULL name; borrowed */
-    const struct mt_source *library;    /* Mintage's own Lua modules: name "mintage.flow" etc.; part of each generation */
+    const struct mt_source
+        *library; /* Mintage's own Lua modules: name "mintage.flow" etc.; part of each generation */
     size_t library_count;
     size_t memory_limit; /* bytes an execution may use beyond its image; 0: 32 MiB */
     int cpu_limit_ms;    /* CPU between two effects; 0: 1,000 */
@@ -41,33 +45,37 @@ void mt_vm_free(struct mt_vm *vm); /* every generation must have been released *
 
 /* ---- generations ---- */
 
-/* Files whose name has no ".lua" and begins with "mintage." are a library of the generation's own, in place of the options': that
- * is how a stored generation, whose files include the library it was made with, comes back as it was. */
-/* Loads the files in a scratch arena: compiles each, runs the top-level ones, collects what they register. `settings` is the
- * part of the configuration that scripts can see (JSON object, or NULL) and part of the identity. Fails with MT_SCRIPT and a message
- * that names file and line (e.g. "checkout.lua:12: '}' expected near 'run'"). The generation has one reference. */
+/* Files whose name has no ".lua" and begins with "mintage." are a library of the generation's own, in place
+ * of the options': that is how a stored generation, whose files include the library it was made with, comes
+ * back as it was. */
+/* Loads the files in a scratch arena: compiles each, runs the top-level ones, collects what they register.
+ * `settings` is the part of the configuration that scripts can see (JSON object, or NULL) and part of the
+ * identity. Fails with MT_SCRIPT and a message that names file and line (e.g. "checkout.lua:12: '}' expected
+ * near 'run'"). The generation has one reference. */
 struct mt_generation *mt_generation_load(struct mt_vm *vm, const struct mt_source *files, size_t count,
                                          const char *settings, struct mt_error *e);
 struct mt_generation *mt_generation_retain(struct mt_generation *g);
 void mt_generation_release(struct mt_generation *g);
-const char *mt_generation_id(const struct mt_generation *g);         /* "sha256:<64 hex>" */
-/* All that the id stands for: the library's modules ("mintage.flow"), then the scripts ("checkout.lua"), each by name. */
+const char *mt_generation_id(const struct mt_generation *g); /* "sha256:<64 hex>" */
+/* All that the id stands for: the library's modules ("mintage.flow"), then the scripts ("checkout.lua"), each
+ * by name. */
 const struct mt_source *mt_generation_files(const struct mt_generation *g, size_t *count);
-const char *mt_generation_settings(const struct mt_generation *g);   /* JSON; "{}" when none */
-/* What the scripts registered, in the order they did: JSON array of {"kind","name","file","line", ...description}. Borrowed. */
+const char *mt_generation_settings(const struct mt_generation *g); /* JSON; "{}" when none */
+/* What the scripts registered, in the order they did: JSON array of {"kind","name","file","line",
+ * ...description}. Borrowed. */
 const char *mt_generation_registry(const struct mt_generation *g);
 
 /* ---- for modules, while a generation is loading ---- */
 
 /* Whether L is loading a generation (registrations are allowed, effects are not). */
 bool mt_vm_loading(lua_State *L);
-/* lua_next in the order in which scripts see keys (numbers, strings, booleans; others raise): for every C loop over a script's
- * table whose order could be seen, in an error's text for instance. */
+/* lua_next in the order in which scripts see keys (numbers, strings, booleans; others raise): for every C
+ * loop over a script's table whose order could be seen, in an error's text for instance. */
 int mt_ordered_next(lua_State *L, int index);
 /* The generation L is loading or running (for its settings). Borrowed. */
 const struct mt_generation *mt_vm_generation(lua_State *L);
-/* Registers the function at `index` as the entry "kind:name" with a description (JSON object text, or NULL). Raises when
- * not loading, or when this entry exists (naming both files). */
+/* Registers the function at `index` as the entry "kind:name" with a description (JSON object text, or NULL).
+ * Raises when not loading, or when this entry exists (naming both files). */
 void mt_vm_register(lua_State *L, const char *kind, const char *name, int index, const char *description);
 
 /* ---- executing ---- */
@@ -93,28 +101,32 @@ struct mt_vm_result {
 void mt_vm_result_clear(struct mt_vm_result *r);
 
 struct mt_vm_call {
-    const char *entry;                       /* "flow:checkout", "route:POST /shop/orders" */
-    int (*push)(lua_State *L, void *arg);    /* pushes the arguments, returns their number; runs protected; may raise */
-    int (*take)(lua_State *L, void *arg);    /* results are 1..lua_gettop(L); runs protected; may raise. NULL: ignored */
+    const char *entry; /* "flow:checkout", "route:POST /shop/orders" */
+    int (*push)(lua_State *L,
+                void *arg); /* pushes the arguments, returns their number; runs protected; may raise */
+    int (*take)(lua_State *L,
+                void *arg); /* results are 1..lua_gettop(L); runs protected; may raise. NULL: ignored */
     void *arg;
-    void *context;                           /* what mt_vm_context() answers (struct mt_exec *) */
+    void *context; /* what mt_vm_context() answers (struct mt_exec *) */
 };
 /* Restores an arena and runs the entry to its end on this thread. Always fills *out. */
-void mt_vm_execute(struct mt_vm *vm, struct mt_generation *g, const struct mt_vm_call *call, struct mt_vm_result *out);
+void mt_vm_execute(struct mt_vm *vm, struct mt_generation *g, const struct mt_vm_call *call,
+                   struct mt_vm_result *out);
 
 /* The context of the execution L belongs to; NULL while loading. */
 void *mt_vm_context(lua_State *L);
 /* Leaves the execution at once: no __close, no __gc, no pcall sees it. Code > 0. */
 _Noreturn void mt_vm_leave(lua_State *L, int code);
-/* Around every effect: the CPU count stops and starts anew (what is waited for is not the script's doing), and for its length
- * the watchdog leaves this thread alone. */
+/* Around every effect: the CPU count stops and starts anew (what is waited for is not the script's doing),
+ * and for its length the watchdog leaves this thread alone. */
 void mt_vm_effect_begin(lua_State *L);
 void mt_vm_effect_end(lua_State *L);
 /* "checkout.lua:31": the innermost script line that is running; "" when unknown. */
 void mt_vm_site(lua_State *L, char out[96]);
-/* A C buffer of the arena of L, emptied (i: 0 to 3), for modules that build text while Lua may raise or leave: nothing is lost
- * by that. Valid until the next call with the same i, or the end of the execution; 0 is also used by mt_value_push. */
+/* A C buffer of the arena of L, emptied (i: 0 to 3), for modules that build text while Lua may raise or
+ * leave: nothing is lost by that. Valid until the next call with the same i, or the end of the execution; 0
+ * is also used by mt_value_push. */
 struct mt_buf *mt_vm_scratch(lua_State *L, int i);
-/* Memory from the arena of L, for C code that must keep something for the length of the execution; never freed, leaves at
- * the memory limit. */
+/* Memory from the arena of L, for C code that must keep something for the length of the execution; never
+ * freed, leaves at the memory limit. */
 void *mt_vm_alloc(lua_State *L, size_t size);

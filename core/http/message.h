@@ -1,5 +1,5 @@
-/* HTTP messages as both the client and the server see them: headers, requests, responses. Plain data; the owner of each
- * pointer is said at the field. Header names compare without case. */
+/* HTTP messages as both the client and the server see them: headers, requests, responses. Plain data; the
+ * owner of each pointer is said at the field. Header names compare without case. */
 #pragma once
 #include "base/buf.h"
 #include "base/error.h"
@@ -16,7 +16,8 @@ struct mt_headers {
 };
 
 void mt_headers_add(struct mt_headers *h, const char *name, const char *value); /* copies both */
-void mt_headers_set(struct mt_headers *h, const char *name, const char *value); /* replaces one of that name, or adds */
+void mt_headers_set(struct mt_headers *h, const char *name,
+                    const char *value); /* replaces one of that name, or adds */
 void mt_headers_remove(struct mt_headers *h, const char *name);
 /* The first value of that name, borrowed; NULL when there is none. */
 const char *mt_headers_get(const struct mt_headers *h, const char *name);
@@ -30,10 +31,10 @@ struct mt_http_request {
     struct mt_headers headers; /* owned */
     char *body;                /* owned; NULL when there is none */
     size_t body_len;
-    int timeout_ms;            /* whole exchange; 0: the client's default (30,000) */
-    int connect_timeout_ms;    /* 0: the client's default (5,000) */
-    size_t max_response;       /* bytes of body; 0: the client's default (4 MiB) */
-    bool public_only;          /* refuse addresses inside private networks (the resolved one is checked and pinned) */
+    int timeout_ms;         /* whole exchange; 0: the client's default (30,000) */
+    int connect_timeout_ms; /* 0: the client's default (5,000) */
+    size_t max_response;    /* bytes of body; 0: the client's default (4 MiB) */
+    bool public_only; /* refuse addresses inside private networks (the resolved one is checked and pinned) */
 };
 
 struct mt_http_response {
@@ -47,6 +48,6 @@ void mt_http_request_clear(struct mt_http_request *r);
 void mt_http_response_init(struct mt_http_response *r);
 void mt_http_response_clear(struct mt_http_response *r);
 
-/* Reads and percent-decodes one field of a query string or an application/x-www-form-urlencoded body. Returns a malloc'ed
- * string (caller frees) or NULL when absent or malformed. */
+/* Reads and percent-decodes one field of a query string or an application/x-www-form-urlencoded body. Returns
+ * a malloc'ed string (caller frees) or NULL when absent or malformed. */
 char *mt_form_get(const char *form, size_t len, const char *name);

@@ -1,4 +1,5 @@
--- wrk's side of tests/bench/bench.sh: POSTs {"id":"..."} with a new id each time; PATH_AND_QUERY, TOKEN and NAME from the environment.
+-- wrk's side of tests/bench/bench.sh: POSTs {"id":"..."} with a new id each time; PATH_AND_QUERY, TOKEN and NAME
+-- come from the environment.
 local path, token = os.getenv "PATH_AND_QUERY", os.getenv "TOKEN"
 local headers = { ["Content-Type"] = "application/json" }
 if token and token ~= "" then headers["Authorization"] = "Bearer " .. token end
@@ -16,7 +17,8 @@ end
 
 function done(summary, latency)
   local errors = summary.errors
-  io.write(("RESULT %s %.1f %.2f %.2f %d\n"):format(os.getenv "NAME", summary.requests / summary.duration * 1e6,
+  local rate = summary.requests / summary.duration * 1e6
+  io.write(("RESULT %s %.1f %.2f %.2f %d\n"):format(os.getenv "NAME", rate,
     latency:percentile(50) / 1e3, latency:percentile(99) / 1e3,
     errors.status + errors.connect + errors.read + errors.write + errors.timeout))
 end

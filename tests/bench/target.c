@@ -1,5 +1,6 @@
-/* The other side of the benchmarks: a keep-alive HTTP/1.1 server on loopback that answers every request with {"ok":true}.
- * One thread, epoll, no allocation: so that what is measured is the runtime. `target PORT [DELAY_MS]`; GET /count tells how many. */
+/* The other side of the benchmarks: a keep-alive HTTP/1.1 server on loopback that answers every request with
+ * {"ok":true}. One thread, epoll, no allocation: so that what is measured is the runtime. `target PORT
+ * [DELAY_MS]`; GET /count tells how many. */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
@@ -20,17 +21,16 @@ static struct connection {
 } connections[CONNECTIONS];
 static unsigned long answered;
 
-static bool answer(int fd, const char *body)
-{
+static bool answer(int fd, const char *body) {
     char out[256];
-    int n = snprintf(out, sizeof out, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
+    int n = snprintf(out, sizeof out,
+                     "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
                      strlen(body), body);
     return write(fd, out, (size_t)n) == n;
 }
 
 /* Answers every whole request that has arrived. False: close. */
-static bool serve(int fd, struct connection *c)
-{
+static bool serve(int fd, struct connection *c) {
     for (;;) {
         char *end = memmem(c->data, c->len, "\r\n\r\n", 4);
         if (!end) return c->len < ROOM;
@@ -53,8 +53,7 @@ static bool serve(int fd, struct connection *c)
     }
 }
 
-static void accept_all(int listener, int poll)
-{
+static void accept_all(int listener, int poll) {
     int fd, one = 1;
     while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK)) >= 0) {
         if (fd >= CONNECTIONS) {
@@ -68,8 +67,7 @@ static void accept_all(int listener, int poll)
     }
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), one = 1;
     struct sockaddr_in address = {.sin_family = AF_INET,
                                   .sin_port = htons((uint16_t)(argc > 1 ? atoi(argv[1]) : 9911)),

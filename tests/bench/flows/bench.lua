@@ -1,4 +1,5 @@
--- The work that tests/bench measures for every peer: three HTTP effects, each journaled before the next begins.
+-- The work that tests/bench measures for every peer: three HTTP effects, each journaled before the
+-- next begins.
 local flow = require "mintage.flow"
 local http = require "mintage.http"
 
