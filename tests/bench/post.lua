@@ -1,5 +1,5 @@
--- wrk's side of tests/bench/bench.sh: POSTs {"id":"..."} with a new id each time; PATH_AND_QUERY, TOKEN and NAME
--- come from the environment.
+-- wrk's side of tests/bench/bench.sh: POSTs {"id":"..."} with a new id each time; PATH_AND_QUERY, TOKEN and
+-- NAME come from the environment.
 local path, token = os.getenv "PATH_AND_QUERY", os.getenv "TOKEN"
 local headers = { ["Content-Type"] = "application/json" }
 if token and token ~= "" then headers["Authorization"] = "Bearer " .. token end
