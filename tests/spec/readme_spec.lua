@@ -1,0 +1,27 @@
+-- The README's flow works as it stands there: cut out, started as the README starts it, paid, done.
+
+local testing = require "mintage.testing"
+local json = testing.json
+
+describe("the README", function()
+  teardown(testing.clean_up)
+
+  it("shows a flow that works as pasted", function()
+    local readme = testing.read("README.md")
+    local flow, input = readme:match("```lua\n(.-)```"), readme:match("mintage run tip '(.-)'")
+    local runtime, sandbox = testing.pair { flows = testing.flows { ["tip.lua"] = flow } }
+    local started = runtime:run("tip", json.decode(input), { key = "TIP-1" })
+    local waiting = runtime:wait_for(started.id, "waiting")
+    assert.matches("/pay/", waiting.progress.payment_url)
+    local intent = sandbox:http("GET", "/_sandbox/state").body:match("pi_[%x-]+")
+    assert.equal(200, sandbox:http("POST", "/_sandbox/pay", { intent_id = intent, card = "4242424242424242" }).status)
+    local run = runtime:wait_for(started.id, "completed")
+    assert.equal("succeeded", run.output.status)
+  end)
+
+  it("names only commands that exist", function()
+    local readme = testing.read("README.md")
+    local help = testing.run({ "help" }).out
+    for command in readme:gmatch("build/mintage (%l+)") do assert.matches("%f[%w]" .. command .. "%f[%W]", help) end
+  end)
+end)
