@@ -12,7 +12,7 @@ end
 
 function request()
   n = n + 1
-  return wrk.format("POST", path, headers, ('{"id":"w%d-%d-%d"}'):format(run, number, n))
+  return wrk.format("POST", path, headers, ('{"id":"w%x-%d-%x"}'):format(run, number, n))
 end
 
 function done(summary, latency)
