@@ -45,8 +45,15 @@ void render_plain(struct mt_buf *out, const char *json) {
     json_decref(value);
 }
 
+/* ,"name": written by hand, since a run is told on every answer. */
+static void name_of(struct mt_buf *out, const char *name) {
+    mt_buf_adds(out, ",\"");
+    mt_buf_adds(out, name);
+    mt_buf_adds(out, "\":");
+}
+
 static void member(struct mt_buf *out, const char *name, const char *value) {
-    mt_buf_addf(out, ",\"%s\":", name);
+    name_of(out, name);
     if (value)
         mt_buf_add_json_string(out, value, strlen(value));
     else
@@ -56,26 +63,33 @@ static void member(struct mt_buf *out, const char *name, const char *value) {
 static void time_member(struct mt_buf *out, const char *name, int64_t ms) {
     char text[25];
     if (ms == 0 || ms == MT_NEVER) {
-        mt_buf_addf(out, ",\"%s\":null", name);
+        name_of(out, name);
+        mt_buf_adds(out, "null");
         return;
     }
     mt_time_format(ms, text);
-    mt_buf_addf(out, ",\"%s\":\"%s\"", name, text);
+    name_of(out, name);
+    mt_buf_addc(out, '"');
+    mt_buf_adds(out, text);
+    mt_buf_addc(out, '"');
 }
 
 static void json_member(struct mt_buf *out, const char *name, const char *json) {
-    mt_buf_addf(out, ",\"%s\":", name);
+    name_of(out, name);
     render_plain(out, json);
 }
 
 void mt_run_to_json(struct mt_engine *g, const struct mt_run *run, struct mt_buf *out) {
     char token[96];
-    mt_buf_addf(out, "{\"id\":\"%s\"", run->id);
+    mt_buf_adds(out, "{\"id\":\"");
+    mt_buf_adds(out, run->id);
+    mt_buf_addc(out, '"');
     member(out, "flow", run->flow);
     member(out, "key", run->key);
     member(out, "state", mt_run_state_name(run->state));
     member(out, "generation", run->generation);
-    mt_buf_addf(out, ",\"segment\":%d", run->segment);
+    name_of(out, "segment");
+    mt_buf_addi(out, run->segment);
     json_member(out, "input", run->input ? run->input : "{}");
     json_member(out, "progress", run->progress ? run->progress : "{}");
     json_member(out, "output", run->output);
@@ -83,8 +97,12 @@ void mt_run_to_json(struct mt_engine *g, const struct mt_run *run, struct mt_buf
     json_member(out, "waiting_for", run->waiting_for);
     member(out, "parent", run->parent[0] ? run->parent : NULL);
     mt_engine_token(g, run->id, token);
-    mt_buf_addf(out, ",\"checkout_url\":\"%s/checkout/%s\"", g->o.public_url ? g->o.public_url : "", token);
-    mt_buf_addf(out, ",\"cancel_requested\":%s", run->cancel_requested ? "true" : "false");
+    mt_buf_adds(out, ",\"checkout_url\":\"");
+    mt_buf_adds(out, g->o.public_url ? g->o.public_url : "");
+    mt_buf_adds(out, "/checkout/");
+    mt_buf_adds(out, token);
+    mt_buf_adds(out,
+                run->cancel_requested ? "\",\"cancel_requested\":true" : "\",\"cancel_requested\":false");
     time_member(out, "due_at", run->due_at);
     time_member(out, "created_at", run->created_at);
     time_member(out, "updated_at", run->updated_at);
