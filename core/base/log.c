@@ -122,12 +122,17 @@ void mt_mask_digits(char *s, size_t len) {
         }
         /* A run: groups of digits with one space or dash between. A group that is a whole card number is
          * masked by itself; else the run counts as one number. */
-        size_t start = i, group = i, digits = 0;
-        bool whole_group = false;
+        size_t start = i, group = i, digits = 0, groups = 0;
+        bool whole_group = false, like_a_card = true;
         for (;;) {
             group = i;
             while (i < len && is_digit(s[i])) i++;
             digits += i - group;
+            groups++;
+            /* Cards are printed 4-4-4-4, 4-6-5 and so on; an order's number such as 20261120-000123 is not.
+             */
+            if ((groups == 1 && i - group != 4) || (groups == 2 && i - group != 4 && i - group != 6))
+                like_a_card = false;
             if (i - group >= 13) {
                 whole_group = true;
                 mask_range(s, group, i, 4);
@@ -138,7 +143,7 @@ void mt_mask_digits(char *s, size_t len) {
                 break;
         }
         /* A last group under four digits may be a CVC typed after the number: nothing is kept then. */
-        if (!whole_group && digits >= 13) mask_range(s, start, i, i - group >= 4 ? 4 : 0);
+        if (!whole_group && like_a_card && digits >= 13) mask_range(s, start, i, i - group >= 4 ? 4 : 0);
     }
 }
 

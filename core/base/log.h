@@ -1,7 +1,7 @@
 /* Structured log lines to standard error: text for a terminal, JSON (one object a line) otherwise or on
  * request. Secrets are redacted by construction: a value whose key names a secret (see mt_secret_name) is
  * never printed, and runs of digits in any value that look like a card number or an ePIN (13 to 19 digits,
- * also grouped by space or dash) are masked. Any thread; one write(2) a line. */
+ * also in groups as cards are printed, by space or dash) are masked. Any thread; one write(2) a line. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
