@@ -42,12 +42,24 @@ static bool origin_of(const char *url, char *out, size_t size) {
            mt_format(out, size, "%.*s", (int)len, url);
 }
 
-/* The provider's own page may be shown in a frame of ours, nothing else may. */
-static void frame_source(const json_t *progress, char *out, size_t size) {
-    char origin[300];
-    if (!origin_of(mt_json_str(progress, "payment_url", NULL), origin, sizeof origin) ||
-        !mt_format(out, size, "frame-src %s", origin))
-        *out = '\0';
+static void add_source(struct mt_buf *policy, const char *url) {
+    char origin[300], quoted[320];
+    if (!origin_of(url, origin, sizeof origin) || !mt_format(quoted, sizeof quoted, " %s ", origin)) return;
+    if (strstr(policy->data, quoted)) return;
+    mt_buf_adds(policy, quoted + 1);
+}
+
+/* The providers' own pages may be shown in a frame of ours, nothing else may. The page is often made before
+ * the run knows its payment's address, so the providers that are configured are named in any case. */
+static void frame_source(struct mt_runtime *rt, const json_t *progress, struct mt_buf *policy) {
+    const struct mt_provider *const *all = mt_providers_all();
+    mt_buf_adds(policy, "frame-src ");
+    add_source(policy, mt_json_str(progress, "payment_url", NULL));
+    for (size_t i = 0; all[i]; i++) {
+        const struct mt_account *account = mt_providers_account(rt->providers, all[i]->name);
+        if (account) add_source(policy, account->base_url);
+    }
+    if (policy->len == strlen("frame-src ")) mt_buf_adds(policy, "'none'");
 }
 
 /* Browsers without script cannot follow the run: with ?continue they are led to the payment as long as it can
@@ -67,15 +79,17 @@ static const char *plain_page(const struct mt_run *run, const json_t *progress, 
 static void checkout_page(struct mt_runtime *rt, const struct mt_request *req, struct mt_response *resp) {
     struct mt_run run;
     struct mt_error e;
-    char frames[340];
+    struct mt_buf frames;
     const char *origins = mt_config_str(rt->o.config, "embed-origins");
     if (run_of_token(rt, req, resp, &run) != 0) return;
     json_t *progress = run.progress ? mt_json_parse(run.progress, strlen(run.progress), &e) : NULL;
     const char *plain = strcmp(req->query, "continue") == 0 ? plain_page(&run, progress, resp) : NULL;
-    frame_source(progress, frames, sizeof frames);
+    mt_buf_init(&frames, 8192);
+    frame_source(rt, progress, &frames);
     json_decref(progress);
     mt_run_clear(&run);
-    mt_page_headers(resp, origins ? origins : "'none'", *frames ? frames : NULL);
+    mt_page_headers(resp, origins ? origins : "'none'", mt_buf_ok(&frames) ? frames.data : NULL);
+    mt_buf_clear(&frames);
     if (plain && !*plain)
         resp->status = 303;
     else
