@@ -16,6 +16,7 @@ void run_copy(struct mt_run *to, const struct mt_run *from) {
     to->waiting_for = mt_strdup(from->waiting_for);
     to->cursors = mt_strdup(from->cursors);
     to->cancel_reason = mt_strdup(from->cancel_reason);
+    to->moves = mt_strdup(from->moves);
 }
 
 /* ---- waiting for an end ---- */

@@ -395,6 +395,21 @@ static enum mt_applied resolve(struct mt_memory *m, struct mt_batch *b, struct m
     return take_up_again(m, b, r, op->resolve.at);
 }
 
+static enum mt_applied migrate(struct mt_memory *m, struct mt_batch *b, struct mt_op *op) {
+    struct mt_mem_run *r = find_run(m, op->migrate.run);
+    if (!r) return mt_rules_refuse(b, op, MT_RES_MISSING, "there is no such run");
+    if (mt_run_ended(r->run.state) || r->run.state == MT_RUN_COMPENSATING)
+        return mt_rules_refuse(b, op, MT_RES_FORBIDDEN, "its script is over");
+    if (r->run.owner || r->run.segment != op->migrate.segment || r->run.entries != op->migrate.entries ||
+        strcmp(r->run.generation, op->migrate.from) != 0)
+        return mt_rules_refuse(b, op, MT_RES_STALE, "it is another now");
+    mt_memory_touch(m, MEM_RUNS, r);
+    mt_copy(r->run.generation, sizeof r->run.generation, op->migrate.to);
+    r->run.moves = mt_memory_keep(m, op->migrate.moves);
+    r->run.updated_at = op->migrate.at;
+    return MT_APPLIED;
+}
+
 /* ---- batches ---- */
 
 static enum mt_applied apply_run_op(struct mt_memory *m, struct mt_batch *b, struct mt_op *op) {
@@ -438,6 +453,8 @@ static enum mt_applied apply_op(struct mt_memory *m, struct mt_batch *b, struct 
         return retry(m, b, op);
     case MT_OP_RESOLVE:
         return resolve(m, b, op);
+    case MT_OP_MIGRATE:
+        return migrate(m, b, op);
     case MT_OP_DOC_PUT:
     case MT_OP_DOC_DELETE:
     case MT_OP_DOC_CHECK:

@@ -32,6 +32,7 @@ void mt_memory_copy_run(const struct mt_mem_run *row, struct mt_run *out) {
     out->waiting_for = mt_strdup(row->run.waiting_for);
     out->cursors = mt_strdup(row->run.cursors);
     out->cancel_reason = mt_strdup(row->run.cancel_reason);
+    out->moves = mt_strdup(row->run.moves);
 }
 
 void mt_memory_copy_event(const struct mt_event *row, struct mt_event *out) {
@@ -161,6 +162,8 @@ static int list_runs(struct mt_store *self, const struct mt_run_filter *f, struc
         if (FILTERED(f->flow, r->run.flow) || (f->key && !r->run.key) || FILTERED(f->key, r->run.key))
             continue;
         if (f->state >= 0 && (int)r->run.state != f->state) continue;
+        if (f->live && mt_run_ended(r->run.state)) continue;
+        if (f->except && strcmp(r->run.generation, f->except) == 0) continue;
         if (f->before[0] && strcmp(r->run.id, f->before) >= 0) continue;
         pick(&p, r);
     }

@@ -20,10 +20,13 @@ static const char *const op_names[] = {
     [MT_OP_SUSPEND] = "suspend",
     [MT_OP_AWAIT] = "await",
     [MT_OP_CONTINUE] = "continue",
+    [MT_OP_SEEN] = "seen",
     [MT_OP_EVENT] = "event",
+    [MT_OP_LATE] = "late",
     [MT_OP_CANCEL] = "cancel",
     [MT_OP_RETRY] = "retry",
     [MT_OP_RESOLVE] = "resolve",
+    [MT_OP_MIGRATE] = "migrate",
     [MT_OP_DOC_PUT] = "document put",
     [MT_OP_DOC_DELETE] = "document delete",
     [MT_OP_DOC_CHECK] = "document check",
@@ -131,6 +134,7 @@ bool mt_rules_on_run(enum mt_op_type type) {
     case MT_OP_SUSPEND:
     case MT_OP_AWAIT:
     case MT_OP_CONTINUE:
+    case MT_OP_SEEN:
         return true;
     default:
         return false;
@@ -280,6 +284,9 @@ enum mt_applied mt_rules_check(struct mt_batch *b, struct mt_op *op) {
                                    "resolve: outcome \"%s\", wanted not_sent, rejected or done",
                                    mt_outcome_name(op->resolve.outcome));
         return check_place(b, op, op->resolve.segment, op->resolve.seq);
+    case MT_OP_MIGRATE:
+        return FIELDS({"run", op->migrate.run, MT_ID_SIZE}, {"from", op->migrate.from, MT_GENERATION_MAX},
+                      {"to", op->migrate.to, MT_GENERATION_MAX}, {"moves", op->migrate.moves, 0});
     case MT_OP_DOC_PUT:
     case MT_OP_DOC_DELETE:
     case MT_OP_DOC_CHECK:

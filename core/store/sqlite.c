@@ -30,10 +30,13 @@ static apply_fn *const appliers[] = {
     [MT_OP_SUSPEND] = mt_sqlite_suspend,
     [MT_OP_AWAIT] = mt_sqlite_await,
     [MT_OP_CONTINUE] = mt_sqlite_continue,
+    [MT_OP_SEEN] = mt_sqlite_seen,
     [MT_OP_EVENT] = mt_sqlite_event,
+    [MT_OP_LATE] = mt_sqlite_late,
     [MT_OP_CANCEL] = mt_sqlite_cancel,
     [MT_OP_RETRY] = mt_sqlite_retry,
     [MT_OP_RESOLVE] = mt_sqlite_resolve,
+    [MT_OP_MIGRATE] = mt_sqlite_migrate_run,
     [MT_OP_DOC_PUT] = mt_sqlite_doc_put,
     [MT_OP_DOC_DELETE] = mt_sqlite_doc_delete,
     [MT_OP_DOC_CHECK] = mt_sqlite_doc_check,
@@ -57,6 +60,7 @@ static bool may_refuse(const struct mt_batch *b, size_t i, const struct mt_owned
         return !own || op->entry->segment != own->segment || op->entry->seq <= last_seq;
     case MT_OP_RUN:
     case MT_OP_SUSPEND:
+    case MT_OP_SEEN:
         return !own;
     case MT_OP_START:
         return true;

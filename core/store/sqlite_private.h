@@ -30,6 +30,8 @@ enum mt_statement {
     ST_RUN_SUSPEND,
     ST_RUN_CONTINUE,
     ST_RUN_CANCEL_FLAG,
+    ST_RUN_PLACE,
+    ST_RUN_MIGRATE,
     ST_RUN_WAKE,
     ST_DUE,
     ST_WAITERS,
@@ -52,6 +54,13 @@ enum mt_statement {
     ST_EVENT_NEXT,
     ST_EVENT_READ,
     ST_EVENT_LAST,
+    ST_EVENT_SEEN,
+    ST_EVENT_LATE,
+    ST_EVENTS_LEFT,
+    ST_EVENT_LOOKED_AFTER,
+    ST_ASKED,
+    ST_ASKERS,
+    ST_ASKED_OF,
     /* documents */
     ST_DOC_FIND,
     ST_DOC_INSERT,
@@ -91,7 +100,7 @@ extern const char *const mt_sqlite_sql[ST_STATEMENT_COUNT];
     "input, progress, output, error, waiting_for, cursors, parent, parent_seq, detached, cancel_requested, " \
     "cancel_reason, CASE WHEN owner = 0 THEN entries ELSE (SELECT count(*) FROM entries e WHERE e.k "        \
     "BETWEEN "                                                                                               \
-    "(strand << 17) AND (strand << 17 | 131071)) END, created_at, updated_at, n"
+    "(strand << 17) AND (strand << 17 | 131071)) END, created_at, updated_at, moves, n"
 
 struct mt_sqlite_conn {
     sqlite3 *db;
@@ -107,6 +116,7 @@ struct mt_owned {
     enum mt_run_state state;
     bool cancel_requested;
     bool cancel_seen; /* an answer has told the owner */
+    bool asked;       /* it may have asked for events */
     struct mt_owned *next;
 };
 
@@ -210,10 +220,13 @@ enum mt_applied mt_sqlite_change(struct mt_apply *a, struct mt_op *op);
 enum mt_applied mt_sqlite_suspend(struct mt_apply *a, struct mt_op *op);
 enum mt_applied mt_sqlite_await(struct mt_apply *a, struct mt_op *op);
 enum mt_applied mt_sqlite_continue(struct mt_apply *a, struct mt_op *op);
+enum mt_applied mt_sqlite_seen(struct mt_apply *a, struct mt_op *op);
 enum mt_applied mt_sqlite_event(struct mt_apply *a, struct mt_op *op);
+enum mt_applied mt_sqlite_late(struct mt_apply *a, struct mt_op *op);
 enum mt_applied mt_sqlite_cancel(struct mt_apply *a, struct mt_op *op);
 enum mt_applied mt_sqlite_retry(struct mt_apply *a, struct mt_op *op);
 enum mt_applied mt_sqlite_resolve(struct mt_apply *a, struct mt_op *op);
+enum mt_applied mt_sqlite_migrate_run(struct mt_apply *a, struct mt_op *op);
 enum mt_applied mt_sqlite_doc_put(struct mt_apply *a, struct mt_op *op);
 enum mt_applied mt_sqlite_doc_delete(struct mt_apply *a, struct mt_op *op);
 enum mt_applied mt_sqlite_doc_check(struct mt_apply *a, struct mt_op *op);
@@ -226,6 +239,12 @@ enum mt_applied mt_sqlite_generation(struct mt_apply *a, struct mt_op *op);
 enum mt_applied mt_sqlite_meta(struct mt_apply *a, struct mt_op *op);
 
 /* Shared between them. */
+/* Notes that the batch's run has asked for the events of (topic, key). */
+int mt_sqlite_ask(struct mt_apply *a, const char *topic, const char *key);
+/* A new event that woke nobody: late when all who had asked for it have ended. */
+int mt_sqlite_late_for(struct mt_apply *a, int64_t n, const char *topic, const char *key, int64_t at);
+/* What the run numbered `run`, which ends, had asked for and nobody has read. */
+int mt_sqlite_leave_behind(struct mt_apply *a, int64_t run);
 /* The journal key of the first place of a segment of a run; 0 when it has no such segment. */
 int mt_sqlite_strand(struct mt_sqlite *s, int64_t n, int segment, int64_t *strand, struct mt_error *e);
 enum mt_applied mt_sqlite_insert_entry(struct mt_apply *a, struct mt_op *op, const struct mt_entry *entry,

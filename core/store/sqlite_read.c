@@ -79,12 +79,13 @@ static int find_run(struct mt_store *self, const char *flow, const char *key, st
 static sqlite3_stmt *prepare_list(struct mt_sqlite_conn *c, const struct mt_run_filter *f,
                                   struct mt_error *e) {
     char sql[1536], state[32] = "";
+    static const char live[] = " INDEXED BY runs_state WHERE state <> 5 AND state IN (0, 1, 2, 3, 4, 8)";
+    static const char other[] = " AND generation NOT IN (SELECT g.g FROM generations g WHERE g.id = ?5)";
     sqlite3_stmt *st = NULL;
     if (f->state >= 0) mt_format(state, sizeof state, " AND state = %d", f->state);
-    mt_format(sql, sizeof sql,
-              "SELECT " MT_RUN_COLUMNS " FROM runs WHERE 1%s%s%s%s ORDER BY id DESC LIMIT ?4",
-              f->flow ? " AND flow = ?1" : "", f->key ? " AND key = ?2" : "", state,
-              f->before[0] ? " AND id < ?3" : "");
+    mt_format(sql, sizeof sql, "SELECT " MT_RUN_COLUMNS " FROM runs%s%s%s%s%s%s ORDER BY id DESC LIMIT ?4",
+              f->live ? live : " WHERE 1", f->flow ? " AND flow = ?1" : "", f->key ? " AND key = ?2" : "",
+              state, f->before[0] ? " AND id < ?3" : "", f->except ? other : "");
     if (sqlite3_prepare_v2(c->db, sql, -1, &st, NULL) != SQLITE_OK) {
         mt_sqlite_error(c->db, e);
         return NULL;
@@ -92,6 +93,7 @@ static sqlite3_stmt *prepare_list(struct mt_sqlite_conn *c, const struct mt_run_
     if (f->flow) mt_sqlite_text(st, 1, f->flow);
     if (f->key) mt_sqlite_text(st, 2, f->key);
     if (f->before[0]) mt_sqlite_text(st, 3, f->before);
+    if (f->except) mt_sqlite_text(st, 5, f->except);
     sqlite3_bind_int64(st, 4, f->limit > INT32_MAX ? INT32_MAX : (int64_t)f->limit);
     return st;
 }

@@ -33,6 +33,7 @@ void mt_sqlite_run_columns(sqlite3_stmt *st, struct mt_run *out) {
     out->entries = sqlite3_column_int(st, 19);
     out->created_at = sqlite3_column_int64(st, 20);
     out->updated_at = sqlite3_column_int64(st, 21);
+    out->moves = mt_sqlite_take(st, 22);
 }
 
 int mt_sqlite_head(struct mt_sqlite *s, const char *id, struct mt_head *out, struct mt_error *e) {
@@ -146,7 +147,7 @@ static int find_existing(struct mt_apply *a, struct mt_op *op, int64_t *n) {
         if (rc < 0) return -1;
         if (!rc) continue;
         mt_sqlite_run_columns(st, &op->start.existing);
-        *n = sqlite3_column_int64(st, 22);
+        *n = sqlite3_column_int64(st, 23);
         sqlite3_reset(st);
         return 1;
     }
@@ -224,8 +225,8 @@ static int read_by_n(struct mt_sqlite *s, int64_t n, struct mt_run *run, struct 
     if (mt_sqlite_step(&s->writer, st, e) != 1) return -1;
     mt_sqlite_run_columns(st, run);
     *o = (struct mt_owned){.n = n,
-                           .strand = sqlite3_column_int64(st, 23),
-                           .generation = sqlite3_column_int64(st, 24),
+                           .strand = sqlite3_column_int64(st, 24),
+                           .generation = sqlite3_column_int64(st, 25),
                            .segment = run->segment,
                            .entries = run->entries,
                            .state = run->state,
@@ -473,5 +474,50 @@ enum mt_applied mt_sqlite_continue(struct mt_apply *a, struct mt_op *op) {
     mt_owned_remove(s, o);
     a->own = NULL;
     mt_rules_due(a->b, op->cont.at);
+    return MT_APPLIED;
+}
+
+/* ---- MIGRATE ---- */
+
+/* Whether the run is as it was judged; else the refusal. */
+static enum mt_applied still_so(struct mt_apply *a, struct mt_op *op, sqlite3_stmt *st) {
+    enum mt_run_state state = (enum mt_run_state)sqlite3_column_int(st, 2);
+    const char *generation = (const char *)sqlite3_column_text(st, 6);
+    if (mt_run_ended(state) || state == MT_RUN_COMPENSATING)
+        return mt_rules_refuse(a->b, op, MT_RES_FORBIDDEN, "run %s is %s: its script is over",
+                               op->migrate.run, mt_run_state_name(state));
+    if (sqlite3_column_int64(st, 1))
+        return mt_rules_refuse(a->b, op, MT_RES_STALE, "run %s is executed now", op->migrate.run);
+    if (sqlite3_column_int(st, 4) != op->migrate.segment ||
+        sqlite3_column_int(st, 5) != op->migrate.entries || !generation ||
+        strcmp(generation, op->migrate.from) != 0)
+        return mt_rules_refuse(a->b, op, MT_RES_STALE, "run %s has gone on, or was moved already",
+                               op->migrate.run);
+    return MT_APPLIED;
+}
+
+enum mt_applied mt_sqlite_migrate_run(struct mt_apply *a, struct mt_op *op) {
+    struct mt_sqlite *s = a->s;
+    sqlite3_stmt *st = mt_sqlite_statement(&s->writer, ST_RUN_PLACE, a->e);
+    if (!st) return MT_BROKEN;
+    mt_sqlite_text(st, 1, op->migrate.run);
+    int rc = mt_sqlite_step(&s->writer, st, a->e);
+    if (rc < 0) return MT_BROKEN;
+    if (!rc) return mt_rules_refuse(a->b, op, MT_RES_MISSING, "there is no run %s", op->migrate.run);
+    enum mt_applied judged = still_so(a, op, st);
+    int64_t n = sqlite3_column_int64(st, 0), from = sqlite3_column_int64(st, 3), to;
+    int state = sqlite3_column_int(st, 2);
+    sqlite3_reset(st);
+    if (judged) return judged;
+    int known = find_generation(s, op->migrate.to, &to, a->e);
+    if (known < 0 || (!known && number_generation(s, op->migrate.to, &to, a->e))) return MT_BROKEN;
+    if (!(st = mt_sqlite_statement(&s->writer, ST_RUN_MIGRATE, a->e))) return MT_BROKEN;
+    sqlite3_bind_int64(st, 1, n);
+    sqlite3_bind_int64(st, 2, to);
+    mt_sqlite_text(st, 3, op->migrate.moves);
+    sqlite3_bind_int64(st, 4, op->migrate.at);
+    if (mt_sqlite_run(&s->writer, st, NULL, a->e)) return MT_BROKEN;
+    mt_owned_count(s, from, state, -1);
+    mt_owned_count(s, to, state, 1);
     return MT_APPLIED;
 }

@@ -70,8 +70,11 @@ static const char version_1[] =
     " e.outcome, e.params, e.result, e.meta, e.site, e.at, e.done_at FROM entries e"
     " LEFT JOIN segments s ON s.strand = e.k >> 17 JOIN runs r ON r.n = coalesce(s.run, e.k >> 17);";
 
+/* What is known of a run's moves to other generations. */
+static const char version_2[] = "ALTER TABLE runs ADD COLUMN moves TEXT;";
+
 /* migrations[i] takes a store of version i to i + 1. */
-static const char *const migrations[] = {version_1};
+static const char *const migrations[] = {version_1, version_2};
 #define SCHEMA ((int)(sizeof migrations / sizeof *migrations))
 
 static const char *const wiped[] = {"runs",       "run_counts",  "segments",    "entries",

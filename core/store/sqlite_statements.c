@@ -48,6 +48,9 @@ const char *const mt_sqlite_sql[ST_STATEMENT_COUNT] = {
     [ST_RUN_CANCEL_FLAG] =
         "UPDATE runs SET cancel_requested = 1, cancel_reason = coalesce(cancel_reason, ?2),"
         " updated_at = ?3 WHERE n = ?1",
+    [ST_RUN_PLACE] = "SELECT n, owner, state, generation, segment, entries,"
+                     " (SELECT g.id FROM generations g WHERE g.g = generation) FROM runs WHERE id = ?1",
+    [ST_RUN_MIGRATE] = "UPDATE runs SET generation = ?2, moves = ?3, updated_at = ?4 WHERE n = ?1",
     [ST_RUN_WAKE] = "UPDATE runs SET state = ?2, due_at = ?3, class = iif(?4 < 0, class, ?4),"
                     " error = iif(?5, NULL, error), updated_at = ?6, wait_topic = NULL, wait_key = NULL,"
                     " waiting_for = NULL WHERE n = ?1",
@@ -86,6 +89,18 @@ const char *const mt_sqlite_sql[ST_STATEMENT_COUNT] = {
         " AND n > ?3 ORDER BY n LIMIT 1",
     [ST_EVENT_READ] = "UPDATE events SET readers = readers + 1 WHERE n = ?1",
     [ST_EVENT_LAST] = "SELECT max(n) FROM events WHERE topic = ?1 AND key = ?2",
+    [ST_EVENT_SEEN] =
+        "UPDATE events SET readers = 1 WHERE topic = ?1 AND key = ?2 AND n <= ?3 AND readers = 0",
+    [ST_EVENT_LATE] = "UPDATE events SET late = 1, late_run = ?2 WHERE n = ?1",
+    [ST_EVENTS_LEFT] =
+        "SELECT n, at FROM events WHERE topic = ?1 AND key = ?2 AND readers = 0 AND late = 0",
+    [ST_EVENT_LOOKED_AFTER] =
+        "UPDATE events SET late = ?2, late_run = iif(?2 = 0, NULL, late_run),"
+        " readers = readers + iif(?2 = 2, 1, 0) WHERE n = ?1 AND late = 1",
+    [ST_ASKED] = "INSERT INTO asked VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+    [ST_ASKERS] = "SELECT max(a.run), total(r.state NOT IN (5, 6, 7)) FROM asked a JOIN runs r ON r.n = a.run"
+                  " WHERE a.topic = ?1 AND a.key = ?2",
+    [ST_ASKED_OF] = "SELECT topic, key FROM asked INDEXED BY asked_run WHERE run = ?1",
 
     [ST_DOC_FIND] = "SELECT rowid, version FROM documents WHERE collection = ?1 AND id = ?2",
     [ST_DOC_INSERT] = "INSERT INTO documents (collection, id, version, body) VALUES (?1, ?2, 1, ?3)",
@@ -128,7 +143,8 @@ const char *const mt_sqlite_sql[ST_STATEMENT_COUNT] = {
                     " AND class = ?1",
     [ST_DUE_REST] =
         "SELECT min(coalesce((SELECT min(next_at) FROM deliveries WHERE state = 'pending'), " NEVER "),"
-        " coalesce((SELECT min(due_at) FROM tasks), " NEVER "))",
+        " coalesce((SELECT min(due_at) FROM tasks), " NEVER "),"
+        " coalesce((SELECT min(at) FROM events WHERE late = 1), " NEVER "))",
 };
 
 int mt_sqlite_error(sqlite3 *db, struct mt_error *e) {

@@ -45,6 +45,7 @@ void mt_run_clear(struct mt_run *r) {
     free(r->waiting_for);
     free(r->cursors);
     free(r->cancel_reason);
+    free(r->moves);
     memset(r, 0, sizeof *r);
 }
 

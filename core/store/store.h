@@ -9,7 +9,11 @@
  * A run that waits is a row. `owner` is the epoch of the engine that executes it now (0: nobody); a batch
  * that names a run is refused (MT_CONFLICT) when its owner is not the batch's epoch, so an engine that lost a
  * run cannot write to it. Who is due: owner = 0 and due_at <= now. An event, a signal, a cancellation and a
- * timer all wake a run by setting due_at. */
+ * timer all wake a run by setting due_at.
+ *
+ * Whom an event is for: SUSPEND with a topic, AWAIT and SEEN note that their run has asked for (topic, key).
+ * An event that wakes nobody, all of whose askers have ended, is late: it is the youngest asker's. So are, when
+ * a run ends, the events it asked for that nobody has read, unless another asker goes on. */
 #pragma once
 #include "base/clock.h"
 #include "base/error.h"
@@ -59,6 +63,7 @@ struct mt_run {
     char *cancel_reason;
     int entries; /* journal entries of this segment */
     int64_t created_at, updated_at;
+    char *moves; /* JSON the engine keeps about moves to other generations; NULL: it was never moved */
 };
 void mt_run_clear(struct mt_run *r); /* frees what its pointers own */
 
@@ -81,6 +86,14 @@ struct mt_entry {
 };
 void mt_entry_clear(struct mt_entry *e);
 
+/* An event is late when everyone who had asked for its topic and key has ended without reading it. */
+enum mt_late {
+    MT_LATE_NO,
+    MT_LATE_PENDING,   /* nobody has looked after it yet */
+    MT_LATE_HANDLED,   /* a run was started for it, which counts as its reader */
+    MT_LATE_UNHANDLED, /* there was nothing to start: a person has to look */
+};
+
 struct mt_event {
     int64_t n; /* its place in the log */
     char topic[MT_NAME_MAX];
@@ -89,7 +102,9 @@ struct mt_event {
     char *source;  /* what it was deduplicated by; NULL */
     int64_t at;
     int readers;    /* runs that have read it */
-    size_t raw_len; /* of the bytes it came in, when they are kept; only lists fill it */
+    size_t raw_len; /* of the bytes it came in, when they are kept; only lists fill it, and what follows */
+    enum mt_late late;
+    char late_run[MT_ID_SIZE]; /* who had asked for it and has ended; "" */
 };
 void mt_event_clear(struct mt_event *e);
 
@@ -137,12 +152,15 @@ enum mt_op_type {
     MT_OP_SUSPEND,  /* let go of the batch's run until due_at or an event after a cursor */
     MT_OP_AWAIT,    /* answer a wait from the event log, or its timeout, or suspend */
     MT_OP_CONTINUE, /* begin the batch's run's next segment */
+    MT_OP_SEEN,     /* the batch's run has taken notice of events without awaiting them one by one */
     MT_OP_EVENT,    /* append to the log, waking who waits */
+    MT_OP_LATE,     /* a late event has been looked after */
     MT_OP_CANCEL,
     MT_OP_RETRY,
     MT_OP_RESOLVE, /* what a person does to a run (no owner needed). A cancelled run that is
 owned is only marked: its owner hears of it with its next answer, and a SUSPEND or AWAIT that
 was on its way before makes it due at once (unless compensating or needs_attention) */
+    MT_OP_MIGRATE, /* move a run that nobody owns to another generation */
     MT_OP_DOC_PUT,
     MT_OP_DOC_DELETE,
     MT_OP_DOC_CHECK,
@@ -165,9 +183,10 @@ enum mt_op_result {
     MT_RES_FOUND,      /* AWAIT: an event answered it */
     MT_RES_TIMED_OUT,  /* AWAIT: its deadline did */
     MT_RES_SUSPENDED,  /* AWAIT: nothing yet; the run has been let go */
-    MT_RES_STALE,      /* DOC_PUT/DELETE/CHECK, COLLECTION_CHECK *: the version is another */
-    MT_RES_FORBIDDEN,  /* CANCEL RETRY RESOLVE *: the run's state does not allow it */
-    MT_RES_MISSING,    /* *: no such run, entry or document */
+    MT_RES_STALE,      /* DOC_PUT/DELETE/CHECK, COLLECTION_CHECK *: the version is another. MIGRATE *: the run
+                          is executed now, or has gone on or been moved since */
+    MT_RES_FORBIDDEN,  /* CANCEL RETRY RESOLVE MIGRATE *: the run's state does not allow it */
+    MT_RES_MISSING,    /* *: no such run, entry or document. LATE *: the event is not pending */
     MT_RES_NOT_OWNER,  /* *: the batch's epoch does not own its run, or an earlier operation has let it go */
     MT_RES_INVALID,    /* *: a name is too long or a value is missing; the error says which */
 };
@@ -236,6 +255,14 @@ struct mt_op {
             int64_t at;
         } cont; /* queued, nobody's, due at `at` */
         struct {
+            const char *topic, *key;
+            int64_t upto; /* events up to this one that nobody has read count as read */
+        } seen;
+        struct {
+            int64_t n;
+            enum mt_late late; /* HANDLED, UNHANDLED, or NO: it was nothing to look after */
+        } late;
+        struct {
             const char *topic, *key, *payload;
             const char *source; /* deduplicated by it, for ever; NULL: not deduplicated */
             const char *raw;    /* the bytes as received, or NULL */
@@ -260,6 +287,12 @@ struct mt_op {
             bool sealed;        /* result holds base64 of a sealed value */
             int64_t at;
         } resolve; /* settles an unanswered entry of a run in needs_attention and queues the run */
+        struct {
+            const char *run, *from, *to; /* generations; STALE unless the run is of `from` */
+            int segment, entries;        /* the journal as it was judged; STALE when it is another now */
+            const char *moves;           /* JSON: takes the place of the run's */
+            int64_t at;
+        } migrate; /* all else stays: state, error, what it waits for. FORBIDDEN once its script is over */
         struct {
             const char *collection, *id, *body;
             int64_t expect; /* -1: whatever it is; 0: must not exist; n: must be version n */
@@ -314,8 +347,17 @@ struct mt_batch {
 struct mt_run_filter {
     const char *flow, *key;  /* NULL: any */
     int state;               /* -1: any */
+    bool live;               /* only those that have not ended */
+    const char *except;      /* NULL, or: only those of other generations than this one */
     char before[MT_ID_SIZE]; /* "" or: ids smaller than this (newest first) */
     size_t limit;
+};
+
+enum mt_event_filter {
+    MT_EVENTS_ALL,
+    MT_EVENTS_UNREAD,  /* readers = 0 */
+    MT_EVENTS_LATE,    /* late, whatever became of them */
+    MT_EVENTS_PENDING, /* late, and nobody has looked after them */
 };
 
 struct mt_store {
@@ -335,12 +377,12 @@ struct mt_store {
     int (*read_journal)(struct mt_store *self, const char *run, int segment, struct mt_entry **out,
                         size_t *count, struct mt_error *e);
     int (*count_runs)(struct mt_store *self, int64_t by_state[MT_RUN_STATE_COUNT], struct mt_error *e);
-    /* The smallest due_at of unowned runs, deliveries and tasks; MT_NEVER. `runs`, `rest` may be NULL. */
+    /* The smallest due_at of unowned runs; of deliveries, tasks and pending late events; MT_NEVER. `runs`,
+     * `rest` may be NULL. */
     int (*next_due)(struct mt_store *self, int64_t *runs, int64_t *rest, struct mt_error *e);
-    /* topic/key NULL: any. Newest first when `newest` (n < after, unless 0), else n > after, oldest first.
-     * unread_only: readers = 0. */
+    /* topic/key NULL: any. Newest first when `newest` (n < after, unless 0), else n > after, oldest first. */
     int (*list_events)(struct mt_store *self, const char *topic, const char *key, int64_t after, bool newest,
-                       bool unread_only, size_t limit, struct mt_event **out, size_t *count,
+                       enum mt_event_filter which, size_t limit, struct mt_event **out, size_t *count,
                        struct mt_error *e);
     /* The n of the newest event of (topic, key); 0 when there is none. */
     int (*last_event)(struct mt_store *self, const char *topic, const char *key, int64_t *n,

@@ -57,6 +57,9 @@ struct subject {
     int64_t owner;
     int segment, next_seq;
     int open_segment, open_seq; /* an entry of `parked` that has no answer */
+    const char *resting;        /* one that nobody owns, if it is easily found; and how it is */
+    const char *generation;
+    int rest_segment, rest_entries;
     const char *collection;
     int64_t counter, task; /* as they are */
 };
@@ -97,12 +100,21 @@ static inline void find_rest(struct mt_store *s, struct random *r, struct subjec
 
 static inline struct subject subject_of(struct mt_store *s, struct random *r) {
     struct subject out = {.id = PICK(r, run_ids), .parked = PICK(r, run_ids), .owner = 1, .next_seq = 1};
+    out.resting = out.id;
+    out.generation = generations[0];
     struct mt_run run;
     struct mt_error e;
     for (int tries = 0; tries < RUNS / 2; tries++) {
         const char *id = PICK(r, run_ids);
         if (s->get_run(s, id, &run, &e)) continue;
         if (run.state == MT_RUN_NEEDS_ATTENTION) out.parked = id;
+        if (!run.owner) {
+            out.resting = id;
+            out.rest_segment = run.segment;
+            out.rest_entries = run.entries;
+            for (size_t i = 0; i < sizeof generations / sizeof *generations; i++)
+                if (strcmp(run.generation, generations[i]) == 0) out.generation = generations[i];
+        }
         mt_run_clear(&run);
     }
     find_open_entry(s, &out);
@@ -275,6 +287,15 @@ static inline void make_op(struct random *r, struct made *m, size_t i, enum mt_o
         op->resolve.result = MAYBE(r, jsons);
         op->resolve.at = now;
         break;
+    case MT_OP_MIGRATE:
+        op->migrate.run = chance(r, 85) ? about->resting : PICK(r, run_ids);
+        op->migrate.from = chance(r, 80) ? about->generation : PICK(r, generations);
+        op->migrate.to = PICK(r, generations);
+        op->migrate.segment = about->rest_segment;
+        op->migrate.entries = about->rest_entries + (chance(r, 15) ? 1 : 0);
+        op->migrate.moves = PICK(r, jsons);
+        op->migrate.at = now;
+        break;
     case MT_OP_DOC_PUT:
     case MT_OP_DOC_DELETE:
     case MT_OP_DOC_CHECK:
@@ -316,9 +337,9 @@ static inline enum mt_op_type type_for(struct random *r, bool of_run) {
     static const enum mt_op_type ours[] = {MT_OP_ENTRY,   MT_OP_ENTRY, MT_OP_ENTRY, MT_OP_ANSWER,
                                            MT_OP_ANSWER,  MT_OP_RUN,   MT_OP_RUN,   MT_OP_SUSPEND,
                                            MT_OP_SUSPEND, MT_OP_AWAIT, MT_OP_AWAIT, MT_OP_CONTINUE};
-    static const enum mt_op_type common[] = {MT_OP_START, MT_OP_START, MT_OP_START,   MT_OP_CLAIM,
-                                             MT_OP_CLAIM, MT_OP_EVENT, MT_OP_EVENT,   MT_OP_CANCEL,
-                                             MT_OP_RETRY, MT_OP_RETRY, MT_OP_RESOLVE, MT_OP_RESOLVE};
+    static const enum mt_op_type common[] = {
+        MT_OP_START,  MT_OP_START, MT_OP_START, MT_OP_CLAIM,   MT_OP_CLAIM,   MT_OP_EVENT,  MT_OP_EVENT,
+        MT_OP_CANCEL, MT_OP_RETRY, MT_OP_RETRY, MT_OP_RESOLVE, MT_OP_RESOLVE, MT_OP_MIGRATE};
     if (of_run && chance(r, 75)) return PICK(r, ours);
     return chance(r, 50) ? PICK(r, common) : (enum mt_op_type)any(r, OP_TYPES);
 }

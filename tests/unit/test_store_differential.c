@@ -16,12 +16,13 @@ static const char *or_null(const char *s) {
 static void say_run(struct mt_buf *b, struct mt_run *r) {
     mt_buf_addf(b,
                 "run %s %s %s %d %s seg %d owner %" PRId64 " due %" PRId64
-                " in %s prog %s out %s err %s wait %s cur %s par %s/%d %d cancel %d %s entries %d at %" PRId64
-                " %" PRId64 "\n",
+                " in %s prog %s out %s err %s wait %s cur %s par %s/%d %d cancel %d %s entries %d moves %s "
+                "at %" PRId64 " %" PRId64 "\n",
                 r->id, r->flow, or_null(r->key), (int)r->state, r->generation, r->segment, r->owner,
                 r->due_at, or_null(r->input), or_null(r->progress), or_null(r->output), or_null(r->error),
                 or_null(r->waiting_for), or_null(r->cursors), r->parent, r->parent_seq, r->detached,
-                r->cancel_requested, or_null(r->cancel_reason), r->entries, r->created_at, r->updated_at);
+                r->cancel_requested, or_null(r->cancel_reason), r->entries, or_null(r->moves), r->created_at,
+                r->updated_at);
     mt_run_clear(r);
 }
 
@@ -188,6 +189,8 @@ static void say_some(struct mt_buf *b, struct mt_store *s, struct random *r, int
         .flow = MAYBE(r, flows), .key = chance(r, 20) ? PICK(r, keys) : NULL, .limit = any(r, 20)};
     f.state = chance(r, 50) ? -1 : (int)any(r, MT_RUN_STATE_COUNT);
     if (chance(r, 50)) mt_copy(f.before, sizeof f.before, PICK(r, run_ids));
+    f.live = chance(r, 30);
+    if (chance(r, 30)) f.except = PICK(r, generations);
     switch (any(r, 9)) {
     case 0:
         if (s->get_run(s, PICK(r, run_ids), &run, &e) == 0) say_run(b, &run);

@@ -301,10 +301,92 @@ static void test_resolve(void **state) {
     assert_refused(one(s, NULL, &op), &op, 0, MT_RES_FORBIDDEN); /* answered already */
 }
 
+static void test_migrate(void **state) {
+    struct mt_store *s = store_of(state);
+    start(s, "run_1", true);
+    struct mt_entry entry = entry_at(0, 1, "sleep");
+    must(s, "run_1", (struct mt_op){.type = MT_OP_ENTRY, .entry = &entry});
+    struct mt_run r = get(s, "run_1");
+    char from[80];
+    mt_copy(from, sizeof from, r.generation);
+    mt_run_clear(&r);
+    struct mt_op op = {.type = MT_OP_MIGRATE,
+                       .migrate = {.run = "run_1",
+                                   .from = from,
+                                   .to = "sha256:new",
+                                   .entries = 1,
+                                   .moves = "[{\"at\":800}]",
+                                   .at = 800}};
+    assert_refused(one(s, NULL, &op), &op, 0, MT_RES_STALE); /* it is executed now */
+    must(s, "run_1", suspend_op(MT_RUN_SLEEPING, 9000, NULL, NULL));
+    op.migrate.entries = 0;
+    assert_refused(one(s, NULL, &op), &op, 0, MT_RES_STALE); /* it has gone on since it was judged */
+    op.migrate.entries = 1;
+    op.migrate.segment = 1;
+    assert_refused(one(s, NULL, &op), &op, 0, MT_RES_STALE);
+    op.migrate.segment = 0;
+    op.migrate.from = "sha256:other";
+    assert_refused(one(s, NULL, &op), &op, 0, MT_RES_STALE);
+    op.migrate.from = from;
+    op.migrate.run = "run_9";
+    assert_refused(one(s, NULL, &op), &op, 0, MT_RES_MISSING);
+    op.migrate.run = "run_1";
+    op.migrate.moves = NULL;
+    assert_refused(one(s, NULL, &op), &op, 0, MT_RES_INVALID);
+    op.migrate.moves = "[{\"at\":800}]";
+    assert_int_equal(one(s, NULL, &op).status, 0);
+    r = get(s, "run_1");
+    assert_string_equal(r.generation, "sha256:new");
+    assert_string_equal(r.moves, "[{\"at\":800}]");
+    assert_int_equal(r.state, MT_RUN_SLEEPING);
+    assert_int_equal(r.due_at, 9000); /* what it waits for stays */
+    assert_int_equal(r.updated_at, 800);
+    mt_run_clear(&r);
+    assert_refused(one(s, NULL, &op), &op, 0, MT_RES_STALE); /* moved already */
+    claimed(s, 9000, 1);
+    must(s, "run_1", suspend_op(MT_RUN_COMPENSATING, 9900, NULL, NULL));
+    op.migrate.from = "sha256:new";
+    assert_refused(one(s, NULL, &op), &op, 0, MT_RES_FORBIDDEN);
+}
+
+static void test_migrate_parked(void **state) {
+    struct mt_store *s = store_of(state);
+    struct mt_run *runs = NULL;
+    size_t count = 0;
+    struct mt_error e;
+    start(s, "run_1", true);
+    start(s, "run_2", true);
+    park(s, "run_1");
+    must(s, "run_2", end_op(MT_RUN_COMPLETED));
+    struct mt_run r = get(s, "run_1");
+    struct mt_run_filter f = {.state = -1, .live = true, .except = "sha256:new", .limit = 10};
+    assert_int_equal(s->list_runs(s, &f, &runs, &count, &e), 0);
+    assert_int_equal(count, 1);
+    assert_string_equal(runs[0].id, "run_1");
+    mt_run_clear(&runs[0]);
+    free(runs);
+    struct mt_op op = {
+        .type = MT_OP_MIGRATE,
+        .migrate = {.run = "run_1", .from = r.generation, .to = "sha256:new", .moves = "[]", .at = 800}};
+    assert_int_equal(one(s, NULL, &op).status, 0);
+    mt_run_clear(&r);
+    r = get(s, "run_1");
+    assert_int_equal(r.state, MT_RUN_NEEDS_ATTENTION); /* until it is retried */
+    assert_string_equal(r.error, "{\"kind\":\"script\"}");
+    mt_run_clear(&r);
+    assert_int_equal(s->list_runs(s, &f, &runs, &count, &e), 0);
+    assert_int_equal(count, 0);
+    free(runs);
+    struct mt_op done = {.type = MT_OP_MIGRATE,
+                         .migrate = {.run = "run_2", .from = "x", .to = "y", .moves = "[]"}};
+    assert_refused(one(s, NULL, &done), &done, 0, MT_RES_FORBIDDEN);
+}
+
 #define TESTS(X)                                                                                             \
     X(test_suspend), X(test_event_wakes), X(test_suspend_sees_what_came_before), X(test_await_found),        \
         X(test_await_timed_out), X(test_await_suspended), X(test_event_lists), X(test_cancel_unowned),       \
-        X(test_cancel_owned), X(test_cancel_refused), X(test_retry), X(test_resolve)
+        X(test_cancel_owned), X(test_cancel_refused), X(test_retry), X(test_resolve), X(test_migrate),       \
+        X(test_migrate_parked)
 
 int main(void) {
     return RUN_ON_ALL(TESTS);
