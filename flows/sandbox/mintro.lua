@@ -12,7 +12,17 @@ local fail, invalid, texts = mintro.fail, mintro.invalid, mintro.texts
 
 local CLIENT, READONLY, SECRET = "mintro_test_client", "mintro_test_readonly", "mintro_test_secret"
 
-local function ok(data) return { json = { success = true, data = data } } end
+-- The members' order in the document's samples, which differs from one to the other.
+local CREATED = { "success", "data", "intent_id", "status", "amount", "payment_url" }
+local READ = {
+  "success", "data", "intent_id", "reference_id", "amount", "currency", "status", "payment_url", "type",
+  "interval_days", "expires_at", "tax", "discount", "order_items", "name", "quantity", "price",
+}
+local FOUND = { table.unpack(READ) } -- by its reference: the status comes before the currency
+FOUND[6], FOUND[7] = "status", "currency"
+local CANCELLED = { "success", "data", "intent_id", "subscription_id", "status" }
+
+local function ok(data, order) return { json = { success = true, data = data }, order = order } end
 
 -- Serves an endpoint behind the two credentials; POSTs honour Idempotency-Key.
 local function endpoint(method, path, operation, handler)
@@ -72,26 +82,26 @@ endpoint("post", "/intents", "intents.create", function(req)
   if order.type == "one_time" then order.interval_days = nil end
   local intent = intents.create(order)
   local shown = intents.shown(intent, req)
-  return ok {
+  return ok({
     intent_id = shown.intent_id,
     status = shown.status,
     amount = shown.amount,
     payment_url = shown.payment_url,
-  }
+  }, CREATED)
 end)
 
-local function show(intent, req, call)
+local function show(intent, req, call, order)
   if not intent then return fail(404, "Payment intent not found.") end
   call.reference = intent.reference_id
-  return ok(intents.shown(intent, req))
+  return ok(intents.shown(intent, req), order)
 end
 
 endpoint("get", "/intents/{uuid}", "intents.get", function(req, call)
-  return show(intents.find(uuid(req, "pi_")), req, call)
+  return show(intents.find(uuid(req, "pi_")), req, call, READ)
 end)
 
 endpoint("get", "/intents/reference/{reference_id}", "intents.get_by_reference", function(req, call)
-  return show(intents.by_reference(req.params.reference_id), req, call)
+  return show(intents.by_reference(req.params.reference_id), req, call, FOUND)
 end)
 
 endpoint("post", "/intents/{uuid}/cancel", "intents.cancel", function(req, call)
@@ -102,7 +112,7 @@ endpoint("post", "/intents/{uuid}/cancel", "intents.cancel", function(req, call)
     return fail(400, "Only a pending payment intent can be cancelled; this one is " .. intent.status .. ".")
   end
   intents.cancel(intent, "api", call.own_fault)
-  return ok { intent_id = "pi_" .. intent.id, status = "cancelled" }
+  return ok({ intent_id = "pi_" .. intent.id, status = "cancelled" }, CANCELLED)
 end)
 
 endpoint("post", "/subscriptions/{uuid}/cancel", "subscriptions.cancel", function(req, call)
@@ -112,7 +122,7 @@ endpoint("post", "/subscriptions/{uuid}/cancel", "subscriptions.cancel", functio
   if not subscriptions.cancel(profile, call.own_fault) then
     return fail(400, "Only an active subscription can be cancelled; this one is " .. profile.status .. ".")
   end
-  return ok { subscription_id = "sub_" .. profile.id, status = "cancelled" }
+  return ok({ subscription_id = "sub_" .. profile.id, status = "cancelled" }, CANCELLED)
 end)
 
 mintro:route("any", "/api/platform/*", "unknown", function() return fail(404, texts[404]) end)

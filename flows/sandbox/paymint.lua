@@ -106,7 +106,7 @@ local function endpoint(method, path, operation, fields, options, handler)
 end
 
 route("get", "/licenses", "licenses.list", function(req)
-  return { json = { licenses = paymint.licenses(req.headers["x-api-key"]) } }
+  return paymint.licenses(req.headers["x-api-key"])
 end)
 
 route("post", "/format-phone-number", "phone.format", function(req)
@@ -114,7 +114,7 @@ route("post", "/format-phone-number", "phone.format", function(req)
   if not body then return fail(400, malformed) end
   local phone = words.phone(body.phone)
   if not phone then return fail(400, "invalid phone number") end
-  return { json = { phone = phone, valid = true } }
+  return { json = { phone = phone, valid = true }, order = { "phone", "valid" } }
 end)
 
 local BILL = { "bill_id", "bill_id" }
@@ -122,6 +122,8 @@ local PRICE = { "price", "price" }
 local CUSTOMER = { "customer_id", "text" }
 local OPTIONAL_BILL = { "bill_id", "bill_id", optional = true }
 local CALLBACK = { "callbackURL", "url", optional = true }
+
+local REQUESTED = { "bill_id", "code", "shortURL", "msg" }
 
 local function short_url(req, token) return "http://" .. req.host .. "/pay/" .. token end
 
@@ -135,7 +137,7 @@ endpoint("post", "/request", "bills.request", {
   local bill = bills.create(order)
   call.reference = bill.id
   points.take(bill.id)
-  return ok { bill_id = bill.id, shortURL = short_url(req, bill.token) }
+  return ok({ bill_id = bill.id, shortURL = short_url(req, bill.token) }, REQUESTED)
 end)
 
 -- The bill, unless it is unknown or destroyed: destroyed bills can only be read.

@@ -7,6 +7,7 @@ local crypto = require "mintage.crypto"
 local faults = require "lib.faults"
 local journal = require "lib.journal"
 local json = require "mintage.json"
+local ordered = require "lib.ordered"
 local web = require "mintage.web"
 
 local provider = {}
@@ -41,6 +42,17 @@ function provider.body(req)
   return body
 end
 
+-- Turns a response's json into text, in the order that it asks for (order: names of members).
+local function write(response)
+  local order = response.order
+  response.order = nil
+  if response.json == nil then return end
+  response.body = order and ordered.encode(response.json, order) or json.encode(response.json)
+  response.json = nil
+  response.headers = response.headers or {}
+  response.headers["Content-Type"] = "application/json"
+end
+
 local replies = collection.define("sandbox_idempotency", {})
 
 -- Runs handler once for an idempotency key: a repeat gets the stored answer, marked as such. Refusals are not
@@ -72,9 +84,9 @@ function Provider:once(req, credential, handler)
   local response = handler()
   local status = response.status or 200
   if status >= 400 then return response end
-  local text = json.encode(response.json)
-  replies:put { id = id, print = print, status = status, body = text, at = clock.now() }
-  return { status = status, body = text, headers = { ["Content-Type"] = "application/json" } }
+  write(response)
+  replies:put { id = id, print = print, status = status, body = response.body, at = clock.now() }
+  return response
 end
 
 -- What a request is about, before it is processed: a path parameter or a member of the body.
@@ -108,6 +120,7 @@ local function serve(self, operation, req, handler, on_fault)
   else
     response = handler(req, call)
   end
+  if response.order then write(response) end
   if kind and kind.apply then kind.apply(response, fault.value) end
 
   journal.request(req, {

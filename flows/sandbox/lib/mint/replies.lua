@@ -70,12 +70,20 @@ local code_of = {
   [422] = -32006, [429] = -32002,
 }
 
+-- The members' order in the document's samples.
+local ORDER = {
+  "success", "data", "pin_id", "pin_code", "pin_time_expired", "pin_generated_time", "pin_nominal_value",
+  "cu_code", "cu_id", "pin_tr_amount", "balance_amount", "error", "code", "message", "reference",
+}
+local REDEEMED = { "change_amount", "change_currency", "success", "reference" }
+local NOT_REDEEMED = { "success", "error_code", "error_message", "reference" }
+
 local function reference() return string.format("%d", ids.number()) end
 
 -- A success of the reseller API, and its reference.
 function replies.ok(data)
   local number = reference()
-  return { json = { success = true, data = data, reference = number } }, number
+  return { json = { success = true, data = data, reference = number }, order = ORDER }, number
 end
 
 function replies.fail(code, status)
@@ -86,6 +94,7 @@ function replies.fail(code, status)
       error = { code = code, message = replies.messages[code] },
       reference = reference(),
     },
+    order = ORDER,
   }
 end
 
@@ -96,7 +105,7 @@ function replies.redeemed(change, currency)
     change_amount = change,
     change_currency = currency,
     reference = reference(),
-  } }
+  }, order = REDEEMED }
 end
 
 function replies.not_redeemed(code, message)
@@ -105,7 +114,7 @@ function replies.not_redeemed(code, message)
     error_code = code,
     error_message = message or replies.messages[code],
     reference = reference(),
-  } }
+  }, order = NOT_REDEEMED }
 end
 
 -- What the fault "error=CODE" answers.

@@ -1,11 +1,14 @@
 -- Mintro's webhooks: the seven events, in the envelope {"event", "data"}, retried after 1 min, 5 min, 30
 -- min, 2 h and 12 h. Nothing is signed, as with the real one.
 
-local json = require "mintage.json"
+local ordered = require "lib.ordered"
 local webhooks = require "lib.webhooks"
 
 local events = {}
 
+local ORDER = {
+  "event", "data", "subscription_id", "intent_id", "charge_id", "message", "metadata", -- as documented
+}
 local SCHEDULE = { "1m", "5m", "30m", "2h", "12h" }
 
 -- data gets the intent's metadata; own_fault is the causing request's X-Sandbox-Fault.
@@ -15,7 +18,7 @@ function events.emit(name, intent, data, own_fault)
     group = "mintro",
     event = name,
     headers = { ["Content-Type"] = "application/json", ["User-Agent"] = "Mintro-Sandbox" },
-    body = json.encode { event = name, data = data },
+    body = ordered.encode({ event = name, data = data }, ORDER),
     schedule = SCHEDULE,
   }, own_fault)
 end

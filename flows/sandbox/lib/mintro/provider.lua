@@ -7,12 +7,24 @@ local json = require "mintage.json"
 local provider = require "lib.provider"
 local subscriptions = require "lib.mintro.subscriptions"
 
+-- The members' order in the document's samples.
+local REFUSED = { "success", "message", "data" }
+local INVALID = { "message", "errors", "email", "amount" }
+
 local function fail(status, message)
-  return { status = status, json = { success = false, message = message, data = json.array {} } }
+  return {
+    status = status,
+    json = { success = false, message = message, data = json.array {} },
+    order = REFUSED,
+  }
 end
 
 local function invalid(errors)
-  return { status = 422, json = { message = "The given data was invalid.", errors = errors } }
+  return {
+    status = 422,
+    json = { message = "The given data was invalid.", errors = errors },
+    order = INVALID,
+  }
 end
 
 local texts = {

@@ -13,18 +13,27 @@ local words = require "lib.paymint.words"
 
 local function fail(status, message) return { status = status, json = { error = message } } end
 
-local function ok(answer)
+-- The members' order where the documents show one.
+local ORDER = {
+  "licenses", "member_id", "merchant_id", "business_name", "business_number", "phone", "valid", "bill_id",
+  "customer_id", "appr_state", "appr_pay_type", "appr_num", "appr_origin_num", "appr_cancel_dt", "appr_dt",
+  "appr_price", "methods", "method_id", "card_nm", "card_num", "status", "registered_dt", "shortURL", "code",
+  "msg", "message", "data",
+}
+
+-- An answer in the upstream's words; order: where it is not the usual one.
+local function ok(answer, order)
   answer.code, answer.msg = "0000", words.ok
-  return { json = answer }
+  return { json = answer, order = order or ORDER }
 end
 
 -- The upstream's no: HTTP 200 with a code.
 local function refuse(code, text)
   text = text or words.codes[code]
   if code:find "_" or code == "ERROR" then
-    return { json = { code = code, message = text, data = json.null } }
+    return { json = { code = code, message = text, data = json.null }, order = ORDER }
   end
-  return { json = { code = code, msg = text } }
+  return { json = { code = code, msg = text }, order = ORDER }
 end
 
 local UPGRADE = "upgrade required: this endpoint needs a Pro or Paymint-only license"
@@ -193,7 +202,10 @@ local paymint = provider.define {
   state = function() return { balance = points.left(), bills = bills.list(), payers = payers.list() } end,
 }
 
-paymint.ok, paymint.refuse, paymint.admit, paymint.licenses = ok, refuse, admit, licenses
+paymint.ok, paymint.refuse, paymint.admit = ok, refuse, admit
+
+-- What GET /licenses answers who sent this key, or none.
+function paymint.licenses(key) return { json = { licenses = licenses(key) }, order = ORDER } end
 paymint.no_balance = function() return fail(402, BALANCE) end
 
 return paymint

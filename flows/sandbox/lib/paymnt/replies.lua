@@ -124,6 +124,9 @@ local function body_of(req, refusal)
   return { error = error }, error.status
 end
 
+-- The members' order in the document's sample.
+local ORDER = { "error", "type", "error_type", "code", "message", "request_id", "status", "details" }
+
 local LIMIT = 1000 -- requests a minute, announced; nothing is throttled unless a fault says so
 
 -- Completes an answer: a refusal gets its body, and every answer its headers.
@@ -133,6 +136,7 @@ function replies.finish(req, response, now_ms)
   local limited = refusal and refusal.status == 429
   if refusal then
     response.json, response.status = body_of(req, refusal)
+    response.order = ORDER
     if limited or refusal.status == 409 and refusal.code == "CE_CONFLICT" or refusal.status == 503 then
       headers["Retry-After"] = "1"
     end
