@@ -78,7 +78,6 @@ struct mt_engine {
 
     atomic_uint_fast64_t effects, runs_started, runs_ended, replays, timer_lag_ms, webhooks,
         webhook_duplicates, deliveries_ok, deliveries_failed, handler_conflicts;
-    _Atomic int in_flight[16]; /* by provider: calls under way */
 };
 
 /* Why an execution was left. */

@@ -9,27 +9,16 @@
 #define LONGEST_MS 3600000
 #define READ_TRIES 3
 
-static int provider_slot(const struct mt_provider *provider) {
-    const struct mt_provider *const *all = mt_providers_all();
-    for (int i = 0; all[i] && i < 15; i++)
-        if (all[i] == provider) return i;
-    return 15;
-}
-
 int64_t call_admit(struct mt_engine *g, const struct mt_provider *provider) {
-    int slot = provider_slot(provider);
     int most = provider->many_hosts || g->workers < 2 ? INT32_MAX : (g->workers + 1) / 2;
-    if (atomic_fetch_add(&g->in_flight[slot], 1) >= most) {
-        atomic_fetch_sub(&g->in_flight[slot], 1);
-        return BUSY_MS;
-    }
+    if (!mt_provider_enter(g->o.providers, provider, most)) return BUSY_MS;
     int64_t wait = mt_provider_admit(g->o.providers, provider);
-    if (wait) atomic_fetch_sub(&g->in_flight[slot], 1);
+    if (wait) call_leave(g, provider);
     return wait;
 }
 
 void call_leave(struct mt_engine *g, const struct mt_provider *provider) {
-    atomic_fetch_sub(&g->in_flight[provider_slot(provider)], 1);
+    mt_provider_leave(g->o.providers, provider);
 }
 
 void call_finish_error(struct mt_error *e, const struct mt_operation *op, const struct mt_account *account) {

@@ -56,7 +56,7 @@ static bool look(struct mt_exec *x, struct settling *s, json_t **object, struct 
         *refused = e->outcome == MT_REJECTED && !e->retryable;
         return *refused;
     }
-    if (s->op->at_rest(*object)) return true;
+    if (s->op->at_rest(s->op, *object)) return true;
     json_decref(*object);
     *object = NULL;
     return false;

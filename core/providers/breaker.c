@@ -152,6 +152,20 @@ int64_t mt_provider_admit(struct mt_providers *p, const struct mt_provider *prov
     return breaker_admit(&s->breaker, !provider->many_hosts, p->clock->mono_ns(p->clock));
 }
 
+bool mt_provider_enter(struct mt_providers *p, const struct mt_provider *provider, int most) {
+    struct provider_state *s = provider_state(p, provider);
+    if (s == NULL) return true;
+    if (provider->max_in_flight > 0 && provider->max_in_flight < most) most = provider->max_in_flight;
+    if (atomic_fetch_add(&s->in_flight, 1) < most) return true;
+    atomic_fetch_sub(&s->in_flight, 1);
+    return false;
+}
+
+void mt_provider_leave(struct mt_providers *p, const struct mt_provider *provider) {
+    struct provider_state *s = provider_state(p, provider);
+    if (s != NULL) atomic_fetch_sub(&s->in_flight, 1);
+}
+
 void mt_provider_report(struct mt_providers *p, const struct mt_provider *provider,
                         bool infrastructure_failure) {
     struct provider_state *s = provider_state(p, provider);

@@ -88,7 +88,8 @@ enum mt_outcome mintro_reconciled_cancel(const struct mt_operation *op, const js
 
 /* ---- settled, release ---- */
 
-bool mintro_at_rest(const json_t *object) {
+bool mintro_at_rest(const struct mt_operation *op, const json_t *object) {
+    (void)op;
     const char *status = mt_json_str(object, "status", "");
     return strcmp(status, "succeeded") == 0 || strcmp(status, "cancelled") == 0 ||
            strcmp(status, "expired") == 0;

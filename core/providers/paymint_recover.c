@@ -164,7 +164,8 @@ static bool is_expired(const json_t *bill) {
     return json_is_true(json_object_get(bill, "expired"));
 }
 
-bool paymint_at_rest(const json_t *object) {
+bool paymint_at_rest(const struct mt_operation *op, const json_t *object) {
+    (void)op;
     char state = state_of(object);
     return state == 'F' || state == 'C' || state == 'D' || is_expired(object);
 }

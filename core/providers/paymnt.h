@@ -57,8 +57,8 @@ enum mt_outcome paymnt_reconciled_cancel(const struct mt_operation *op, const js
 enum mt_outcome paymnt_reconciled_refund(const struct mt_operation *op, const json_t *params,
                                          const json_t *found, const struct mt_error *read_error,
                                          json_t **value, struct mt_error *e);
-bool paymnt_payment_at_rest(const json_t *payment);
-bool paymnt_refund_at_rest(const json_t *refund);
+bool paymnt_payment_at_rest(const struct mt_operation *op, const json_t *payment);
+bool paymnt_refund_at_rest(const struct mt_operation *op, const json_t *refund);
 int paymnt_decide(const struct mt_operation *op, const json_t *params, const json_t *payment,
                   const char **operation, json_t **operation_params, struct mt_error *e);
 

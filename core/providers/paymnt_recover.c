@@ -163,7 +163,7 @@ enum mt_outcome paymnt_reconciled_refund(const struct mt_operation *op, const js
 /* ---- settled, release ---- */
 
 /* Nothing more happens to it without us. What waits for the customer is not at rest. */
-bool paymnt_payment_at_rest(const json_t *payment) {
+bool paymnt_payment_at_rest(const struct mt_operation *op, const json_t *payment) {
     static const char *const at_rest[] = {
         "succeeded",
         "failed",
@@ -177,11 +177,13 @@ bool paymnt_payment_at_rest(const json_t *payment) {
         "requires_merchant_action",
         NULL,
     };
+    (void)op;
     return one_of(status_of(payment), at_rest);
 }
 
-bool paymnt_refund_at_rest(const json_t *refund) {
+bool paymnt_refund_at_rest(const struct mt_operation *op, const json_t *refund) {
     static const char *const at_rest[] = {"succeeded", "failed", NULL};
+    (void)op;
     return one_of(status_of(refund), at_rest);
 }
 

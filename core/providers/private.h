@@ -49,6 +49,7 @@ struct provider_state {
     bool configured;
     struct mt_account account;
     struct breaker breaker;
+    atomic_int in_flight; /* calls under way */
     size_t operation_count;
     struct operation_counters *counters; /* one an operation, in the table's order */
 };
@@ -143,7 +144,7 @@ int mintro_reconcile_cancel(const struct mt_operation *op, const json_t *params,
 enum mt_outcome mintro_reconciled_cancel(const struct mt_operation *op, const json_t *params,
                                          const json_t *found, const struct mt_error *read_error,
                                          json_t **value, struct mt_error *e);
-bool mintro_at_rest(const json_t *object);
+bool mintro_at_rest(const struct mt_operation *op, const json_t *object);
 int mintro_decide(const struct mt_operation *op, const json_t *params, const json_t *object,
                   const char **operation, json_t **operation_params, struct mt_error *e);
 
@@ -200,7 +201,7 @@ enum mt_outcome paymint_reconciled_destroy(const struct mt_operation *op, const 
 enum mt_outcome paymint_reconciled_delete(const struct mt_operation *op, const json_t *params,
                                           const json_t *found, const struct mt_error *read_error,
                                           json_t **value, struct mt_error *e);
-bool paymint_at_rest(const json_t *object);
+bool paymint_at_rest(const struct mt_operation *op, const json_t *object);
 int paymint_decide(const struct mt_operation *op, const json_t *params, const json_t *object,
                    const char **operation, json_t **operation_params, struct mt_error *e);
 

@@ -97,7 +97,7 @@ struct mt_operation {
      * {"id":...}. */
     const char *read_operation;
     const char *topic; /* the event topic whose key is the object's id: "mintro.intent" */
-    bool (*at_rest)(const json_t *object);
+    bool (*at_rest)(const struct mt_operation *op, const json_t *object);
     /* RELEASE: reads with read_operation, then decides: *operation NULL: nothing to do (the value is
      * `object`). -1: it cannot be given back (MT_UNSUPPORTED or MT_CONFLICT); retryable: not yet, so it is
      * read again later. */
@@ -151,6 +151,7 @@ struct mt_provider {
     const char *webhook_answer; /* the exact body of the 2xx ("" for none) */
     bool secret_webhooks;       /* they carry a credential: their bytes are not kept as they came */
     int max_per_second, burst;  /* rate limit by default; 0: none */
+    int max_in_flight;          /* calls under way at once; 0: as many as the engine allows */
     bool many_hosts; /* the caller names the host: no base URL, no breaker (one host down says nothing of
                         others) */
 };
@@ -200,6 +201,10 @@ json_t *mt_operation_mask_result(const struct mt_operation *op, const json_t *va
 /* Admission: 0 go; otherwise milliseconds to wait (breaker open, or rate limit). Every admitted call is
  * followed by a report. */
 int64_t mt_provider_admit(struct mt_providers *p, const struct mt_provider *provider);
+/* A place among the calls under way to this provider, of which there may be `most`, or fewer where the
+ * provider says so. False: none is free. Given back with mt_provider_leave. */
+bool mt_provider_enter(struct mt_providers *p, const struct mt_provider *provider, int most);
+void mt_provider_leave(struct mt_providers *p, const struct mt_provider *provider);
 /* infrastructure: the other side was unreachable, timed out or answered 5xx. Declines and refusals are not.
  */
 void mt_provider_report(struct mt_providers *p, const struct mt_provider *provider,

@@ -467,7 +467,7 @@ static void release_and_settled_go_by_status(void **state) {
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         json_t *object = json_pack("{s:s, s:s}", "intent_id", "pi_1", "status", rows[i].status), *next = NULL;
         const char *operation = "unset";
-        assert_int_equal(settled->at_rest(object), rows[i].rest);
+        assert_int_equal(settled->at_rest(settled, object), rows[i].rest);
         assert_int_equal(release->decide(release, params, object, &operation, &next, &e), rows[i].decided);
         if (rows[i].decided != 0) assert_int_equal(e.kind, rows[i].kind);
         if (rows[i].operation == NULL) assert_null(operation);

@@ -600,7 +600,7 @@ static void settled_and_release_go_by_state(void **state) {
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         json_t *object = from_text(cases[i].object), *next = NULL;
         const char *operation = "unset";
-        assert_int_equal(settled->at_rest(object), cases[i].rest);
+        assert_int_equal(settled->at_rest(settled, object), cases[i].rest);
         assert_int_equal(release->decide(release, params, object, &operation, &next, &e), cases[i].decided);
         if (cases[i].operation == NULL) assert_null(operation);
         if (cases[i].operation != NULL) {

@@ -543,7 +543,7 @@ static void release_and_settled_go_by_state(void **state) {
         const char *operation = NULL;
         json_t *next = NULL;
         json_object_set_new(object, "status", json_string(rows[i].status));
-        assert_int_equal(settled->at_rest(object), rows[i].rest);
+        assert_int_equal(settled->at_rest(settled, object), rows[i].rest);
         assert_int_equal(release->decide(release, params, object, &operation, &next, &e), rows[i].decided);
         if (rows[i].decided != 0) assert_int_equal(e.kind, MT_CONFLICT);
         if (rows[i].operation == NULL) {
@@ -570,8 +570,8 @@ static void release_and_settled_go_by_state(void **state) {
     for (size_t i = 0; i < 2; i++) {
         json_t *rest = json_pack("{s:s}", "status", at_rest[i]),
                *busy = json_pack("{s:s}", "status", not_yet[i]);
-        assert_true(refund->at_rest(rest));
-        assert_false(refund->at_rest(busy));
+        assert_true(refund->at_rest(refund, rest));
+        assert_false(refund->at_rest(refund, busy));
         json_decref(rest);
         json_decref(busy);
     }
