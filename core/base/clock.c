@@ -20,6 +20,7 @@
 
 /* No clock is moved past the year 9999, the last that RFC 3339 can write. */
 static const int64_t last_ms = INT64_C(253402300799999);
+static const int64_t mono_last_ms = INT64_C(9000000000000); /* 285 years of being moved */
 
 /* What processes share: a file of this size, in this machine's byte order. */
 struct shared {
@@ -49,11 +50,15 @@ static int64_t real_wall(struct mt_clock *self) {
     return read_ms(CLOCK_REALTIME) + atomic_load(&c->shared->offset_ms);
 }
 
+/* Moves with the wall clock: an open circuit waits by the clock that was moved. Nanoseconds last for 292
+ * years. */
 static int64_t real_mono(struct mt_clock *self) {
-    (void)self;
+    struct real_clock *c = (struct real_clock *)self;
+    int64_t offset_ms = atomic_load(&c->shared->offset_ms);
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+    if (offset_ms > mono_last_ms) offset_ms = mono_last_ms;
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec + offset_ms * 1000000;
 }
 
 /* How long to wait: until - now within [0, max_wait]. */

@@ -1,7 +1,8 @@
 /* Time behind a vtable, so that tests and the simulated world bring their own.
  * Wall time is milliseconds since 1970-01-01T00:00:00Z (int64_t); monotonic time is nanoseconds from
- * anywhere. mt_clock_system() may carry an offset kept in a file that several processes share (see
- * mt_clock_open_shared): that is how the sandbox's clock moves the runtime's. Any thread. */
+ * anywhere, and moves with the wall when a clock is advanced. mt_clock_system() may carry an offset kept in a
+ * file that several processes share (see mt_clock_open_shared): that is how the sandbox's clock moves the
+ * runtime's. Any thread. */
 #pragma once
 #include "base/error.h"
 #include <stdint.h>
