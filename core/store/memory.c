@@ -209,13 +209,80 @@ static enum mt_applied answer_entry(struct mt_memory *m, struct mt_batch *b, str
     return MT_APPLIED;
 }
 
+/* ---- whom events are for ---- */
+
+static void ask(struct mt_memory *m, const char *run, const char *topic, const char *key) {
+    EACH(m, MEM_ASKED, struct mt_mem_asked, x)
+    if (strcmp(x->run, run) == 0 && strcmp(x->topic, topic) == 0 && strcmp(x->key, key) == 0) return;
+    struct mt_mem_asked *x = mt_memory_add(m, MEM_ASKED);
+    mt_copy(x->run, sizeof x->run, run);
+    mt_copy(x->topic, sizeof x->topic, topic);
+    mt_copy(x->key, sizeof x->key, key);
+}
+
+/* The youngest run that has asked for (topic, key), if all who did have ended. */
+static const char *last_asker(struct mt_memory *m, const char *topic, const char *key) {
+    const char *last = NULL;
+    EACH(m, MEM_RUNS, struct mt_mem_run, r) { /* in the order of their starts */
+        EACH(m, MEM_ASKED, struct mt_mem_asked, x) {
+            if (strcmp(x->run, r->run.id) != 0 || strcmp(x->topic, topic) != 0 || strcmp(x->key, key) != 0)
+                continue;
+            if (!mt_run_ended(r->run.state)) return NULL;
+            last = r->run.id;
+        }
+    }
+    return last;
+}
+
+static void mark_late(struct mt_memory *m, struct mt_batch *b, struct mt_event *x, const char *run) {
+    mt_memory_touch(m, MEM_EVENTS, x);
+    x->late = MT_LATE_PENDING;
+    mt_copy(x->late_run, sizeof x->late_run, run);
+    mt_rules_due(b, x->at);
+}
+
+/* What a run that ends had asked for and nobody has read. */
+static void leave_behind(struct mt_memory *m, struct mt_batch *b, const char *run) {
+    EACH(m, MEM_ASKED, struct mt_mem_asked, a) {
+        if (strcmp(a->run, run) != 0 || !last_asker(m, a->topic, a->key)) continue;
+        EACH(m, MEM_EVENTS, struct mt_event, x)
+        if (!x->readers && !x->late && strcmp(x->topic, a->topic) == 0 && strcmp(x->key, a->key) == 0)
+            mark_late(m, b, x, run);
+    }
+}
+
+static enum mt_applied seen(struct mt_memory *m, struct mt_op *op, struct mt_mem_run *r) {
+    ask(m, r->run.id, op->seen.topic, op->seen.key);
+    EACH(m, MEM_EVENTS, struct mt_event, x) {
+        if (x->readers || x->n > op->seen.upto || strcmp(x->topic, op->seen.topic) != 0 ||
+            strcmp(x->key, op->seen.key) != 0)
+            continue;
+        mt_memory_touch(m, MEM_EVENTS, x);
+        x->readers = 1;
+    }
+    return MT_APPLIED;
+}
+
+static enum mt_applied looked_after(struct mt_memory *m, struct mt_batch *b, struct mt_op *op) {
+    EACH(m, MEM_EVENTS, struct mt_event, x) {
+        if (x->n != op->late.n || x->late != MT_LATE_PENDING) continue;
+        mt_memory_touch(m, MEM_EVENTS, x);
+        x->late = op->late.late;
+        if (x->late == MT_LATE_HANDLED) x->readers++;
+        if (x->late == MT_LATE_NO) x->late_run[0] = 0;
+        return MT_APPLIED;
+    }
+    return mt_rules_refuse(b, op, MT_RES_MISSING, "it is not pending");
+}
+
 /* ---- changing a run, and letting go of it ---- */
 
 static void change_text(struct mt_memory *m, char **at, const char *text) {
     if (text) *at = *text ? mt_memory_keep(m, text) : NULL;
 }
 
-static enum mt_applied change(struct mt_memory *m, struct mt_op *op, struct mt_mem_run *r) {
+static enum mt_applied change(struct mt_memory *m, struct mt_batch *b, struct mt_op *op,
+                              struct mt_mem_run *r) {
     mt_memory_touch(m, MEM_RUNS, r);
     change_text(m, &r->run.progress, op->run.progress);
     change_text(m, &r->run.output, op->run.output);
@@ -224,6 +291,7 @@ static enum mt_applied change(struct mt_memory *m, struct mt_op *op, struct mt_m
     if (op->run.state >= 0) r->run.state = (enum mt_run_state)op->run.state;
     r->run.updated_at = op->run.at;
     if (op->run.release || mt_run_ended(r->run.state)) r->run.owner = 0;
+    if (mt_run_ended(r->run.state)) leave_behind(m, b, r->run.id);
     return MT_APPLIED;
 }
 
@@ -257,6 +325,7 @@ static void let_go(struct mt_memory *m, struct mt_batch *b, struct mt_mem_run *r
 static enum mt_applied suspend(struct mt_memory *m, struct mt_batch *b, struct mt_op *op,
                                struct mt_mem_run *r) {
     mt_memory_touch(m, MEM_RUNS, r);
+    if (op->suspend.topic) ask(m, r->run.id, op->suspend.topic, op->suspend.key);
     if (op->suspend.error) r->run.error = mt_memory_keep(m, op->suspend.error);
     let_go(m, b, r, op->suspend.state, op->suspend.cls, op->suspend.due_at, op->suspend.topic,
            op->suspend.key, op->suspend.waiting_for, op->suspend.cursor, op->suspend.at);
@@ -269,6 +338,7 @@ static enum mt_applied await(struct mt_memory *m, struct mt_batch *b, struct mt_
     struct mt_entry entry = *op->await.entry;
     entry.outcome = MT_DONE;
     entry.done_at = op->await.at;
+    ask(m, r->run.id, op->await.topic, op->await.key);
     if (!event && op->await.deadline > op->await.at) {
         op->result = MT_RES_SUSPENDED;
         mt_memory_touch(m, MEM_RUNS, r);
@@ -287,6 +357,8 @@ static enum mt_applied await(struct mt_memory *m, struct mt_batch *b, struct mt_
     if (!event) return MT_APPLIED;
     mt_memory_touch(m, MEM_EVENTS, event);
     op->await.event.readers = ++event->readers;
+    op->await.event.late = MT_LATE_NO; /* lists tell */
+    op->await.event.late_run[0] = 0;
     return MT_APPLIED;
 }
 
@@ -334,6 +406,8 @@ static enum mt_applied event(struct mt_memory *m, struct mt_batch *b, struct mt_
         op->event.woken++;
         mt_rules_due(b, op->event.at);
     }
+    const char *asker = op->event.woken ? NULL : last_asker(m, op->event.topic, op->event.key);
+    if (asker) mark_late(m, b, x, asker);
     return MT_APPLIED;
 }
 
@@ -422,11 +496,13 @@ static enum mt_applied apply_run_op(struct mt_memory *m, struct mt_batch *b, str
     case MT_OP_ANSWER:
         return answer_entry(m, b, op, r, *op->entry);
     case MT_OP_RUN:
-        return change(m, op, r);
+        return change(m, b, op, r);
     case MT_OP_SUSPEND:
         return suspend(m, b, op, r);
     case MT_OP_AWAIT:
         return await(m, b, op, r);
+    case MT_OP_SEEN:
+        return seen(m, op, r);
     default:
         return go_on(m, b, op, r);
     }
@@ -444,9 +520,12 @@ static enum mt_applied apply_op(struct mt_memory *m, struct mt_batch *b, struct 
     case MT_OP_SUSPEND:
     case MT_OP_AWAIT:
     case MT_OP_CONTINUE:
+    case MT_OP_SEEN:
         return apply_run_op(m, b, op);
     case MT_OP_EVENT:
         return event(m, b, op);
+    case MT_OP_LATE:
+        return looked_after(m, b, op);
     case MT_OP_CANCEL:
         return cancel(m, b, op);
     case MT_OP_RETRY:
@@ -545,6 +624,7 @@ struct mt_store *mt_store_memory_open(void) {
         [MEM_RUNS] = sizeof(struct mt_mem_run),
         [MEM_ENTRIES] = sizeof(struct mt_mem_entry),
         [MEM_EVENTS] = sizeof(struct mt_event),
+        [MEM_ASKED] = sizeof(struct mt_mem_asked),
         [MEM_DOCUMENTS] = sizeof(struct mt_mem_document),
         [MEM_KEYS] = sizeof(struct mt_mem_key),
         [MEM_COLLECTIONS] = sizeof(struct mt_mem_collection),

@@ -20,6 +20,9 @@ struct mt_mem_entry {
     char run[MT_ID_SIZE];
     struct mt_entry entry;
 };
+struct mt_mem_asked { /* a run has asked for the events of (topic, key) */
+    char run[MT_ID_SIZE], topic[MT_NAME_MAX], key[MT_KEY_MAX];
+};
 struct mt_mem_document {
     char collection[MT_NAME_MAX];
     struct mt_document document;
@@ -55,6 +58,7 @@ enum mt_mem_table {
     MEM_RUNS,
     MEM_ENTRIES,
     MEM_EVENTS, /* struct mt_event */
+    MEM_ASKED,
     MEM_DOCUMENTS,
     MEM_KEYS,
     MEM_COLLECTIONS,

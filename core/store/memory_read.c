@@ -214,6 +214,8 @@ static int next_due(struct mt_store *self, int64_t *runs, int64_t *rest, struct 
         if (strcmp(d->state, "pending") == 0 && d->next_at < *rest) *rest = d->next_at;
         EACH(m, MEM_TASKS, struct mt_mem_task, t)
         if (!t->gone && t->task.due_at < *rest) *rest = t->task.due_at;
+        EACH(m, MEM_EVENTS, struct mt_event, x)
+        if (x->late == MT_LATE_PENDING && x->at < *rest) *rest = x->at;
     }
     unlock(m);
     return 0;
@@ -221,14 +223,27 @@ static int next_due(struct mt_store *self, int64_t *runs, int64_t *rest, struct 
 
 /* ---- events ---- */
 
+static bool passes(const struct mt_event *x, enum mt_event_filter which) {
+    switch (which) {
+    case MT_EVENTS_UNREAD:
+        return x->readers == 0;
+    case MT_EVENTS_LATE:
+        return x->late != MT_LATE_NO;
+    case MT_EVENTS_PENDING:
+        return x->late == MT_LATE_PENDING;
+    default:
+        return true;
+    }
+}
+
 static int list_events(struct mt_store *self, const char *topic, const char *key, int64_t after, bool newest,
-                       bool unread_only, size_t limit, struct mt_event **out, size_t *count,
+                       enum mt_event_filter which, size_t limit, struct mt_event **out, size_t *count,
                        struct mt_error *e) {
     struct mt_memory *m = lock(self);
     struct picked p = {0};
     (void)e;
     EACH(m, MEM_EVENTS, struct mt_event, x) {
-        if (FILTERED(topic, x->topic) || FILTERED(key, x->key) || (unread_only && x->readers)) continue;
+        if (FILTERED(topic, x->topic) || FILTERED(key, x->key) || !passes(x, which)) continue;
         if (newest ? after && x->n >= after : x->n <= after) continue;
         pick(&p, x);
     }

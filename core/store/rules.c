@@ -273,6 +273,13 @@ enum mt_applied mt_rules_check(struct mt_batch *b, struct mt_op *op) {
     case MT_OP_EVENT:
         return FIELDS({"topic", op->event.topic, MT_NAME_MAX}, {"key", op->event.key, MT_KEY_MAX},
                       {"payload", op->event.payload, 0});
+    case MT_OP_SEEN:
+        return FIELDS({"topic", op->seen.topic, MT_NAME_MAX}, {"key", op->seen.key, MT_KEY_MAX});
+    case MT_OP_LATE:
+        if (op->late.late != MT_LATE_PENDING && (unsigned)op->late.late <= MT_LATE_UNHANDLED)
+            return MT_APPLIED;
+        return mt_rules_refuse(b, op, MT_RES_INVALID, "late: %d, wanted no, handled or unhandled",
+                               (int)op->late.late);
     case MT_OP_CANCEL:
         return FIELDS({"run", op->cancel.run, MT_ID_SIZE});
     case MT_OP_RETRY:

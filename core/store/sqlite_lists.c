@@ -30,11 +30,17 @@ static void event_columns(sqlite3_stmt *st, struct mt_event *e) {
     e->at = sqlite3_column_int64(st, 5);
     e->readers = sqlite3_column_int(st, 6);
     e->raw_len = (size_t)sqlite3_column_int64(st, 7); /* NULL: 0 */
+    e->late = (enum mt_late)sqlite3_column_int(st, 8);
+    mt_sqlite_copy(st, 9, e->late_run, sizeof e->late_run);
 }
 
 static int list_events(struct mt_store *self, const char *topic, const char *key, int64_t after, bool newest,
-                       bool unread_only, size_t limit, struct mt_event **out, size_t *count,
+                       enum mt_event_filter which, size_t limit, struct mt_event **out, size_t *count,
                        struct mt_error *e) {
+    static const char *const filters[] = {[MT_EVENTS_ALL] = "",
+                                          [MT_EVENTS_UNREAD] = " AND readers = 0",
+                                          [MT_EVENTS_LATE] = " AND late > 0",
+                                          [MT_EVENTS_PENDING] = " AND late = 1"};
     struct mt_sqlite *s = (struct mt_sqlite *)self;
     struct mt_event *events = NULL;
     size_t n = 0;
@@ -42,10 +48,11 @@ static int list_events(struct mt_store *self, const char *topic, const char *key
     char sql[512];
     const char *range = !newest ? " AND n > ?3" : after ? " AND n < ?3" : "";
     mt_format(sql, sizeof sql,
-              "SELECT n, topic, key, payload, source, at, readers, length(raw) FROM events WHERE 1%s%s%s%s "
+              "SELECT n, topic, key, payload, source, at, readers, length(raw), late,"
+              " (SELECT r.id FROM runs r WHERE r.n = late_run) FROM events WHERE 1%s%s%s%s "
               "ORDER BY n %s LIMIT ?4",
-              topic ? " AND topic = ?1" : "", key ? " AND key = ?2" : "", range,
-              unread_only ? " AND readers = 0" : "", newest ? "DESC" : "ASC");
+              topic ? " AND topic = ?1" : "", key ? " AND key = ?2" : "", range, filters[which],
+              newest ? "DESC" : "ASC");
     struct mt_sqlite_conn *c = mt_sqlite_reader(s, e);
     if (!c) return -1;
     sqlite3_stmt *st = prepare(c, sql, e);

@@ -1,5 +1,6 @@
 /* Reads of runs and their journals, and the pool of connections that all reads borrow from. A reader is held
  * for one call only, so that no snapshot keeps the WAL from shrinking. Any thread. */
+#include "base/sync.h"
 #include "base/text.h"
 #include "store/sqlite_private.h"
 #include <stdlib.h>
@@ -9,15 +10,15 @@
 
 struct mt_sqlite_conn *mt_sqlite_reader(struct mt_sqlite *s, struct mt_error *e) {
     struct mt_sqlite_conn *c = NULL;
-    pthread_mutex_lock(&s->pool_lock);
+    mt_lock(&s->pool_lock);
     while (!c) {
         for (int i = 0; i < MT_SQLITE_READERS && !c;
              i++) /* the first that is free, so the later ones stay closed */
             if (!s->readers[i].busy) c = &s->readers[i];
-        if (!c) pthread_cond_wait(&s->pool_free, &s->pool_lock);
+        if (!c) mt_cond_wait(&s->pool_free, &s->pool_lock, MT_NO_DEADLINE);
     }
     c->busy = true;
-    pthread_mutex_unlock(&s->pool_lock);
+    mt_unlock(&s->pool_lock);
     if (c->db) return c;
     struct mt_sqlite_conn opened;
     if (mt_sqlite_conn_open(&opened, s->path, false, e)) {
@@ -29,10 +30,10 @@ struct mt_sqlite_conn *mt_sqlite_reader(struct mt_sqlite *s, struct mt_error *e)
 }
 
 void mt_sqlite_reader_done(struct mt_sqlite *s, struct mt_sqlite_conn *c) {
-    pthread_mutex_lock(&s->pool_lock);
+    mt_lock(&s->pool_lock);
     c->busy = false;
-    pthread_cond_signal(&s->pool_free);
-    pthread_mutex_unlock(&s->pool_lock);
+    mt_cond_signal(&s->pool_free);
+    mt_unlock(&s->pool_lock);
 }
 
 void *mt_sqlite_grow(void *items, size_t count, size_t size) {

@@ -231,7 +231,8 @@ static int read_by_n(struct mt_sqlite *s, int64_t n, struct mt_run *run, struct 
                            .entries = run->entries,
                            .state = run->state,
                            .cancel_requested = run->cancel_requested,
-                           .cancel_seen = run->cancel_requested};
+                           .cancel_seen = run->cancel_requested,
+                           .asked = true};
     mt_copy(o->id, sizeof o->id, run->id);
     sqlite3_reset(st);
     return 0;
@@ -434,7 +435,9 @@ enum mt_applied mt_sqlite_change(struct mt_apply *a, struct mt_op *op) {
     }
     if (mt_sqlite_run(&a->s->writer, st, NULL, a->e)) return MT_BROKEN;
     if (release) {
+        int64_t left = o->asked && mt_run_ended(state) ? o->n : 0;
         mt_sqlite_let_go(a, state);
+        if (left && mt_sqlite_leave_behind(a, left)) return MT_BROKEN;
     } else if (state != o->state) {
         mt_owned_count(a->s, o->generation, (int)o->state, -1);
         mt_owned_count(a->s, o->generation, (int)state, 1);

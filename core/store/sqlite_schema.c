@@ -73,13 +73,24 @@ static const char version_1[] =
 /* What is known of a run's moves to other generations. */
 static const char version_2[] = "ALTER TABLE runs ADD COLUMN moves TEXT;";
 
+/* Who has asked for which events, kept as long as the run, so that one that comes after its end finds it. */
+static const char version_3[] =
+    "CREATE TABLE asked (topic TEXT NOT NULL, key TEXT NOT NULL, run INTEGER NOT NULL,"
+    " PRIMARY KEY (topic, key, run)) WITHOUT ROWID;"
+    "CREATE INDEX asked_run ON asked (run);"
+    "INSERT INTO asked SELECT wait_topic, wait_key, n FROM runs WHERE wait_topic IS NOT NULL;"
+    "ALTER TABLE events ADD COLUMN late INTEGER NOT NULL DEFAULT 0;" /* enum mt_late */
+    "ALTER TABLE events ADD COLUMN late_run INTEGER;"
+    "CREATE INDEX events_late ON events (n) WHERE late > 0;"
+    "CREATE INDEX events_pending ON events (at) WHERE late = 1;";
+
 /* migrations[i] takes a store of version i to i + 1. */
-static const char *const migrations[] = {version_1, version_2};
+static const char *const migrations[] = {version_1, version_2, version_3};
 #define SCHEMA ((int)(sizeof migrations / sizeof *migrations))
 
-static const char *const wiped[] = {"runs",       "run_counts",  "segments",    "entries",
-                                    "events",     "collections", "documents",   "document_keys",
-                                    "deliveries", "tasks",       "generations", "blobs"};
+static const char *const wiped[] = {"runs",        "run_counts", "segments",      "entries",    "events",
+                                    "collections", "documents",  "document_keys", "deliveries", "tasks",
+                                    "generations", "blobs",      "asked"};
 
 static int schema_version(sqlite3 *db, int *version, struct mt_error *e) {
     sqlite3_stmt *st = NULL;

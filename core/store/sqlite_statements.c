@@ -92,11 +92,9 @@ const char *const mt_sqlite_sql[ST_STATEMENT_COUNT] = {
     [ST_EVENT_SEEN] =
         "UPDATE events SET readers = 1 WHERE topic = ?1 AND key = ?2 AND n <= ?3 AND readers = 0",
     [ST_EVENT_LATE] = "UPDATE events SET late = 1, late_run = ?2 WHERE n = ?1",
-    [ST_EVENTS_LEFT] =
-        "SELECT n, at FROM events WHERE topic = ?1 AND key = ?2 AND readers = 0 AND late = 0",
-    [ST_EVENT_LOOKED_AFTER] =
-        "UPDATE events SET late = ?2, late_run = iif(?2 = 0, NULL, late_run),"
-        " readers = readers + iif(?2 = 2, 1, 0) WHERE n = ?1 AND late = 1",
+    [ST_EVENTS_LEFT] = "SELECT n, at FROM events WHERE topic = ?1 AND key = ?2 AND readers = 0 AND late = 0",
+    [ST_EVENT_LOOKED_AFTER] = "UPDATE events SET late = ?2, late_run = iif(?2 = 0, NULL, late_run),"
+                              " readers = readers + iif(?2 = 2, 1, 0) WHERE n = ?1 AND late = 1",
     [ST_ASKED] = "INSERT INTO asked VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
     [ST_ASKERS] = "SELECT max(a.run), total(r.state NOT IN (5, 6, 7)) FROM asked a JOIN runs r ON r.n = a.run"
                   " WHERE a.topic = ?1 AND a.key = ?2",

@@ -102,7 +102,7 @@ enum mt_applied mt_sqlite_suspend(struct mt_apply *a, struct mt_op *op) {
     int there = 0;
     if (op->suspend.topic) {
         there = next_event(a, op->suspend.topic, op->suspend.key, op->suspend.cursor, NULL);
-        if (there < 0) return MT_BROKEN;
+        if (there < 0 || mt_sqlite_ask(a, op->suspend.topic, op->suspend.key)) return MT_BROKEN;
     }
     struct wait w = {.state = op->suspend.state,
                      .cls = op->suspend.cls,
@@ -138,15 +138,21 @@ static enum mt_applied answer_with_event(struct mt_apply *a, struct mt_op *op) {
     return MT_APPLIED;
 }
 
+static enum mt_applied time_out(struct mt_apply *a, struct mt_op *op) {
+    enum mt_applied applied = answer_wait(a, op, "null");
+    if (applied == MT_APPLIED) op->result = MT_RES_TIMED_OUT;
+    return applied;
+}
+
 enum mt_applied mt_sqlite_await(struct mt_apply *a, struct mt_op *op) {
     int found = next_event(a, op->await.topic, op->await.key, op->await.cursor, &op->await.event);
     if (found < 0) return MT_BROKEN;
-    if (found) return answer_with_event(a, op);
-    if (op->await.deadline <= op->await.at) {
-        enum mt_applied applied = answer_wait(a, op, "null");
-        if (applied == MT_APPLIED) op->result = MT_RES_TIMED_OUT;
+    if (found || op->await.deadline <= op->await.at) {
+        enum mt_applied applied = found ? answer_with_event(a, op) : time_out(a, op);
+        if (applied == MT_APPLIED && mt_sqlite_ask(a, op->await.topic, op->await.key)) return MT_BROKEN;
         return applied;
     }
+    if (mt_sqlite_ask(a, op->await.topic, op->await.key)) return MT_BROKEN;
     struct wait w = {.state = MT_RUN_WAITING,
                      .cls = MT_CLASS_TIMER,
                      .due_at = op->await.deadline,
@@ -225,7 +231,9 @@ enum mt_applied mt_sqlite_event(struct mt_apply *a, struct mt_op *op) {
     if (mt_sqlite_run(&s->writer, st, NULL, a->e)) return MT_BROKEN;
     s->numbers.event = n;
     op->event.n = n;
-    return wake_waiters(a, op) ? MT_BROKEN : MT_APPLIED;
+    if (wake_waiters(a, op)) return MT_BROKEN;
+    if (op->event.woken) return MT_APPLIED;
+    return mt_sqlite_late_for(a, n, op->event.topic, op->event.key, op->event.at) ? MT_BROKEN : MT_APPLIED;
 }
 
 /* ---- what a person does ---- */

@@ -12,8 +12,8 @@
  * timer all wake a run by setting due_at.
  *
  * Whom an event is for: SUSPEND with a topic, AWAIT and SEEN note that their run has asked for (topic, key).
- * An event that wakes nobody, all of whose askers have ended, is late: it is the youngest asker's. So are, when
- * a run ends, the events it asked for that nobody has read, unless another asker goes on. */
+ * An event that wakes nobody, all of whose askers have ended, is late: it is the youngest asker's. So are,
+ * when a run ends, the events it asked for that nobody has read, unless another asker goes on. */
 #pragma once
 #include "base/clock.h"
 #include "base/error.h"

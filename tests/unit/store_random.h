@@ -61,7 +61,7 @@ struct subject {
     const char *generation;
     int rest_segment, rest_entries;
     const char *collection;
-    int64_t counter, task; /* as they are */
+    int64_t counter, task, late; /* as they are */
 };
 
 static inline void find_open_entry(struct mt_store *s, struct subject *about) {
@@ -83,6 +83,7 @@ static inline void find_open_entry(struct mt_store *s, struct subject *about) {
 static inline void find_rest(struct mt_store *s, struct random *r, struct subject *about) {
     struct mt_document *none = NULL;
     struct mt_task *tasks = NULL;
+    struct mt_event *late = NULL;
     size_t count = 0;
     struct mt_error e;
     about->collection = PICK(r, collections);
@@ -96,6 +97,12 @@ static inline void find_rest(struct mt_store *s, struct random *r, struct subjec
         mt_task_clear(&tasks[i]);
     }
     free(tasks);
+    assert_int_equal(s->list_events(s, NULL, NULL, 0, false, MT_EVENTS_PENDING, 3, &late, &count, &e), 0);
+    for (size_t i = 0; i < count; i++) {
+        about->late = late[i].n;
+        mt_event_clear(&late[i]);
+    }
+    free(late);
 }
 
 static inline struct subject subject_of(struct mt_store *s, struct random *r) {
@@ -270,6 +277,15 @@ static inline void make_op(struct random *r, struct made *m, size_t i, enum mt_o
         op->event.source = MAYBE(r, sources);
         op->event.at = now;
         break;
+    case MT_OP_SEEN:
+        op->seen.topic = PICK(r, topics);
+        op->seen.key = PICK(r, keys);
+        op->seen.upto = any(r, 40);
+        break;
+    case MT_OP_LATE:
+        op->late.n = about->late + (chance(r, 20) ? 1 : 0);
+        op->late.late = chance(r, 90) ? MT_LATE_HANDLED : (enum mt_late)any(r, 4);
+        break;
     case MT_OP_CANCEL:
         op->cancel.run = PICK(r, run_ids);
         op->cancel.reason = MAYBE(r, jsons);
@@ -334,12 +350,13 @@ static inline void make_op(struct random *r, struct made *m, size_t i, enum mt_o
 }
 
 static inline enum mt_op_type type_for(struct random *r, bool of_run) {
-    static const enum mt_op_type ours[] = {MT_OP_ENTRY,   MT_OP_ENTRY, MT_OP_ENTRY, MT_OP_ANSWER,
-                                           MT_OP_ANSWER,  MT_OP_RUN,   MT_OP_RUN,   MT_OP_SUSPEND,
-                                           MT_OP_SUSPEND, MT_OP_AWAIT, MT_OP_AWAIT, MT_OP_CONTINUE};
-    static const enum mt_op_type common[] = {
-        MT_OP_START,  MT_OP_START, MT_OP_START, MT_OP_CLAIM,   MT_OP_CLAIM,   MT_OP_EVENT,  MT_OP_EVENT,
-        MT_OP_CANCEL, MT_OP_RETRY, MT_OP_RETRY, MT_OP_RESOLVE, MT_OP_RESOLVE, MT_OP_MIGRATE};
+    static const enum mt_op_type ours[] = {
+        MT_OP_ENTRY,   MT_OP_ENTRY,   MT_OP_ENTRY, MT_OP_ANSWER, MT_OP_ANSWER,   MT_OP_RUN, MT_OP_RUN,
+        MT_OP_SUSPEND, MT_OP_SUSPEND, MT_OP_AWAIT, MT_OP_AWAIT,  MT_OP_CONTINUE, MT_OP_SEEN};
+    static const enum mt_op_type common[] = {MT_OP_START,   MT_OP_START, MT_OP_START,   MT_OP_CLAIM,
+                                             MT_OP_CLAIM,   MT_OP_EVENT, MT_OP_EVENT,   MT_OP_CANCEL,
+                                             MT_OP_RETRY,   MT_OP_RETRY, MT_OP_RESOLVE, MT_OP_RESOLVE,
+                                             MT_OP_MIGRATE, MT_OP_LATE,  MT_OP_LATE};
     if (of_run && chance(r, 75)) return PICK(r, ours);
     return chance(r, 50) ? PICK(r, common) : (enum mt_op_type)any(r, OP_TYPES);
 }

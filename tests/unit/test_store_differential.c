@@ -27,8 +27,9 @@ static void say_run(struct mt_buf *b, struct mt_run *r) {
 }
 
 static void say_event(struct mt_buf *b, struct mt_event *e) {
-    mt_buf_addf(b, "event %" PRId64 " %s %s %s %s %" PRId64 " %d raw %zu\n", e->n, e->topic, e->key,
-                or_null(e->payload), or_null(e->source), e->at, e->readers, e->raw_len);
+    mt_buf_addf(b, "event %" PRId64 " %s %s %s %s %" PRId64 " %d raw %zu late %d %s\n", e->n, e->topic,
+                e->key, or_null(e->payload), or_null(e->source), e->at, e->readers, e->raw_len, (int)e->late,
+                e->late_run);
     mt_event_clear(e);
 }
 
@@ -96,11 +97,11 @@ static void say_journal(struct mt_buf *b, struct mt_store *s, const char *run, i
 }
 
 static void say_events(struct mt_buf *b, struct mt_store *s, const char *topic, const char *key,
-                       int64_t after, bool newest, bool unread, size_t limit) {
+                       int64_t after, bool newest, enum mt_event_filter which, size_t limit) {
     struct mt_event *events = NULL;
     size_t count = 0;
     struct mt_error e;
-    if (s->list_events(s, topic, key, after, newest, unread, limit, &events, &count, &e))
+    if (s->list_events(s, topic, key, after, newest, which, limit, &events, &count, &e))
         fail_msg("list_events: %s", e.message);
     for (size_t i = 0; i < count; i++) say_event(b, &events[i]);
     free(events);
@@ -174,7 +175,7 @@ static void say_numbers(struct mt_buf *b, struct mt_store *s) {
 static void say_all(struct mt_buf *b, struct mt_store *s) {
     say_runs(b, s, &(struct mt_run_filter){.state = -1, .limit = 1000});
     for (int i = 0; i < RUNS; i++) say_journal(b, s, run_ids[i], -1);
-    say_events(b, s, NULL, NULL, 0, false, false, 10000);
+    say_events(b, s, NULL, NULL, 0, false, MT_EVENTS_ALL, 10000);
     for (size_t i = 0; i < 2; i++) say_documents(b, s, collections[i], NULL, NULL, NULL, false, 1000);
     say_deliveries(b, s, NULL, MT_NEVER, 1000);
     say_tasks(b, s, MT_NEVER, 1000);
@@ -206,9 +207,10 @@ static void say_some(struct mt_buf *b, struct mt_store *s, struct random *r, int
         break;
     case 4: {
         const char *topic = MAYBE(r, topics), *key = MAYBE(r, keys);
-        bool newest = chance(r, 50), unread = chance(r, 50);
+        bool newest = chance(r, 50);
+        enum mt_event_filter which = (enum mt_event_filter)any(r, 4);
         int64_t after = any(r, 40);
-        say_events(b, s, topic, key, after, newest, unread, any(r, 20));
+        say_events(b, s, topic, key, after, newest, which, any(r, 20));
         break;
     }
     case 5: {

@@ -205,7 +205,7 @@ static void test_newer_schema(void **state) {
     sqlite3_close(db);
     struct mt_error e;
     assert_null(mt_store_sqlite_open(*state, &e));
-    mt_format(wanted, sizeof wanted, "%s has schema 7, this mintage knows 2: use the newer mintage", path);
+    mt_format(wanted, sizeof wanted, "%s has schema 7, this mintage knows 3: use the newer mintage", path);
     assert_string_equal(e.message, wanted);
 }
 
