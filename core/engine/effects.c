@@ -196,6 +196,7 @@ static bool all_place(struct mt_exec *x, struct all_call *c, const char *text, b
             break;
         }
     }
+    if (x->judging) return true;
     if (!c->account) not_configured(c->full_name, &e);
     if (!c->account && c->entry && c->entry->outcome == MT_OUTCOME_NONE) {
         account_gone(x, c->entry, c->full_name, &e, a);
@@ -233,6 +234,16 @@ static void all_give(struct mt_exec *x, struct all_call *list, size_t n, struct 
     mt_buf_clear(&out);
 }
 
+/* Judging, one that has no answer yet is where it stops. */
+static bool all_answered(struct mt_exec *x, const struct all_call *list, size_t n, struct mt_answer *a) {
+    for (size_t i = 0; i < n; i++) {
+        if (list[i].entry->outcome != MT_OUTCOME_NONE) continue;
+        exec_leave(x, LEAVE_JUDGED, a);
+        return false;
+    }
+    return true;
+}
+
 void mt_effect_all(struct mt_exec *x, size_t n, const char *const *operations, const char *const *params,
                    const char *site, struct mt_answer *a) {
     if (exec_refuse_handler(x, "flow.all", a)) return;
@@ -244,7 +255,8 @@ void mt_effect_all(struct mt_exec *x, size_t n, const char *const *operations, c
     bool ok = true, fresh = false;
     for (size_t i = 0; i < n && ok; i++) ok = all_read(x, &list[i], i, operations[i], params[i], a);
     for (size_t i = 0; i < n && ok; i++) ok = all_place(x, &list[i], params[i], &fresh, site, a);
-    if (ok && call_all(x, list, n, a)) all_give(x, list, n, a);
+    if (ok && x->judging) ok = all_answered(x, list, n, a);
+    if (ok && (x->judging || call_all(x, list, n, a))) all_give(x, list, n, a);
     for (size_t i = 0; i < n; i++) json_decref(list[i].params);
     free(list);
 }

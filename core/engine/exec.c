@@ -292,7 +292,7 @@ static bool load_journal(struct mt_exec *x) {
     }
     x->count = x->stored = count;
     free(entries);
-    atomic_fetch_add_explicit(&x->g->replays, 1, memory_order_relaxed);
+    if (!x->judging) atomic_fetch_add_explicit(&x->g->replays, 1, memory_order_relaxed);
     for (size_t i = 0; i < count; i++) {
         if (x->entries[i]->seq == (int)i + 1) continue;
         mt_fail(&e, MT_STORE, "the journal of run %s has no entry %zu", x->run.id, i + 1);
@@ -350,7 +350,7 @@ void exec_free(struct mt_exec *x) {
     free(x);
 }
 
-void exec_execute(struct mt_exec *x, struct mt_run *run) {
+static void take_run(struct mt_exec *x, struct mt_run *run) {
     struct mt_error e;
     x->run = *run;
     x->now = run->created_at;
@@ -358,6 +358,10 @@ void exec_execute(struct mt_exec *x, struct mt_run *run) {
         x->cursors = mt_json_parse(run->cursors, strlen(run->cursors), &e);
         if (exec_cursor(x, "@now") > x->now) x->now = exec_cursor(x, "@now");
     }
+}
+
+void exec_execute(struct mt_exec *x, struct mt_run *run) {
+    take_run(x, run);
     if (load_journal(x)) {
         if (script_over(x)) {
             skip_script(x);
@@ -373,6 +377,39 @@ void exec_execute(struct mt_exec *x, struct mt_run *run) {
     if (x->leave == LEAVE_LOST) runs_lost(x->g, x->run.id);
     if (x->stranded) strand(x->g, x->run.id);
     exec_reset(x);
+}
+
+/* ---- judging ---- */
+
+/* What the script did while it was only watched. */
+static void judge_end(struct mt_exec *x, struct mt_script_result *r) {
+    bool by_itself = r->end == MT_END_RETURNED || r->end == MT_END_RAISED;
+    if (x->leave == LEAVE_JUDGED && x->seq < x->stored)
+        exec_stopped_early(x);
+    else if (x->leave != LEAVE_NONE)
+        return;
+    else if (by_itself && x->seq < x->stored)
+        exec_ended_early(x, r->end == MT_END_RETURNED ? "return" : "an error", r->site);
+    else if (by_itself)
+        x->leave = LEAVE_JUDGED;
+    else
+        script_bug(x, r);
+}
+
+enum judged exec_judge(struct mt_exec *x, struct mt_run *run, const char *generation) {
+    struct mt_script_result r = {0};
+    x->judging = true;
+    take_run(x, run);
+    mt_copy(x->run.generation, sizeof x->run.generation, generation);
+    if (!load_journal(x)) return x->leave == LEAVE_PARK ? JUDGED_PARTS : JUDGED_FAILED;
+    if (script_over(x)) return JUDGED_OVER;
+    mt_buf_init(&r.value, MT_VALUE_MAX);
+    mt_buf_init(&r.traceback, 16384);
+    execute(x, &r);
+    judge_end(x, &r);
+    mt_buf_clear(&r.value);
+    mt_buf_clear(&r.traceback);
+    return x->leave == LEAVE_JUDGED ? JUDGED_AGREES : JUDGED_PARTS;
 }
 
 /* ---- what scripts may know without an effect ---- */

@@ -86,6 +86,7 @@ enum leave {
     LEAVE_SUSPENDED, /* let go in the store already */
     LEAVE_CANCELLED, /* to be compensated */
     LEAVE_PARK,      /* error says why; to be parked */
+    LEAVE_JUDGED,    /* only judged: its journal is at its end, and nothing has been done */
     LEAVE_LOST,      /* another owns the run, or the store failed: nothing more may be written */
 };
 
@@ -101,6 +102,7 @@ struct handler_doc { /* what a handler has read or written */
 struct mt_exec {
     struct mt_engine *g;
     bool handler;
+    bool judging; /* replays only, to compare: nothing is written, nothing leaves (exec_judge) */
     struct mt_run run;
     struct mt_entry **entries; /* entries[seq - 1] */
     size_t count, room;
@@ -145,6 +147,8 @@ bool exec_has(const struct mt_exec *x, size_t ahead, const char *kind, const cha
 /* As exec_next, and an answer of the journal is given: whether the effect is over. */
 bool exec_over(struct mt_exec *x, const char *kind, const char *name, const char *digest, const char *site,
                struct mt_entry **entry, struct mt_answer *a);
+/* The script stops at an effect that has no answer yet, but the journal has more. */
+void exec_stopped_early(struct mt_exec *x);
 /* Parks a run whose script has ended ("return", "an error") while its journal goes on. */
 void exec_ended_early(struct mt_exec *x, const char *how, const char *site);
 /* Appends an entry in memory at the next position (nothing is written yet). */
@@ -226,7 +230,16 @@ void exec_park_now(struct mt_exec *x);
 /* A worker keeps one execution's memory for all that it executes. */
 struct mt_exec *exec_new(struct mt_engine *g);
 void exec_execute(struct mt_exec *x, struct mt_run *run); /* takes ownership of *run */
-void exec_reset(struct mt_exec *x);                       /* forgets everything but the memory */
+/* Replays the run's journal through another generation's script, without touching the world or the store. */
+enum judged {
+    JUDGED_AGREES, /* it asks for the same, as far as the journal goes */
+    JUDGED_PARTS,  /* x->error says how it does not; x->park_details has more, x->seq is how far it agreed */
+    JUDGED_OVER,   /* the run's script is over: only compensation is left */
+    JUDGED_FAILED, /* the journal could not be read */
+};
+/* Takes ownership of *run. Followed by exec_reset. */
+enum judged exec_judge(struct mt_exec *x, struct mt_run *run, const char *generation);
+void exec_reset(struct mt_exec *x); /* forgets everything but the memory */
 void exec_free(struct mt_exec *x);
 
 /* ---- call.c, parallel.c, send.c ---- */

@@ -329,13 +329,14 @@ static void mismatch(struct mt_exec *x, const struct mt_entry *had, const char *
     mt_fail(&e, MT_MISMATCH,
             "on replay, effect %d was expected to be %s %s (journaled at %s) but the script asked for %s "
             "%s%s at %s. Repair the "
-            "flow so that it asks for the same again, then retry the run.",
+            "flow so that it asks for the same again, then migrate and retry the run.",
             had->seq, had->kind, had->name, had->site[0] ? had->site : "an unknown line", kind, name,
             same_call ? " with other parameters" : "", site && site[0] ? site : "an unknown line");
-    json_t *details = json_pack("{s:i, s:{s:s, s:s, s:s}, s:{s:s, s:s, s:s}, s:s, s:s}", "seq", had->seq,
-                                "expected", "kind", had->kind, "name", had->name, "line", had->site, "found",
-                                "kind", kind, "name", name, "line", site ? site : "", "generation",
-                                x->run.generation, "newest_generation", newest);
+    json_t *details =
+        json_pack("{s:i, s:b, s:{s:s, s:s, s:s}, s:{s:s, s:s, s:s}, s:s, s:s}", "seq", had->seq,
+                  "other_parameters", (int)same_call, "expected", "kind", had->kind, "name", had->name,
+                  "line", had->site, "found", "kind", kind, "name", name, "line", site ? site : "",
+                  "generation", x->run.generation, "newest_generation", newest);
     exec_park(x, a, &e, site, details);
 }
 
@@ -360,7 +361,7 @@ static enum found replay(struct mt_exec *x, const char *kind, const char *name, 
         mismatch(x, had, kind, name, same_call, site, a);
         return FOUND_LEAVE;
     }
-    if (had->outcome == MT_OUTCOME_NONE && atomic_load(&x->g->stopping)) {
+    if (had->outcome == MT_OUTCOME_NONE && !x->judging && atomic_load(&x->g->stopping)) {
         exec_let_go(x, a);
         return FOUND_LEAVE;
     }
@@ -400,6 +401,10 @@ enum found exec_next(struct mt_exec *x, const char *kind, const char *name, cons
         return FOUND_LEAVE;
     }
     if (x->seq < x->stored) return replay(x, kind, name, digest, site, entry, a);
+    if (x->judging) { /* this effect would be the next to begin */
+        exec_leave(x, LEAVE_JUDGED, a);
+        return FOUND_LEAVE;
+    }
     if (x->run.cancel_requested) {
         exec_leave(x, LEAVE_CANCELLED, a);
         return FOUND_LEAVE;
@@ -425,10 +430,18 @@ bool exec_over(struct mt_exec *x, const char *kind, const char *name, const char
         exec_give(x, *entry, a);
         return true;
     case FOUND_PENDING:
+        if (!x->judging) break;
+        exec_leave(x, LEAVE_JUDGED, a);
+        return true;
     case FOUND_NEW:
         break;
     }
     return false;
+}
+
+void exec_stopped_early(struct mt_exec *x) {
+    const struct mt_entry *open = x->entries[x->seq - 1];
+    mismatch(x, x->entries[x->seq], open->kind, open->name, false, open->site, NULL);
 }
 
 /* The script has ended, but its journal goes on. */
