@@ -4,6 +4,7 @@
 #include "bindings/modules/script.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/sync.h"
 #include "base/text.h"
 #include "bindings/modules/internal.h"
 #include "bindings/modules/schema.h"
@@ -106,18 +107,18 @@ static struct loaded *use(struct mt_scripts *s, struct loaded *l) {
 /* ---- acquiring ---- */
 
 struct loaded *scripts_current(struct mt_scripts *s) {
-    pthread_mutex_lock(&s->lock);
+    mt_lock(&s->lock);
     struct loaded *l = s->current != NULL ? use(s, s->current) : NULL;
-    pthread_mutex_unlock(&s->lock);
+    mt_unlock(&s->lock);
     return l;
 }
 
 void scripts_release(struct mt_scripts *s, struct loaded *l) {
     if (l == NULL) return;
-    pthread_mutex_lock(&s->lock);
+    mt_lock(&s->lock);
     l->refs--;
     struct loaded *gone = evict(s);
-    pthread_mutex_unlock(&s->lock);
+    mt_unlock(&s->lock);
     free_chain(gone);
 }
 
@@ -155,12 +156,12 @@ struct loaded *scripts_acquire(struct mt_scripts *s, const char *id, struct mt_e
         l = scripts_current(s);
         return l != NULL ? l : mt_fail_null(e, MT_UNAVAILABLE, "no scripts are loaded");
     }
-    pthread_mutex_lock(&s->lock);
+    mt_lock(&s->lock);
     while ((l = find(s, id)) != NULL && l->g == NULL)
-        pthread_cond_wait(&s->ready, &s->lock); /* another loads it */
+        mt_cond_wait(&s->ready, &s->lock, MT_NO_DEADLINE); /* another loads it */
     if (l != NULL) {
         use(s, l);
-        pthread_mutex_unlock(&s->lock);
+        mt_unlock(&s->lock);
         return l;
     }
     l = mt_calloc(1, sizeof(*l));
@@ -168,13 +169,13 @@ struct loaded *scripts_acquire(struct mt_scripts *s, const char *id, struct mt_e
     l->refs = 1;
     l->next = s->first;
     s->first = l;
-    pthread_mutex_unlock(&s->lock);
+    mt_unlock(&s->lock);
 
     struct loaded made = {.g = NULL};
     mt_copy(made.id, sizeof(made.id), id);
     int rc = fetch(s, &made, e);
 
-    pthread_mutex_lock(&s->lock);
+    mt_lock(&s->lock);
     if (rc == 0) { /* the waiters see it whole or not at all */
         l->registry = made.registry;
         l->flows = made.flows;
@@ -185,8 +186,8 @@ struct loaded *scripts_acquire(struct mt_scripts *s, const char *id, struct mt_e
     } else {
         unlink_loaded(s, l);
     }
-    pthread_cond_broadcast(&s->ready);
-    pthread_mutex_unlock(&s->lock);
+    mt_cond_broadcast(&s->ready);
+    mt_unlock(&s->lock);
     if (rc == 0) return l;
     struct loaded *failed = mt_calloc(1, sizeof(*failed));
     *failed = made;
@@ -202,10 +203,10 @@ int mt_scripts_publish(struct mt_scripts *s, struct mt_generation *g, struct mt_
         loaded_free(fresh);
         return -1;
     }
-    pthread_mutex_lock(&s->lock);
+    mt_lock(&s->lock);
     struct loaded *l = find(s, fresh->id);
     while (l != NULL && l->g == NULL) {
-        pthread_cond_wait(&s->ready, &s->lock);
+        mt_cond_wait(&s->ready, &s->lock, MT_NO_DEADLINE);
         l = find(s, fresh->id);
     }
     if (l != NULL) { /* an older one again */
@@ -218,7 +219,7 @@ int mt_scripts_publish(struct mt_scripts *s, struct mt_generation *g, struct mt_
     l->used = ++s->clock;
     s->current = l;
     struct loaded *gone = evict(s);
-    pthread_mutex_unlock(&s->lock);
+    mt_unlock(&s->lock);
     loaded_free(unwanted);
     free_chain(gone);
     return 0;
@@ -306,9 +307,9 @@ static void execute(struct mt_script *self, struct mt_exec *x, const char *gener
 
 static void current(struct mt_script *self, char out[80]) {
     struct mt_scripts *s = (struct mt_scripts *)self;
-    pthread_mutex_lock(&s->lock);
+    mt_lock(&s->lock);
     mt_copy(out, 80, s->current != NULL ? s->current->id : "");
-    pthread_mutex_unlock(&s->lock);
+    mt_unlock(&s->lock);
 }
 
 static int no_such_flow(const struct loaded *l, const char *flow, struct mt_error *e) {

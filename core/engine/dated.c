@@ -2,6 +2,7 @@
  * time (the dater, or whoever moves the clock). A task leaves the store in the batch of what its handler
  * writes, so it is carried out once; a delivery whose attempt could not be noted is attempted again: its
  * receiver may see it twice. */
+#include "base/sync.h"
 #include "engine/internal.h"
 #include <stdlib.h>
 #include <string.h>
@@ -123,10 +124,10 @@ int mt_engine_redeliver(struct mt_engine *g, const char *delivery_id, struct mt_
     struct mt_delivery d;
     if (g->o.store->get_delivery(g->o.store, delivery_id, &d, e) != 0) return -1;
     int rc = 0;
-    pthread_mutex_lock(&g->dated_lock);
+    mt_lock(&g->dated_lock);
     if (d.url && !send_deliveries(g, &d, 1))
         rc = mt_fail(e, MT_STORE, "the attempt to deliver %s could not be noted", delivery_id);
-    pthread_mutex_unlock(&g->dated_lock);
+    mt_unlock(&g->dated_lock);
     if (!d.url)
         rc = mt_fail(e, MT_CONFLICT, "delivery %s has nowhere to go: no endpoint was set when it happened",
                      delivery_id);
@@ -203,7 +204,7 @@ static enum dated carry_out_next(struct mt_engine *g, int64_t by) {
 int mt_engine_advance(struct mt_engine *g, int64_t until_ms, struct mt_error *e) {
     enum dated dated = DATED_DONE;
     if (!g->o.clock->advance) return mt_fail(e, MT_UNSUPPORTED, "this clock cannot be moved");
-    pthread_mutex_lock(&g->dated_lock);
+    mt_lock(&g->dated_lock);
     while (!atomic_load(&g->stopping) && dated == DATED_DONE) dated = carry_out_next(g, until_ms);
     int64_t now = g->o.clock->wall_ms(g->o.clock);
     int rc = 0;
@@ -212,30 +213,31 @@ int mt_engine_advance(struct mt_engine *g, int64_t until_ms, struct mt_error *e)
                      "dated work could not be carried out; the clock stands where it came to");
     else if (until_ms > now)
         rc = g->o.clock->advance(g->o.clock, until_ms - now, e);
-    pthread_mutex_unlock(&g->dated_lock);
+    mt_unlock(&g->dated_lock);
     return rc;
 }
 
 void dater_call(struct mt_engine *g) {
-    pthread_mutex_lock(&g->date_lock);
+    mt_lock(&g->date_lock);
     g->date_wanted = true;
-    pthread_cond_signal(&g->date_cond);
-    pthread_mutex_unlock(&g->date_lock);
+    mt_cond_signal(&g->date_cond);
+    mt_unlock(&g->date_lock);
 }
 
 void *dater_main(void *engine) {
     struct mt_engine *g = engine;
     for (;;) {
-        pthread_mutex_lock(&g->date_lock);
-        while (!g->date_wanted && !atomic_load(&g->stopping)) pthread_cond_wait(&g->date_cond, &g->date_lock);
+        mt_lock(&g->date_lock);
+        while (!g->date_wanted && !atomic_load(&g->stopping))
+            mt_cond_wait(&g->date_cond, &g->date_lock, MT_NO_DEADLINE);
         g->date_wanted = false;
-        pthread_mutex_unlock(&g->date_lock);
+        mt_unlock(&g->date_lock);
         if (atomic_load(&g->stopping)) return NULL;
-        pthread_mutex_lock(&g->dated_lock);
+        mt_lock(&g->dated_lock);
         enum dated dated = DATED_DONE;
         while (!atomic_load(&g->stopping) && dated == DATED_DONE)
             dated = carry_out_next(g, g->o.clock->wall_ms(g->o.clock));
-        pthread_mutex_unlock(&g->dated_lock);
+        mt_unlock(&g->dated_lock);
         if (dated == DATED_TROUBLE) engine_nap(g, TROUBLE_MS);
         g->o.clock->wake(g->o.clock); /* the timer looks again */
     }

@@ -1,6 +1,6 @@
 /* Runs from outside: starting, waiting for an end, and what a person may do to one. Waiters stand in buckets
  * by run id; one who is there before the run's row is read cannot miss its end. Any thread. */
-#include "base/futex.h"
+#include "base/sync.h"
 #include "engine/internal.h"
 #include <stdlib.h>
 #include <string.h>
@@ -99,19 +99,13 @@ void runs_changed(struct mt_engine *g, const struct mt_run *run) {
     mt_buf_clear(&b);
 }
 
-static struct timespec real_time_in(int64_t ms) {
-    struct timespec t;
-    if (ms < 0) ms = 0;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    t.tv_sec += ms / 1000;
-    t.tv_nsec += (ms % 1000) * 1000000;
-    if (t.tv_nsec >= 1000000000) t.tv_sec++, t.tv_nsec -= 1000000000;
-    return t;
+static int64_t real_time_in(int64_t ms) {
+    return mt_mono_ns() + (ms < 0 ? 0 : ms) * 1000000;
 }
 
 /* True: *run is the run at its end (or in need of attention). False: the time is over, the engine stops, or
  * (told only when asked for) an execution was lost. */
-static bool waiter_wait(struct mt_engine *g, struct waiter *w, const struct timespec *until, bool *lost,
+static bool waiter_wait(struct mt_engine *g, struct waiter *w, int64_t until, bool *lost,
                         struct mt_run *run) {
     struct wait_bucket *b = bucket_of(g, w->run_id);
     bool answered, in_time = true;
@@ -139,8 +133,8 @@ int mt_engine_wait(struct mt_engine *g, const char *run_id, int64_t timeout_ms, 
     rc = g->o.store->get_run(g->o.store, run_id, run, e);
     if (rc == 0 && !mt_run_ended(run->state) && run->state != MT_RUN_NEEDS_ATTENTION) {
         struct mt_run ended;
-        struct timespec until = real_time_in(timeout_ms);
-        if (waiter_wait(g, &w, &until, NULL, &ended)) {
+        int64_t until = real_time_in(timeout_ms);
+        if (waiter_wait(g, &w, until, NULL, &ended)) {
             mt_run_clear(run);
             *run = ended;
         } else {
@@ -263,8 +257,8 @@ int mt_engine_start_run(struct mt_engine *g, const struct mt_start *s, struct mt
 }
 
 /* One that began early is waited for at once; should its start fail after all, its execution is lost. */
-static bool wait_for_early(struct mt_engine *g, struct waiter *w, struct starting *t,
-                           const struct timespec *until, struct mt_run *ended) {
+static bool wait_for_early(struct mt_engine *g, struct waiter *w, struct starting *t, int64_t until,
+                           struct mt_run *ended) {
     bool lost = false;
     if (waiter_wait(g, w, until, &lost, ended)) return true;
     if (lost && mt_writer_wait(g->writer, &t->batch) == 0) return waiter_wait(g, w, until, NULL, ended);
@@ -275,14 +269,14 @@ int mt_engine_start_wait(struct mt_engine *g, const struct mt_start *s, int64_t 
                          struct mt_run *run, bool *existing, struct mt_error *e) {
     struct waiter w;
     struct starting t = {.waiter = &w};
-    struct timespec until = real_time_in(timeout_ms);
+    int64_t until = real_time_in(timeout_ms);
     bool answered = false;
     int rc = -1;
     mt_buf_init(&t.normal, MT_VALUE_MAX);
     *existing = false;
     if (check_start(g, s, &t, e) != 0) goto done;
     post_start(g, s, &t);
-    if (t.early) answered = wait_for_early(g, &w, &t, &until, run);
+    if (t.early) answered = wait_for_early(g, &w, &t, until, run);
     if (!start_decided(g, s, &t, run, existing, &rc, e)) {
         if (*existing && !mt_run_ended(run->state)) {
             mt_run_clear(run);
@@ -291,7 +285,7 @@ int mt_engine_start_wait(struct mt_engine *g, const struct mt_start *s, int64_t 
         goto done;
     }
     if (t.op.start.claim && !t.early) hand_over(g, s, &t);
-    if (!answered) answered = waiter_wait(g, &w, &until, NULL, run);
+    if (!answered) answered = waiter_wait(g, &w, until, NULL, run);
     if (!answered) rc = g->o.store->get_run(g->o.store, t.id, run, e);
     waiter_remove(g, &w);
 done:

@@ -4,17 +4,13 @@
  * answered. Once it is 2 the batch belongs to the submitter again and the writer must not look at it. */
 #include "store/writer.h"
 #include "base/log.h"
+#include "base/sync.h"
 #include "base/text.h"
 #include "store/rules.h"
-#include <linux/futex.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
 
 #define GROUP_MAX 512 /* batches a commit */
 #define QUEUE_LIMIT 10000
@@ -51,17 +47,6 @@ struct mt_writer {
     uint64_t commits, batches, refused, full_commits, size_histogram[12]; /* atomic */
 };
 
-/* ---- futexes ---- */
-
-static void futex_wait(uint32_t *word, uint32_t expected, int64_t timeout_ms) {
-    struct timespec t = {.tv_sec = timeout_ms / 1000, .tv_nsec = timeout_ms % 1000 * 1000000};
-    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, timeout_ms < 0 ? NULL : &t, NULL, 0);
-}
-
-static void futex_wake(uint32_t *word) {
-    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
-}
-
 static void count(uint64_t *counter, uint64_t by) {
     __atomic_fetch_add(counter, by, __ATOMIC_RELAXED);
 }
@@ -78,7 +63,7 @@ static void push(struct mt_writer *w, struct mt_batch *b) {
     do {
         b->next = head;
     } while (!__atomic_compare_exchange_n(&w->head, &head, b, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
-    if (__atomic_exchange_n(&w->wake, 1, __ATOMIC_SEQ_CST) == 0) futex_wake(&w->wake);
+    if (__atomic_exchange_n(&w->wake, 1, __ATOMIC_SEQ_CST) == 0) mt_futex_wake(&w->wake);
 }
 
 static uint64_t limit_of(const struct mt_writer *w) {
@@ -107,7 +92,7 @@ int mt_writer_wait(struct mt_writer *w, struct mt_batch *batch) {
         if (seen == 0 && !__atomic_compare_exchange_n(&batch->done, &seen, WAITED_ON, false, __ATOMIC_ACQUIRE,
                                                       __ATOMIC_ACQUIRE))
             continue;
-        futex_wait(&batch->done, WAITED_ON, -1);
+        mt_futex_wait(&batch->done, WAITED_ON, MT_NO_DEADLINE);
     }
 }
 
@@ -133,7 +118,7 @@ int mt_writer_exclusive(struct mt_writer *w, int (*fn)(struct mt_store *store, v
 
 static void answer(struct mt_writer *w, struct mt_batch *b) {
     __atomic_fetch_sub(&w->depth, 1, __ATOMIC_RELAXED);
-    if (__atomic_exchange_n(&b->done, ANSWERED, __ATOMIC_ACQ_REL) == WAITED_ON) futex_wake(&b->done);
+    if (__atomic_exchange_n(&b->done, ANSWERED, __ATOMIC_ACQ_REL) == WAITED_ON) mt_futex_wake(&b->done);
 }
 
 static void answer_failed(struct mt_writer *w, struct mt_batch *b, const struct mt_error *e) {
@@ -175,7 +160,7 @@ static void gather(struct mt_writer *w) {
     uint64_t depth = counted(&w->depth);
     for (int looks = 0; w->crowd >= CROWD && depth < w->crowd && looks < GATHER_LOOKS; looks++) {
         uint64_t before = depth;
-        nanosleep(&(struct timespec){.tv_nsec = GATHER_NS}, NULL);
+        mt_nap(GATHER_NS);
         depth = counted(&w->depth);
         if (depth == before) break;
     }
@@ -282,31 +267,24 @@ static void sift(struct mt_writer *w) {
     }
 }
 
-static int64_t mono_ms(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-/* Sleeps until something was submitted or the time has passed (-1: for ever). */
-static void sleep_until_woken(struct mt_writer *w, int64_t ms) {
+/* Sleeps until something was submitted or the time has passed. */
+static void sleep_until_woken(struct mt_writer *w, int64_t deadline_ns) {
     if (__atomic_exchange_n(&w->wake, 0, __ATOMIC_SEQ_CST)) return;
     if (__atomic_load_n(&w->head, __ATOMIC_ACQUIRE)) return;
-    futex_wait(&w->wake, 0, ms);
+    mt_futex_wait(&w->wake, 0, deadline_ns);
 }
 
 /* Waits out a full disk for a while; then the caller tries again. When no run is waiting, the next start is
  * the try. */
 static void wait_for_room(struct mt_writer *w, int64_t *pause) {
-    int64_t until = mono_ms() + *pause, now;
+    int64_t until = mt_mono_ns() + *pause * 1000000;
     *pause = *pause * 2 < FULL_WAIT_MAX_MS ? *pause * 2 : FULL_WAIT_MAX_MS;
     do {
         take(w);
         sift(w);
         if (__atomic_load_n(&w->stopping, __ATOMIC_ACQUIRE)) break;
-        now = mono_ms();
-        if (now < until) sleep_until_woken(w, until - now);
-    } while (mono_ms() < until);
+        sleep_until_woken(w, until);
+    } while (mt_mono_ns() < until);
     take(w);
     if (!w->first) __atomic_store_n(&w->full, false, __ATOMIC_RELAXED);
 }
@@ -329,7 +307,7 @@ static void *writer_main(void *arg) {
         take(w);
         if (!w->first) {
             if (stopping) return NULL;
-            sleep_until_woken(w, -1);
+            sleep_until_woken(w, MT_NO_DEADLINE);
             continue;
         }
         if (w->first->ops == &exclusive_mark) {
@@ -353,12 +331,8 @@ static void *writer_main(void *arg) {
 
 struct mt_writer *mt_writer_start(const struct mt_writer_options *options, struct mt_error *e) {
     struct mt_writer *w = mt_calloc(1, sizeof *w);
-    sigset_t all, before;
     w->options = *options;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are for the threads that expect them */
-    int rc = pthread_create(&w->thread, NULL, writer_main, w);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    int rc = mt_thread_start(&w->thread, 0, writer_main, w);
     if (rc) {
         free(w);
         return mt_fail_null(e, MT_INTERNAL, "cannot start the writer's thread: %s", strerror(rc));
@@ -378,7 +352,7 @@ void mt_writer_stop(struct mt_writer *w) {
     if (!w) return;
     __atomic_store_n(&w->stopping, true, __ATOMIC_RELEASE);
     __atomic_store_n(&w->wake, 1, __ATOMIC_SEQ_CST);
-    futex_wake(&w->wake);
-    pthread_join(w->thread, NULL);
+    mt_futex_wake(&w->wake);
+    mt_thread_join(w->thread);
     free(w);
 }
