@@ -183,32 +183,41 @@ static bool normalise(char *path) {
     return true;
 }
 
-static int read_path(struct mt_worker *w, const struct mg_request_info *info, struct mt_request *req,
-                     struct mt_response *resp) {
-    const char *raw = info->local_uri_raw;
+const char *mt_request_path(const char *raw, char *space, const char **why) {
     size_t n = strlen(raw);
     bool plain = true; /* nothing to decode or to resolve */
-    req->raw_path = raw;
-    req->query = info->query_string == NULL ? "" : info->query_string;
     for (size_t i = 0; i < n; i++) {
         unsigned char c = (unsigned char)raw[i];
-        if (c == '#' || c == '\\') return REFUSE(400, "the request's path has a \"%c\"", c);
+        *why = "has a \"#\" or a backslash";
+        if (c == '#' || c == '\\') return NULL;
         if (c == '%' || c == '.' || c >= 0x80 || (c == '/' && raw[i + 1] == '/')) plain = false;
     }
-    if (raw[0] != '/') return REFUSE(400, "the request's path does not begin with \"/\"");
-    req->path = raw;
-    if (plain) return 0;
-    mt_http_room(&w->path, &w->path_cap, n + 1);
-    long len = mt_url_decode(raw, n, w->path, false);
-    if (len < 0) return REFUSE(400, "the request's path has a malformed percent sign");
-    w->path[len] = '\0';
+    *why = "does not begin with \"/\"";
+    if (raw[0] != '/') return NULL;
+    if (plain) return raw;
+    long len = mt_url_decode(raw, n, space, false);
+    *why = "has a malformed percent sign";
+    if (len < 0) return NULL;
+    space[len] = '\0';
+    *why = "has a control character";
     for (long i = 0; i < len; i++)
-        if ((unsigned char)w->path[i] < 0x20 || w->path[i] == 0x7f)
-            return REFUSE(400, "the request's path has a control character");
-    if (!mt_utf8_valid(w->path, (size_t)len)) return REFUSE(400, "the request's path is not UTF-8");
-    if (!normalise(w->path)) return REFUSE(400, "the request's path leads above the root");
-    req->path = w->path;
-    return 0;
+        if ((unsigned char)space[i] < 0x20 || space[i] == 0x7f) return NULL;
+    *why = "is not UTF-8";
+    if (!mt_utf8_valid(space, (size_t)len)) return NULL;
+    *why = "leads above the root";
+    return normalise(space) ? space : NULL;
+}
+
+static int read_path(struct mt_worker *w, const struct mg_request_info *info, struct mt_request *req,
+                     struct mt_response *resp) {
+    const char *raw = info->local_uri_raw, *why;
+    req->raw_path = raw;
+    req->query = info->query_string == NULL ? "" : info->query_string;
+    mt_http_room(&w->path, &w->path_cap, strlen(raw) + 1);
+    req->path = mt_request_path(raw, w->path, &why);
+    if (req->path != NULL) return 0;
+    req->path = raw;
+    return REFUSE(400, "the request's path %s", why);
 }
 
 /* ---- the body ---- */

@@ -251,3 +251,25 @@ mt_handler *mt_router_find(const struct mt_router *r, struct mt_request *req, vo
     *ctx = route->ctx;
     return route->handler;
 }
+
+static void not_found(const char *allowed, struct mt_response *resp) {
+    if (allowed[0] == '\0') {
+        mt_respond_problem(resp, 404, "not_found", "there is nothing at this path");
+        return;
+    }
+    mt_respond_problem(resp, 405, "method_not_allowed", "this path takes %s", allowed);
+    mt_headers_set(&resp->headers, "Allow", allowed);
+}
+
+void mt_router_serve(const struct mt_router *r, mt_handler *fallback, void *fallback_ctx,
+                     struct mt_request *req, struct mt_response *resp) {
+    char allowed[128];
+    void *ctx = NULL;
+    mt_handler *handler = mt_router_find(r, req, &ctx, allowed);
+    if (handler != NULL)
+        handler(ctx, req, resp);
+    else if (fallback != NULL && allowed[0] == '\0')
+        fallback(fallback_ctx, req, resp);
+    else
+        not_found(allowed, resp);
+}

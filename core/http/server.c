@@ -165,27 +165,6 @@ static void count(struct mt_server *s, int status, bool refused) {
     atomic_fetch_add(&s->requests, 1);
 }
 
-static void not_found(const char *allowed, struct mt_response *resp) {
-    if (allowed[0] == '\0') {
-        mt_respond_problem(resp, 404, "not_found", "there is nothing at this path");
-        return;
-    }
-    mt_respond_problem(resp, 405, "method_not_allowed", "this path takes %s", allowed);
-    mt_headers_set(&resp->headers, "Allow", allowed);
-}
-
-static void route(struct mt_server *s, struct mt_request *req, struct mt_response *resp) {
-    char allowed[128];
-    void *ctx = NULL;
-    mt_handler *handler = mt_router_find(s->router, req, &ctx, allowed);
-    if (handler != NULL)
-        handler(ctx, req, resp);
-    else if (s->options.fallback != NULL && allowed[0] == '\0')
-        s->options.fallback(s->options.fallback_ctx, req, resp);
-    else
-        not_found(allowed, resp);
-}
-
 /* Takes in, for a moment, what the client of a refused request is still sending: closing on unread bytes
  * makes the kernel send a reset, which can overtake the answer. */
 static void linger(struct mt_worker *w, struct mg_connection *conn) {
@@ -227,7 +206,7 @@ static int on_request(struct mg_connection *conn) {
         mt_headers_set(&resp.headers, "Retry-After", "1");
     } else {
         refused = false;
-        route(s, &req, &resp);
+        mt_router_serve(s->router, s->options.fallback, s->options.fallback_ctx, &req, &resp);
     }
     int status = mt_response_send(w, conn, &req, &resp, keep);
     mt_response_clear(&resp);
@@ -518,6 +497,7 @@ void mt_server_stop(struct mt_server *s) {
 }
 
 bool mt_server_hold(struct mt_server *s) {
+    if (s == NULL) return true;
     int most = s->options.threads / 4;
     int held = atomic_load(&s->held);
     while (held < most && !atomic_load(&s->draining))
@@ -526,10 +506,12 @@ bool mt_server_hold(struct mt_server *s) {
 }
 
 void mt_server_release(struct mt_server *s) {
-    atomic_fetch_sub(&s->held, 1);
+    if (s != NULL) atomic_fetch_sub(&s->held, 1);
 }
 
 void mt_server_stats(const struct mt_server *s, struct mt_server_stats *out) {
+    memset(out, 0, sizeof(*out));
+    if (s == NULL) return;
     out->requests = atomic_load(&s->requests);
     out->refused = atomic_load(&s->refused);
     out->in_flight = atomic_load(&s->in_flight);

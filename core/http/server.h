@@ -60,7 +60,12 @@ int mt_stream_write(struct mt_stream *s, const void *data, size_t len);
  */
 bool mt_stream_closing(struct mt_stream *s);
 
-/* For those who call handlers without a server (tests, the simulated world). */
+/* ---- for those who call handlers without a server (tests, the simulated world) ---- */
+
+/* The path that handlers see of one as it was sent (without the query): percent-decoded, "//", "." and ".."
+ * resolved. It is `raw` itself or in `space`, which has strlen(raw) + 1 bytes. NULL: it is refused, and *why
+ * goes on after "the path". */
+const char *mt_request_path(const char *raw, char *space, const char **why);
 void mt_response_init(struct mt_response *resp);
 void mt_response_clear(struct mt_response *resp);
 
@@ -104,6 +109,10 @@ int mt_router_add(struct mt_router *r, const char *method, const char *pattern, 
 /* Finds the route for a request, filling its params. NULL when none; *allowed then holds the methods that
  * exist. */
 mt_handler *mt_router_find(const struct mt_router *r, struct mt_request *req, void **ctx, char allowed[128]);
+/* Lets the route's handler answer; the fallback (NULL: none) when there is none, else 404, or 405 with Allow.
+ */
+void mt_router_serve(const struct mt_router *r, mt_handler *fallback, void *fallback_ctx,
+                     struct mt_request *req, struct mt_response *resp);
 void mt_router_free(struct mt_router *r);
 
 /* Starts listening. Takes ownership of the router (immutable from now on). */
@@ -113,7 +122,8 @@ int mt_server_port(const struct mt_server *s);
 /* Stops taking requests, waits for those under way (at most drain_ms), frees everything. */
 void mt_server_stop(struct mt_server *s);
 /* A handler that is about to wait for long (?wait=, streams) asks first: at most a quarter of the threads may
- * be held. False: answer at once. Every true is paired with a release. */
+ * be held. False: answer at once. Every true is paired with a release. Where there is no server (NULL) all
+ * may be held. */
 bool mt_server_hold(struct mt_server *s);
 void mt_server_release(struct mt_server *s);
 
@@ -123,4 +133,5 @@ struct mt_server_stats {
     uint64_t refused;     /* malformed, too large, too many */
     uint64_t in_flight;
 };
+/* Of no server (NULL): zeros. */
 void mt_server_stats(const struct mt_server *s, struct mt_server_stats *out);
