@@ -14,7 +14,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { WEBHOOK_SECRET_BYTES = 16, MODULES_MAX = 64 };
+enum { WEBHOOK_SECRET_BYTES = 16, MODULES_MAX = 64, SANDBOX_THREADS = 2048 };
 
 void mt_log_setup_from(const struct mt_config *c) {
     static const char *const levels[] = {"debug", "info", "warn", "error", "off"};
@@ -116,10 +116,13 @@ static int open_server(struct mt_runtime *rt, struct mt_error *e) {
         mt_router_free(router);
         return -1;
     }
+    int threads = (int)mt_config_int(c, "threads");
+    /* A runtime keeps a connection from each worker that has called here, and a connection has a thread. */
+    if (rt->o.sandbox && !mt_config_is_set(c, "threads")) threads = SANDBOX_THREADS;
     struct mt_server_options so = {
         .host = mt_config_str(c, "host"),
         .port = rt->o.port,
-        .threads = (int)mt_config_int(c, "threads"),
+        .threads = threads,
         .max_body = (size_t)mt_config_int(c, "max-body"),
         .drain_ms = (int)mt_config_int(c, "drain"),
         .loopback_only = rt->o.sandbox,

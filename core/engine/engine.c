@@ -56,6 +56,7 @@ static void init_locks(struct mt_engine *g) {
     pthread_condattr_init(&real);
     pthread_condattr_setclock(&real, CLOCK_MONOTONIC);
     pthread_mutex_init(&g->ready_lock, NULL);
+    pthread_mutex_init(&g->crew_lock, NULL);
     pthread_mutex_init(&g->dated_lock, NULL);
     pthread_mutex_init(&g->date_lock, NULL);
     pthread_cond_init(&g->date_cond, NULL);
@@ -67,6 +68,7 @@ static void init_locks(struct mt_engine *g) {
 
 static void destroy_locks(struct mt_engine *g) {
     pthread_mutex_destroy(&g->ready_lock);
+    pthread_mutex_destroy(&g->crew_lock);
     pthread_mutex_destroy(&g->dated_lock);
     pthread_mutex_destroy(&g->date_lock);
     pthread_cond_destroy(&g->date_cond);
@@ -78,7 +80,10 @@ static void destroy_locks(struct mt_engine *g) {
 struct mt_engine *mt_engine_new(const struct mt_engine_options *o, struct mt_error *e) {
     struct mt_engine *g = mt_calloc(1, sizeof *g);
     g->o = *o;
-    g->workers = o->workers < 0 ? 0 : o->workers ? o->workers : 64;
+    g->workers = o->workers < 0 ? 0 : o->workers ? o->workers : MT_WORKERS_DEFAULT;
+    g->core = g->workers < CREW_CORE ? g->workers : CREW_CORE;
+    if (!g->o.worker_idle_ms) g->o.worker_idle_ms = 10000;
+    g->crew = mt_calloc((size_t)g->workers + 1, sizeof *g->crew);
     if (!g->o.entries_warn) g->o.entries_warn = 2000;
     if (!g->o.entries_max) g->o.entries_max = 50000;
     g->o.nap_max_ms = o->nap_max_ms < 0 ? 0 : o->nap_max_ms ? o->nap_max_ms : 1000;
@@ -91,6 +96,7 @@ struct mt_engine *mt_engine_new(const struct mt_engine_options *o, struct mt_err
     g->writer = mt_writer_start(&w, e);
     if (!g->writer) {
         destroy_locks(g);
+        free(g->crew);
         free(g);
         return NULL;
     }
@@ -101,29 +107,11 @@ struct mt_writer *mt_engine_writer(struct mt_engine *g) {
     return g->writer;
 }
 
-static void *worker_main(void *arg) {
-    struct worker *w = arg;
-    struct mt_run run;
-    struct mt_exec *x = exec_new(w->g);
-    while (ready_pop(w, &run)) {
-        exec_execute(x, &run);
-        ready_done(w->g);
-    }
-    exec_free(x);
-    return NULL;
-}
-
 int mt_engine_start(struct mt_engine *g, struct mt_error *e) {
     pthread_attr_t attr;
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, 1024 * 1024);
-    g->crew = mt_calloc((size_t)g->workers + 1, sizeof *g->crew);
-    int rc = 0;
-    for (int i = 0; i < g->workers && rc == 0; i++) {
-        g->crew[i].g = g;
-        rc = pthread_create(&g->crew[i].thread, &attr, worker_main, &g->crew[i]);
-        if (rc == 0) g->crew_count++;
-    }
+    int rc = crew_start(g);
     if (rc == 0) rc = pthread_create(&g->timer, &attr, timer_main, g);
     g->timer_running = rc == 0;
     if (rc == 0) rc = pthread_create(&g->dater, &attr, dater_main, g);
@@ -148,10 +136,9 @@ static void wake_everybody(struct mt_engine *g) {
 void mt_engine_stop(struct mt_engine *g) {
     if (atomic_exchange(&g->stopping, true)) return;
     wake_everybody(g);
-    for (int i = 0; i < g->crew_count; i++) pthread_join(g->crew[i].thread, NULL);
+    crew_join(g);
     if (g->timer_running) pthread_join(g->timer, NULL);
     if (g->dater_running) pthread_join(g->dater, NULL);
-    g->crew_count = 0;
     g->timer_running = g->dater_running = false;
     while (g->ready_first) { /* claimed, never begun: the next opening of the store makes them due */
         struct ready *r = g->ready_first;

@@ -15,6 +15,8 @@
 
 struct mt_engine;
 
+#define MT_WORKERS_DEFAULT 2048
+
 struct mt_engine_options {
     struct mt_store *store; /* borrowed; all of these outlive the engine */
     struct mt_clock *clock;
@@ -24,8 +26,9 @@ struct mt_engine_options {
     struct mt_script *script;
     const struct mt_seal_key
         *key; /* seals requests and secrets, derives idempotency keys and tokens, keys digests */
-    const char *public_url;           /* "http://127.0.0.1:8080" */
-    int workers;                      /* flow workers; 0: 64. The sandbox passes -1: none */
+    const char *public_url; /* "http://127.0.0.1:8080" */
+    int workers;            /* most flow workers; 0: MT_WORKERS_DEFAULT. The sandbox passes -1: none */
+    int64_t worker_idle_ms; /* a worker beyond the first 64 that has nothing to do so long ends; 0: 10,000 */
     size_t entries_warn, entries_max; /* journal entries of a segment; 0: 2,000 and 50,000 */
     int64_t nap_max_ms; /* a wait inside an effect up to this long is slept by its worker, a longer one is a
                            timer; 0: 1,000; -1: none */

@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 
 #define WAIT_BUCKETS 256
+#define CREW_CORE 64 /* workers that compute at once, and that stay when there is nothing to do */
 
 struct waiter {
     char run_id[MT_ID_SIZE];
@@ -35,10 +36,12 @@ struct ready {
 struct worker {
     struct mt_engine *g;
     pthread_t thread;
-    uint32_t given;    /* futex: 1 when there is something for it, or it has to stop */
-    struct ready *run; /* handed to it while it was idle */
-    struct worker
-        *idle; /* the next idle one: the last to fall idle is the first to be woken, its caches are warm */
+    bool joinable;       /* under crew_lock: the thread was made, and nobody has joined it */
+    bool coming;         /* it has not looked at the queue yet */
+    uint32_t given;      /* futex: 1 when there is something for it, or it has to stop */
+    struct ready *run;   /* handed to it while it was idle */
+    struct worker *idle; /* the next one that rests (the last to fall idle is the first to be woken, its
+                            caches are warm), or whose place is free */
 };
 
 /* Runs whose execution ended because the store failed: still owned, to be executed again. */
@@ -51,18 +54,25 @@ struct mt_engine {
     struct mt_engine_options o;
     struct mt_writer *writer;
     struct mt_seal_key seal_key, derive_key, digest_key;
-    int workers;
+    int workers, core; /* most threads; those that stay */
     struct worker *crew;
-    int crew_count;
+    pthread_mutex_t crew_lock; /* crew_used, joinable */
+    int crew_used;             /* places of the crew that were ever filled */
+    atomic_bool crew_failed;   /* a thread could not be made, and this has been said */
+    atomic_int away;           /* workers that wait for the world outside */
     pthread_t timer, dater;
     bool timer_running, dater_running;
     _Atomic int64_t
         looks_at; /* when the timer looks next; MT_NEVER while it is looking: then all that is due is news */
 
-    pthread_mutex_t ready_lock; /* ready_*, idle, executing, claim_wanted, stranded */
-    struct worker *idle;
+    pthread_mutex_t ready_lock; /* ready_*, idle, gone, live, coming, executing, claim_wanted, stranded */
+    struct worker *idle, *gone;
+    bool crew_open; /* more may be hired */
+    int live;
+    size_t coming; /* of them, those who have not looked at the queue yet */
     struct ready *ready_first, *ready_last;
-    size_t ready_count, executing;
+    _Atomic size_t ready_count; /* read without the lock by those who go away */
+    size_t executing;
     bool claim_wanted; /* runs are due, but there was no room for them */
     struct stranded *stranded;
     atomic_bool stopping;
@@ -297,6 +307,17 @@ bool ready_room(struct mt_engine *g); /* whether a start may be claimed at once,
 bool ready_idle(struct mt_engine *g); /* nobody waits for a worker */
 void strand(struct mt_engine *g, const char *run_id);
 void *timer_main(void *engine);
+
+/* ---- crew.c ---- */
+int crew_start(struct mt_engine *g);         /* the first worker; 0, or an errno */
+bool crew_wanted(const struct mt_engine *g); /* under ready_lock: another worker would find work */
+bool crew_grow(struct mt_engine *g);         /* hires one if wanted; true when it did */
+void crew_join(struct mt_engine *g);         /* when stopping, and all have been woken */
+void crew_came(struct worker *w);            /* under ready_lock: it looks at the queue */
+bool crew_may_go(struct worker *w);          /* it has rested for long; true: it must end */
+/* Around what a worker's thread waits for outside: others may execute meanwhile. Other threads: nothing. */
+void crew_away(struct mt_engine *g);
+void crew_back(struct mt_engine *g);
 
 /* ---- dated.c ---- */
 void *dater_main(void *engine);

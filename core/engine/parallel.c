@@ -94,9 +94,11 @@ static bool send_together(struct mt_exec *x, struct call *calls, enum mt_outcome
     if (!ok) withdraw(&p, m);
     if (ok && m) {
         m = load(&p, m);
+        crew_away(x->g);
         if (m)
             x->g->o.transport->perform_all(x->g->o.transport, m, p.reqs, p.resps, p.errors, parallel_done,
                                            &p);
+        crew_back(x->g);
         for (size_t i = 0; i < m; i++) {
             mt_http_request_clear(&p.reqs[i]);
             mt_http_response_clear(&p.resps[i]);

@@ -36,22 +36,25 @@ void ready_push(struct mt_engine *g, struct mt_run *run) {
         g->ready_last = r;
         g->ready_count++;
     }
+    bool grow = !w && crew_wanted(g);
     pthread_mutex_unlock(&g->ready_lock);
     if (w) wake(w);
+    if (grow) crew_grow(g);
 }
 
 /* The first of the queue, or NULL, and then the worker is idle. */
-static struct ready *take_or_rest(struct worker *w) {
+static struct ready *take_or_rest(struct worker *w, bool *stays) {
     struct mt_engine *g = w->g;
     bool room = false;
     pthread_mutex_lock(&g->ready_lock);
     struct ready *r = g->ready_first;
+    crew_came(w);
     if (r) {
         g->ready_first = r->next;
         if (!g->ready_first) g->ready_last = NULL;
         g->ready_count--;
         g->executing++;
-        room = g->claim_wanted && g->ready_count < (size_t)g->workers;
+        room = g->claim_wanted && g->ready_count < (size_t)g->core;
         if (room) g->claim_wanted = false;
     } else {
         bool stop = atomic_load(&g->stopping);
@@ -59,6 +62,7 @@ static struct ready *take_or_rest(struct worker *w) {
         if (!stop) {
             w->idle = g->idle;
             g->idle = w;
+            *stays = g->live <= g->core;
         }
     }
     pthread_mutex_unlock(&g->ready_lock);
@@ -66,11 +70,29 @@ static struct ready *take_or_rest(struct worker *w) {
     return r;
 }
 
+/* Waits to be given something. False: it has waited for so long that it ends. */
+static bool rest(struct worker *w, bool stays) {
+    struct timespec until;
+    if (!stays) {
+        int64_t ms = w->g->o.worker_idle_ms;
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_sec += ms / 1000;
+        until.tv_nsec += (ms % 1000) * 1000000;
+        if (until.tv_nsec >= 1000000000) until.tv_sec++, until.tv_nsec -= 1000000000;
+    }
+    while (!__atomic_load_n(&w->given, __ATOMIC_ACQUIRE)) {
+        if (mt_futex_wait(&w->given, 0, stays ? NULL : &until)) continue;
+        if (crew_may_go(w)) return false;
+        stays = true;
+    }
+    return true;
+}
+
 bool ready_pop(struct worker *w, struct mt_run *run) {
-    if (atomic_load(&w->g->stopping)) return false;
-    struct ready *r = take_or_rest(w);
+    bool stays = true;
+    struct ready *r = take_or_rest(w, &stays);
     if (!r) {
-        while (!__atomic_load_n(&w->given, __ATOMIC_ACQUIRE)) mt_futex_wait(&w->given, 0, NULL);
+        if (!rest(w, stays)) return false;
         r = w->run;
         w->run = NULL;
     }
@@ -98,7 +120,7 @@ void ready_stop(struct mt_engine *g) {
 
 bool ready_room(struct mt_engine *g) {
     pthread_mutex_lock(&g->ready_lock);
-    bool room = g->workers > 0 && !g->claim_wanted && g->ready_count < 2 * (size_t)g->workers;
+    bool room = g->workers > 0 && !g->claim_wanted && g->ready_count < 2 * (size_t)g->core;
     pthread_mutex_unlock(&g->ready_lock);
     return room;
 }
@@ -168,13 +190,13 @@ static int64_t serve_runs(struct mt_engine *g, int64_t due, int64_t now) {
     pthread_mutex_lock(&g->ready_lock);
     size_t waiting = g->ready_count;
     g->claim_wanted =
-        due <= now && waiting >= (size_t)g->workers; /* then a worker says when there is room again */
+        due <= now && waiting >= (size_t)g->core; /* then a worker says when there is room again */
     pthread_mutex_unlock(&g->ready_lock);
     if (due > now) return due;
     if (due > 0)
         atomic_store(&g->timer_lag_ms, (uint64_t)(now - due)); /* 0: taken over from a dead process */
-    if (waiting >= (size_t)g->workers) return MT_NEVER;
-    return claim(g, 2 * (size_t)g->workers - waiting) > 0 ? now : now + NOTHING_MS;
+    if (waiting >= (size_t)g->core) return MT_NEVER;
+    return claim(g, 2 * (size_t)g->core - waiting) > 0 ? now : now + NOTHING_MS;
 }
 
 /* The one thread that waits on the clock: due runs go to the workers, dated work to the dater. */

@@ -179,11 +179,12 @@ void mt_engine_metrics(struct mt_engine *g, struct mt_buf *out) {
                         (long long)by_state[i]);
     }
     pthread_mutex_lock(&g->ready_lock);
-    size_t ready = g->ready_count, executing = g->executing;
+    size_t ready = g->ready_count, executing = g->executing, live = (size_t)g->live;
     pthread_mutex_unlock(&g->ready_lock);
     metric(out, "mintage_runs_ready", "gauge", "Claimed runs that wait for a worker.", ready);
     metric(out, "mintage_runs_executing", "gauge", "Runs on a worker now.", executing);
-    metric(out, "mintage_workers", "gauge", "Flow workers.", (uint64_t)g->workers);
+    metric(out, "mintage_workers", "gauge", "Flow workers there are.", live);
+    metric(out, "mintage_workers_most", "gauge", "Flow workers there may be.", (uint64_t)g->workers);
     metric(out, "mintage_runs_started_total", "counter", "Runs started by this process.",
            atomic_load(&g->runs_started));
     metric(out, "mintage_runs_ended_total", "counter", "Runs ended by this process.",

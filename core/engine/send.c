@@ -64,7 +64,9 @@ enum mt_outcome call_send(struct mt_engine *g, const struct mt_operation *op,
     *value = NULL;
     memset(e, 0, sizeof *e);
     if (call_authorize(op, account, request, e) == 0) {
+        crew_away(g);
         int rc = g->o.transport->perform(g->o.transport, request, &resp, e);
+        crew_back(g);
         outcome = call_judge(g, op, account, params, rc, &resp, value, e);
         mt_http_response_clear(&resp);
     } else {
@@ -99,10 +101,12 @@ void engine_nap(struct mt_engine *g, int64_t ms) {
     until.tv_sec += ms / 1000;
     until.tv_nsec += (ms % 1000) * 1000000;
     if (until.tv_nsec >= 1000000000) until.tv_sec++, until.tv_nsec -= 1000000000;
+    crew_away(g);
     pthread_mutex_lock(&g->nap_lock);
     while (!atomic_load(&g->stopping))
         if (pthread_cond_timedwait(&g->nap_cond, &g->nap_lock, &until) != 0) break;
     pthread_mutex_unlock(&g->nap_lock);
+    crew_back(g);
 }
 
 int call_read(struct mt_exec *x, const struct mt_operation *op, const struct mt_account *account,

@@ -2,6 +2,7 @@
 /* The engine under load, with many threads: no start, no wait and no run is lost, nobody starves, and
  * stopping in the middle costs nothing. Made for the thread sanitizer as well. */
 #include "engine_world.h"
+#include <sched.h>
 
 static void flow_three(struct flow *f) {
     charge(f, "a");
@@ -266,6 +267,41 @@ static void test_a_slow_provider_leaves_room(void **state) {
     wait_for_all(w, MT_RUN_COMPLETED, 17);
 }
 
+/* ---- the crew ---- */
+
+static long workers_now(struct world *w) {
+    static const char name[] = "\nmintage_workers ";
+    struct mt_buf metrics;
+    mt_buf_init(&metrics, 100000);
+    mt_engine_metrics(w->engine, &metrics);
+    const char *at = strstr(metrics.data, name);
+    assert_non_null(at);
+    long n = strtol(at + sizeof name - 1, NULL, 10);
+    mt_buf_clear(&metrics);
+    return n;
+}
+
+/* Who waits for an answer makes room for another; who has nothing to do for long goes, and may come again. */
+static void test_the_crew_comes_and_goes(void **state) {
+    struct world *w = *state;
+    w->net.counting = false;
+    w->options.workers = 400; /* half of them at one provider */
+    w->options.worker_idle_ms = 20;
+    for (int round = 1; round <= 2; round++) {
+        atomic_store(&w->net.closed, true);
+        if (round == 1) world_open(w);
+        for (int i = 0; i < 150; i++) start_run(w, "creates", "{}", NULL);
+        while (atomic_load(&w->net.before_gate) < 150) world_wait(w, world_seen(w));
+        assert_in_range(workers_now(w), 150, 150 + 64);
+        atomic_store(&w->net.closed, false);
+        world_news(w);
+        wait_for_all(w, MT_RUN_COMPLETED, 150 * round);
+        while (workers_now(w) > 64) sched_yield();
+        assert_int_equal(workers_now(w), 64); /* these stay */
+    }
+    w->options.worker_idle_ms = 0;
+}
+
 /* ---- stopping ---- */
 
 static void *start_some(void *arg) {
@@ -338,6 +374,7 @@ int main(void) {
         TEST(test_ten_thousand_due_runs),
         TEST(test_starts_do_not_starve_timers),
         TEST(test_a_slow_provider_leaves_room),
+        TEST(test_the_crew_comes_and_goes),
         TEST(test_stopping_loses_nothing),
         TEST(test_no_cancellation_is_lost),
     };
