@@ -3,6 +3,7 @@
  * or not. commit and wipe: the writer's thread. Reads (sqlite_read.c, sqlite_lists.c): any thread. */
 #include "base/log.h"
 #include "base/text.h"
+#include "store/disk.h"
 #include "store/sqlite_private.h"
 #include "store/sqlite_test.h"
 #include <errno.h>
@@ -340,6 +341,7 @@ static void close_store(struct mt_store *self) {
     mt_sqlite_conn_close(&s->writer); /* the last one out moves the WAL into the database */
     mt_owned_forget(s);
     if (s->lock >= 0) close(s->lock);
+    if (s->disk) mt_disk_release(s->disk, s->hold);
     pthread_cond_destroy(&s->pool_free);
     pthread_mutex_destroy(&s->pool_lock);
     free(s->dir);
@@ -347,7 +349,21 @@ static void close_store(struct mt_store *self) {
     free(s);
 }
 
-struct mt_store *mt_store_sqlite_open(const char *dir, struct mt_error *e) {
+static int make_place_on(struct mt_sqlite *s, struct mt_disk *disk, const char *name, struct mt_error *e) {
+    if (!*name || strlen(name) > MT_KEY_MAX)
+        return mt_fail(e, MT_USAGE, "the name of a store on a disk has 1 to %d bytes, this one %zu",
+                       MT_KEY_MAX, strlen(name));
+    s->vfs = mt_disk_vfs(disk);
+    s->hold = mt_disk_hold(disk, name);
+    if (!s->hold)
+        return mt_fail(e, MT_CONFLICT, "%s is in use by another store of this disk: close that one first",
+                       name);
+    s->disk = disk;
+    s->path = mt_strdup(name);
+    return 0;
+}
+
+static struct mt_sqlite *new_store(void) {
     struct mt_sqlite *s = mt_calloc(1, sizeof *s);
     s->lock = -1;
     pthread_mutex_init(&s->pool_lock, NULL);
@@ -357,7 +373,12 @@ struct mt_store *mt_store_sqlite_open(const char *dir, struct mt_error *e) {
     s->store.close = close_store;
     mt_sqlite_set_reads(&s->store);
     mt_sqlite_set_lists(&s->store);
-    if (make_place(s, dir, e) || mt_sqlite_conn_open(&s->writer, s->path, true, e) ||
+    return s;
+}
+
+/* Its place has been made, or not (-1). NULL: it is freed. */
+static struct mt_store *open_store(struct mt_sqlite *s, int place, struct mt_error *e) {
+    if (place || mt_sqlite_conn_open(&s->writer, s->vfs, s->path, true, e) ||
         mt_sqlite_migrate(&s->writer, s->path, e) || take_over(s, e)) {
         close_store(&s->store);
         return NULL;
@@ -365,6 +386,16 @@ struct mt_store *mt_store_sqlite_open(const char *dir, struct mt_error *e) {
     s->checkpoint_at = CHECKPOINT_PAGES;
     sqlite3_wal_hook(s->writer.db, note_wal, s);
     return &s->store;
+}
+
+struct mt_store *mt_store_sqlite_open(const char *dir, struct mt_error *e) {
+    struct mt_sqlite *s = new_store();
+    return open_store(s, make_place(s, dir, e), e);
+}
+
+struct mt_store *mt_store_sqlite_open_on(struct mt_disk *disk, const char *name, struct mt_error *e) {
+    struct mt_sqlite *s = new_store();
+    return open_store(s, make_place_on(s, disk, name, e), e);
 }
 
 void mt_store_sqlite_limit_pages(struct mt_store *store, int64_t more) {

@@ -144,6 +144,9 @@ struct mt_sqlite {
     struct mt_store store; /* first: the vtable's self */
     char *dir, *path;
     int lock;
+    struct mt_disk *disk; /* a simulated one, instead of dir and lock; NULL */
+    const char *vfs;      /* its; NULL */
+    uint64_t hold;        /* on its name */
 
     /* the writer's thread */
     struct mt_sqlite_conn writer;
@@ -196,7 +199,9 @@ void mt_sqlite_copy(sqlite3_stmt *st, int i, char *out, size_t size);
 void mt_sqlite_conn_close(struct mt_sqlite_conn *c);
 
 /* ---- sqlite_schema.c ---- */
-int mt_sqlite_conn_open(struct mt_sqlite_conn *c, const char *path, bool writer, struct mt_error *e);
+/* vfs NULL: the operating system's files. */
+int mt_sqlite_conn_open(struct mt_sqlite_conn *c, const char *vfs, const char *path, bool writer,
+                        struct mt_error *e);
 int mt_sqlite_migrate(struct mt_sqlite_conn *c, const char *path, struct mt_error *e);
 /* Empties every table but meta and the epoch. */
 int mt_sqlite_empty(struct mt_sqlite_conn *c, struct mt_error *e);

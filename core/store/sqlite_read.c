@@ -21,7 +21,7 @@ struct mt_sqlite_conn *mt_sqlite_reader(struct mt_sqlite *s, struct mt_error *e)
     mt_unlock(&s->pool_lock);
     if (c->db) return c;
     struct mt_sqlite_conn opened;
-    if (mt_sqlite_conn_open(&opened, s->path, false, e)) {
+    if (mt_sqlite_conn_open(&opened, s->vfs, s->path, false, e)) {
         mt_sqlite_reader_done(s, c);
         return NULL;
     }

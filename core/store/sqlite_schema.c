@@ -129,7 +129,8 @@ int mt_sqlite_migrate(struct mt_sqlite_conn *c, const char *path, struct mt_erro
     return 0;
 }
 
-int mt_sqlite_conn_open(struct mt_sqlite_conn *c, const char *path, bool writer, struct mt_error *e) {
+int mt_sqlite_conn_open(struct mt_sqlite_conn *c, const char *vfs, const char *path, bool writer,
+                        struct mt_error *e) {
     /* No mutexes: the writer's connection has one thread, a reader is lent to one at a time. The writer
      * checkpoints by itself (sqlite.c), because an automatic checkpoint would swallow a failed fsync. Caches
      * are small on purpose: the kernel's page cache holds the file once for all nine connections. */
@@ -141,7 +142,7 @@ int mt_sqlite_conn_open(struct mt_sqlite_conn *c, const char *path, bool writer,
         "PRAGMA query_only = 1; PRAGMA cache_size = -512; PRAGMA temp_store = MEMORY;";
     memset(c, 0, sizeof *c);
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (writer ? SQLITE_OPEN_CREATE : 0);
-    if (sqlite3_open_v2(path, &c->db, flags, NULL) != SQLITE_OK) {
+    if (sqlite3_open_v2(path, &c->db, flags, vfs) != SQLITE_OK) {
         if (c->db)
             mt_sqlite_error(c->db, e);
         else

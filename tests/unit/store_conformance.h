@@ -1,16 +1,28 @@
 /* What the conformance tests share: a fixture for each implementation, and short words for batches. */
 #pragma once
+#include "store/disk.h"
 #include "store_support.h"
 
 struct fixture {
     struct mt_store *s;
-    char *dir; /* NULL: in memory */
+    char *dir;            /* NULL: none */
+    struct mt_disk *disk; /* NULL: none */
 };
 
 static inline int open_sqlite(void **state) {
     struct fixture *f = mt_calloc(1, sizeof *f);
     f->dir = make_dir();
     f->s = open_or_fail(f->dir);
+    *state = f;
+    return 0;
+}
+
+static inline int open_disk(void **state) {
+    struct fixture *f = mt_calloc(1, sizeof *f);
+    struct mt_error e = {0};
+    f->disk = mt_disk_new(1);
+    f->s = mt_store_sqlite_open_on(f->disk, "mintage.db", &e);
+    if (!f->s) fail_msg("open: %s", e.message);
     *state = f;
     return 0;
 }
@@ -26,6 +38,7 @@ static inline int close_store(void **state) {
     struct fixture *f = *state;
     f->s->close(f->s);
     if (f->dir) remove_tree(f->dir);
+    mt_disk_free(f->disk);
     free(f->dir);
     free(f);
     return 0;
@@ -137,9 +150,12 @@ static inline struct mt_op cancel_op(const char *run) {
 }
 
 #define ON_SQLITE(test) cmocka_unit_test_setup_teardown(test, open_sqlite, close_store)
+#define ON_DISK(test) cmocka_unit_test_setup_teardown(test, open_disk, close_store)
 #define ON_MEMORY(test) cmocka_unit_test_setup_teardown(test, open_memory, close_store)
 
 /* Runs the tests that TESTS(X) names on every implementation; answers how many failed. */
 #define RUN_ON_ALL(TESTS)                                                                                    \
     (cmocka_run_group_tests_name("sqlite", ((const struct CMUnitTest[]){TESTS(ON_SQLITE)}), NULL, NULL) +    \
+     cmocka_run_group_tests_name("simulated disk", ((const struct CMUnitTest[]){TESTS(ON_DISK)}), NULL,      \
+                                 NULL) +                                                                     \
      cmocka_run_group_tests_name("memory", ((const struct CMUnitTest[]){TESTS(ON_MEMORY)}), NULL, NULL))
