@@ -65,6 +65,11 @@ static const char runs_details[] =
     "  mintage runs retry ID                      carry on a run that needs attention\n"
     "  mintage runs resolve ID SEQ --outcome done --value JSON\n"
     "                                             settle by hand an effect whose outcome is not known\n"
+    "  mintage runs migrate [ID] [--flow F] [--dry-run] [--json]\n"
+    "                                             move runs to the newest code: each is replayed against it "
+    "first,\n"
+    "                                             and those that part ways are listed and stay; exit code 1 "
+    "if any does\n"
     "States: queued running sleeping waiting compensating completed failed cancelled needs_attention.\n";
 
 static const char events_details[] =
@@ -104,8 +109,8 @@ const struct mt_command mt_commands[] = {
      mt_sandbox_command},
     {"run", MT_CMD_RUN, "FLOW [JSON|@FILE|-]", "start a run, wait for its end and print it", run_details, 1,
      2, mt_run_command},
-    {"runs", MT_CMD_RUNS, "list|show|cancel|retry|resolve ...", "look at runs, and take a hand in them",
-     runs_details, 1, 3, mt_runs_command},
+    {"runs", MT_CMD_RUNS, "list|show|cancel|retry|resolve|migrate ...",
+     "look at runs, and take a hand in them", runs_details, 1, 3, mt_runs_command},
     {"events", MT_CMD_EVENTS, "list|show|redeliver ...", "look at events, and deliver one again",
      events_details, 1, 2, mt_events_command},
     {"providers", MT_CMD_PROVIDERS, "[NAME]", "what providers offer: operations, parameters, errors",

@@ -1,9 +1,11 @@
-/* mintage runs: list, show, cancel, retry, resolve. Each is a row: its arguments and its function. */
+/* mintage runs: list, show, cancel, retry, resolve, migrate. Each is a row: its arguments and its function.
+ */
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "client.h"
+#include "migrate.h"
 #include "program.h"
 #include "story.h"
 #include "terminal.h"
@@ -15,7 +17,8 @@ struct context {
     const struct mt_config *config;
     const struct mt_colors *colors;
     bool json;
-    int argc; /* behind the name of the action */
+    bool incomplete; /* not all that was asked for could be done */
+    int argc;        /* behind the name of the action */
     const char **argv;
 };
 
@@ -212,15 +215,27 @@ static int resolve(struct context *x, struct mt_error *e) {
     return deed(x, "resolve", body, e);
 }
 
+static int migrate(struct context *x, struct mt_error *e) {
+    struct mt_migrate_ask ask = {.run = x->argc > 0 ? x->argv[0] : NULL,
+                                 .flow = mt_config_str(x->config, "flow"),
+                                 .dry = mt_config_bool(x->config, "dry-run"),
+                                 .json = x->json};
+    bool all;
+    if (ask.run && check_id(ask.run, e) != 0) return -1;
+    if (mt_migrate_print(&x->client, &ask, x->colors, &all, e) != 0) return -1;
+    x->incomplete = !all;
+    return 0;
+}
+
 /* ---- which ---- */
 
 static const struct action {
     const char *name, *arguments;
-    int args;
+    int args, optional;
     int (*act)(struct context *x, struct mt_error *e);
 } actions[] = {
-    {"list", "", 0, list},     {"show", "ID", 1, show},           {"cancel", "ID", 1, cancel},
-    {"retry", "ID", 1, retry}, {"resolve", "ID SEQ", 2, resolve},
+    {"list", "", 0, 0, list},     {"show", "ID", 1, 0, show},           {"cancel", "ID", 1, 0, cancel},
+    {"retry", "ID", 1, 0, retry}, {"resolve", "ID SEQ", 2, 0, resolve}, {"migrate", "[ID]", 0, 1, migrate},
 };
 enum { ACTION_COUNT = sizeof actions / sizeof actions[0] };
 
@@ -239,9 +254,10 @@ int mt_runs_command(const struct mt_command *self, struct mt_config *config, int
     const char *near = NULL;
     const struct action *action = find(argv[0], &near);
     if (!action)
-        return mt_usage(self, "there is no '%s'%s%s%s; there are list, show, cancel, retry and resolve",
+        return mt_usage(self,
+                        "there is no '%s'%s%s%s; there are list, show, cancel, retry, resolve and migrate",
                         argv[0], near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
-    if (argc - 1 != action->args)
+    if (argc - 1 < action->args || argc - 1 > action->args + action->optional)
         return mt_usage(self, "wanted: mintage runs %s %s", action->name, action->arguments);
     struct context x = {.config = config,
                         .colors = mt_colors_for(stdout, mt_config_str(config, "color")),
@@ -251,5 +267,6 @@ int mt_runs_command(const struct mt_command *self, struct mt_config *config, int
     int code = MT_EXIT_DONE;
     if (mt_client_open(&x.client, config, &e) != 0 || action->act(&x, &e) != 0) code = mt_report(&e);
     mt_client_close(&x.client);
+    if (code == MT_EXIT_DONE && x.incomplete) code = MT_EXIT_FAILED;
     return code;
 }

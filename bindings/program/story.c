@@ -214,6 +214,18 @@ static void print_entry(FILE *out, const struct mt_colors *c, const json_t *entr
     mt_buf_clear(&outcome);
 }
 
+/* Moves to newer code that happened before this entry: none of them is one. */
+static void print_moves(FILE *out, const struct mt_colors *c, const json_t *moves, size_t *told,
+                        int64_t segment, int64_t seq) {
+    for (; *told < json_array_size(moves); (*told)++) {
+        const json_t *move = json_array_get(moves, *told);
+        int64_t of = mt_json_int(move, "segment", 0);
+        if (of > segment || (of == segment && mt_json_int(move, "after", 0) >= seq)) return;
+        fprintf(out, "        %smoved to newer code, %.19s, at %s%s\n", c->cyan, mt_json_str(move, "to", ""),
+                mt_json_str(move, "at", ""), c->reset);
+    }
+}
+
 /* ---- around them ---- */
 
 /* An object has a line a member. */
@@ -285,7 +297,10 @@ static void print_advice(FILE *out, const struct mt_colors *c, const json_t *run
                 id, seq);
     }
     if (strcmp(kind, "script") == 0 || strcmp(kind, "mismatch") == 0)
-        fprintf(out, "    Mend the flow; this run keeps the code it began with.\n");
+        fprintf(out,
+                "    Mend the flow, then take this run to the newer code (it keeps its own otherwise)\n"
+                "      mintage runs migrate %s\n",
+                id);
     fprintf(out, "      mintage runs retry %s    carry on from where it stopped\n", id);
     fprintf(out, "      mintage runs cancel %s   undo what it did, and end\n", id);
 }
@@ -315,16 +330,19 @@ static void print_end(FILE *out, const struct mt_colors *c, const json_t *run, c
 void mt_story_print(FILE *out, const struct mt_colors *c, const json_t *run, const json_t *journal,
                     int64_t now_ms) {
     const json_t *entries = json_object_get(journal, "data"), *entry;
+    const json_t *moves = json_object_get(run, "moves");
     int64_t began = time_of(run, "created_at"), segment = 0;
-    size_t i, width = what_width(entries);
+    size_t i, told = 0, width = what_width(entries);
     print_head(out, c, run, now_ms);
     fputc('\n', out);
     json_array_foreach(entries, i, entry) {
+        print_moves(out, c, moves, &told, mt_json_int(entry, "segment", 0), mt_json_int(entry, "seq", 0));
         if (mt_json_int(entry, "segment", 0) != segment) {
             segment = mt_json_int(entry, "segment", 0);
             fprintf(out, "  %ssegment %lld%s\n", c->dim, (long long)segment, c->reset);
         }
         print_entry(out, c, entry, began, width);
     }
+    print_moves(out, c, moves, &told, INT32_MAX, 0);
     print_end(out, c, run, entries, now_ms);
 }

@@ -106,6 +106,7 @@ void mt_run_to_json(struct mt_engine *g, const struct mt_run *run, struct mt_buf
     time_member(out, "due_at", run->due_at);
     time_member(out, "created_at", run->created_at);
     time_member(out, "updated_at", run->updated_at);
+    if (run->moves) json_member(out, "moves", run->moves);
     mt_buf_addc(out, '}');
 }
 
