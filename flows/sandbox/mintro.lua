@@ -125,4 +125,10 @@ endpoint("post", "/subscriptions/{uuid}/cancel", "subscriptions.cancel", functio
   return ok({ subscription_id = "sub_" .. profile.id, status = "cancelled" }, CANCELLED)
 end)
 
+for _, path in ipairs {
+  "/intents", "/intents/{uuid}", "/intents/reference/{reference_id}", "/intents/{uuid}/cancel",
+  "/subscriptions/{uuid}/cancel",
+} do
+  mintro:route("any", "/api/platform" .. path, "unknown", function() return fail(405, texts[405]) end)
+end
 mintro:route("any", "/api/platform/*", "unknown", function() return fail(404, texts[404]) end)

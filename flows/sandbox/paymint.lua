@@ -253,4 +253,10 @@ endpoint("delete", "/autopay/delete", "autopay.delete", { CUSTOMER, { "method_id
     return ok {}
   end)
 
+for _, path in ipairs {
+  "/licenses", "/format-phone-number", "/request", "/read", "/cancel", "/destroy", "/resend",
+  "/autopay/register", "/autopay/manage", "/autopay/methods", "/autopay/request", "/autopay/delete",
+} do
+  route("any", path, "unknown", function() return fail(405, "method not allowed") end)
+end
 route("any", "/*", "unknown", function() return fail(404, "not found") end)

@@ -10,6 +10,7 @@ local faults = {}
 
 local armed = collection.define("sandbox_faults", { index = { "state" } })
 
+local PAGE = 1000
 local TIMEOUT_MS = 60000
 local SLOWEST_MS = 120000
 
@@ -83,6 +84,7 @@ end
 
 local match_fields = {
   provider = true, operation = true, method = true, path = true, reference = true, event = true,
+  contains = true,
 }
 
 local function shown(row)
@@ -103,10 +105,13 @@ function faults.arm(given)
   local match = type(given.match) == "table" and given.match or {}
   for field, wanted in pairs(match) do
     if not match_fields[field] then
-      return nil, ('match.%s is not known; there are: event, method, operation, path, provider, reference')
-        :format(tostring(field))
+      return nil, ('match.%s is not known; there are: contains, event, method, operation, path, provider, '
+        .. 'reference'):format(tostring(field))
     end
     if type(wanted) ~= "string" then return nil, "match." .. field .. " must be a string" end
+  end
+  if match.event and not faults.kinds[name].event then
+    return nil, name .. " happens to requests, not to events: leave match.event out"
   end
   local times = math.tointeger(given.times == nil and 1 or given.times)
   if not times or times < 1 or times > 1000000 then return nil, "times must be an integer from 1" end
@@ -121,28 +126,46 @@ function faults.arm(given)
   })
 end
 
+-- All of them, or all in a state, in the order in which they were armed.
+local function each(state)
+  local page, after, at = nil, nil, 0
+  return function()
+    at = at + 1
+    if page == nil or at > #page and #page == PAGE then
+      page, at = armed:list { field = state and "state", value = state, after = after, limit = PAGE }, 1
+    end
+    local row = page[at]
+    after = row and row.id
+    return row
+  end
+end
+
 function faults.list()
   local out = {}
-  for _, row in ipairs(armed:list { limit = 1000 }) do
-    out[#out + 1] = shown(row)
-  end
+  for row in each() do out[#out + 1] = shown(row) end
   return out
 end
 
 function faults.disarm_all()
-  for _, row in ipairs(armed:list { limit = 1000 }) do armed:delete(row.id) end
+  local ids = {}
+  for row in each() do ids[#ids + 1] = row.id end
+  for _, id in ipairs(ids) do armed:delete(id) end
 end
 
 local function fits(match, what)
   for field, wanted in pairs(match) do
-    if what[field] ~= wanted then return false end
+    if field == "contains" then
+      if not what.text or not what.text:find(wanted, 1, true) then return false end
+    elseif what[field] ~= wanted then
+      return false
+    end
   end
   return true
 end
 
 -- The fault for this request or event, counted as consumed; nil when there is none. `what` has the fields
--- that match may name; own is the request's X-Sandbox-Fault, which goes first (nil and a text when it is
--- wrong).
+-- that match may name, and text, in which contains is looked for; own is the request's X-Sandbox-Fault, which
+-- goes first (nil and a text when it is wrong).
 function faults.take(what, own)
   local for_event = what.event ~= nil
   if own then
@@ -151,7 +174,7 @@ function faults.take(what, own)
     local is_for_event = faults.kinds[name].event or false
     if is_for_event == for_event then return { name = name, value = value } end
   end
-  for _, fault in ipairs(armed:list { field = "state", value = "armed" }) do
+  for fault in each "armed" do
     if fault.for_event == for_event and fits(fault.match, what) then
       local consumed = fault.consumed + 1
       local state = consumed >= fault.times and "consumed" or "armed"

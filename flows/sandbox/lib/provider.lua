@@ -89,13 +89,21 @@ function Provider:once(req, credential, handler)
   return response
 end
 
--- What a request is about, before it is processed: a path parameter or a member of the body.
+-- What a request is about, before it is processed: a path parameter, or a member of the body or the query.
 local function reference_of(req)
   local named = req.params.reference_id or req.params.payment_id
   if named then return named end
-  local body = provider.body(req)
+  local body, query = provider.body(req), req.query
   local reference = body and (body.reference_id or body.payment_id or body.bill_id or body.customer_id)
+    or query.bill_id or query.customer_id
   return type(reference) == "string" and #reference <= 100 and reference or nil
+end
+
+-- Where a fault's contains is looked for: the body and the query's values.
+local function text_of(req)
+  local parts = { req.body }
+  for _, value in pairs(req.query) do parts[#parts + 1] = value end
+  return table.concat(parts, "\n")
 end
 
 local function serve(self, operation, req, handler, on_fault)
@@ -108,6 +116,7 @@ local function serve(self, operation, req, handler, on_fault)
     method = req.method,
     path = req.path,
     reference = call.reference,
+    text = text_of(req),
   }, own_fault)
   if wrong then return { status = 400, json = { error = "X-Sandbox-Fault: " .. wrong } } end
 

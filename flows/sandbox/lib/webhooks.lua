@@ -64,10 +64,13 @@ task.define("webhooks.later", function(event)
   send(event, 1)
 end)
 
--- Sends an event of a provider: what mintage.deliver takes, but for the url; to: a URL of its own. own:
--- X-Sandbox-Fault of its cause.
+-- Sends an event of a provider: what mintage.deliver takes, but for the url; to: a URL of its own; reference:
+-- what it is about, as the journal of requests names it. own: X-Sandbox-Fault of its cause.
 function webhooks.emit(event, own)
-  local fault = faults.take({ provider = event.group, event = event.event }, own)
+  local fault = faults.take({
+    provider = event.group, event = event.event, reference = event.reference, text = event.body,
+  }, own)
+  event.reference = nil
   local name = fault and fault.name
   if name == "lose" then
     event.to = nil

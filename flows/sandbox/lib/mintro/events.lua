@@ -17,6 +17,7 @@ function events.emit(name, intent, data, own_fault)
   webhooks.emit({
     group = "mintro",
     event = name,
+    reference = intent.reference_id,
     headers = { ["Content-Type"] = "application/json", ["User-Agent"] = "Mintro-Sandbox" },
     body = ordered.encode({ event = name, data = data }, ORDER),
     schedule = SCHEDULE,

@@ -32,6 +32,10 @@ local texts = {
   [401] = "Invalid API Key provided.",
   [403] = "The API key doesn't have permissions to perform the request.",
   [404] = "The requested resource doesn't exist.",
+  [405] = "The method is not supported for this route.",
+  [408] = "Request Timeout",
+  [409] = "The first request with this Idempotency-Key is still under way.",
+  [413] = "Content Too Large",
   [429] = "Too Many Attempts.",
   [500] = "Something went wrong on our end.",
   [502] = "Bad Gateway",
@@ -44,7 +48,7 @@ local function fault(code)
   local status = math.tointeger(tonumber(code)) or 500
   if status == 422 then return invalid { amount = { "The amount must be at least 1." } } end
   local response = fail(texts[status] and status or 500, texts[status] or texts[500])
-  if status == 429 or status == 503 then response.headers = { ["Retry-After"] = "1" } end
+  if status == 409 or status == 429 or status == 503 then response.headers = { ["Retry-After"] = "1" } end
   return response
 end
 

@@ -86,6 +86,7 @@ local function call_back(bill, own_fault)
   webhooks.emit({
     group = "paymint",
     event = "bill.paid",
+    reference = bill.id,
     to = bill.callbackURL,
     headers = { ["Content-Type"] = "application/json; charset=UTF-8", ["User-Agent"] = "Paymint-Sandbox" },
     body = json.encode(said),

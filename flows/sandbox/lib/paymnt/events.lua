@@ -38,6 +38,7 @@ function events.emit(event, content, object, own_fault)
   webhooks.emit({
     group = "paymnt",
     event = event,
+    reference = object.payment_id,
     headers = {
       ["Content-Type"] = "application/json",
       ["User-Agent"] = "Paymnt-Sandbox",
