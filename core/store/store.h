@@ -423,3 +423,5 @@ struct mt_store {
 struct mt_store *mt_store_sqlite_open(const char *dir, struct mt_error *e);
 /* The oracle: a plain in-memory store of the same contract, for tests. Nothing is durable. */
 struct mt_store *mt_store_memory_open(void);
+/* Leaves it as closing and opening leaves the other: a new epoch, and what was owned is due now. */
+void mt_store_memory_restart(struct mt_store *store);
