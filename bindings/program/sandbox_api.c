@@ -13,9 +13,10 @@ enum { LIST_DEFAULT = 1000, LIST_MAX = 10000, ANSWER_MAX = 64 * 1024 * 1024 };
 /* ---- clock ---- */
 
 static void answer_now(struct mt_runtime *rt, struct mt_response *resp) {
-    char now[25], json[64];
-    mt_time_format(rt->clock->wall_ms(rt->clock), now);
-    mt_format(json, sizeof json, "{\"now\":\"%s\"}", now);
+    char now[25], json[96];
+    int64_t ms = rt->clock->wall_ms(rt->clock);
+    mt_time_format(ms, now);
+    mt_format(json, sizeof json, "{\"now\":\"%s\",\"unix\":%lld}", now, (long long)(ms / 1000));
     mt_respond_json(resp, 200, json, strlen(json));
 }
 

@@ -34,16 +34,26 @@ serves the hosted checkout pages, and fails on demand.</p>
 <tr><th scope="row">X-Client-Secret</th><td><code>mintro_test_secret</code></td></tr>
 <tr><th scope="row">Not allowed to POST (403)</th><td><code>X-Client-ID: mintro_test_readonly</code></td></tr>
 </table>
-<p>Create a payment, and open the <code>payment_url</code> that it answers:</p>
-<pre tabindex="0"><code>curl -X POST {{base}}/api/platform/intents \
+<p>Create a payment, and open the <code>payment_url</code> that it answers; or let a customer pay
+without the page:</p>
+<pre tabindex="0"><code>ORDER=ORDER-$(date +%s)-$$
+
+curl -X POST {{base}}/api/platform/intents \
   -H "X-Client-ID: mintro_test_client" \
   -H "X-Client-Secret: mintro_test_secret" \
   -H "Content-Type: application/json" \
   -d '{"amount": 80, "currency": "USD", "intent_type": "one_time",
        "email": "customer@example.com", "name": "John Doe",
-       "reference_id": "ORDER-'$RANDOM'", "integration_type": "url",
+       "reference_id": "'$ORDER'", "integration_type": "url",
        "success_url": "{{base}}/", "cancel_url": "{{base}}/",
-       "order_items": [{"name": "Product 1", "quantity": 1, "price": 80}]}'</code></pre>
+       "order_items": [{"name": "Product 1", "quantity": 1, "price": 80}]}'
+
+# the same payment, found again by the order's own number
+INTENT=$(curl -s {{base}}/api/platform/intents/reference/$ORDER \
+  -H "X-Client-ID: mintro_test_client" \
+  -H "X-Client-Secret: mintro_test_secret" | grep -o 'pi_[0-9a-f-]*')
+
+curl {{base}}/_sandbox/pay -d '{"intent_id": "'$INTENT'", "card": "4242424242424242"}'</code></pre>
 
 {{{mint}}}
 {{{paymnt}}}
@@ -68,8 +78,9 @@ curl {{base}}/_sandbox/faults -d '{"match": {"operation": "intents.create"}, "fa
 # where webhooks go
 curl -X PUT {{base}}/_sandbox/endpoints -d '{"mintro": "http://127.0.0.1:8080/webhooks/mintro"}'
 
-# a customer pays without the page
-curl {{base}}/_sandbox/pay -d '{"intent_id": "pi_...", "card": "4242424242424242"}'
+# what happened: money, and the requests of one provider
+curl {{base}}/_sandbox/ledger
+curl "{{base}}/_sandbox/requests?provider=mintro&limit=5"
 
 # all over again
 curl -X DELETE {{base}}/_sandbox/state</code></pre>

@@ -128,7 +128,8 @@ describe("documented error codes", function()
   end
 
   local function check_client(provider, code, row, case, w)
-    local by, operation, params = runtime, nil, nil
+    local by = runtime
+    local operation, params
     if case.client then
       operation, params = case.client(w)
     else

@@ -23,6 +23,10 @@ cards.list = {
   { number = "4000003800000446", brand = "visa", result = "succeeded", challenge = true },
   { number = "4000000000003220", brand = "visa", result = "succeeded", challenge = true },
   { number = "4000008400001629", brand = "visa", result = "card_declined", challenge = true },
+  { number = "4000008260003178", brand = "visa", result = "insufficient_funds", challenge = true },
+  { number = "4000002500003155", brand = "visa", result = "succeeded", challenge = true },
+  { number = "4000002760003184", brand = "visa", result = "succeeded", challenge = true,
+    renewal = "authentication_failed" },
   { number = "4000000000000341", brand = "visa", result = "succeeded", renewal = "card_declined" },
 }
 
@@ -78,8 +82,8 @@ end
 -- "3-D Secure, then declined" and the like, for the front page.
 function cards.describe(card)
   local words = card.result:gsub("_", " ")
-  if card.challenge then return "3-D Secure challenge, then " .. words end
-  if card.renewal then return words .. "; every later charge of it: " .. card.renewal:gsub("_", " ") end
+  if card.challenge then words = "3-D Secure challenge, then " .. words end
+  if card.renewal then words = words .. "; every later charge of it: " .. card.renewal:gsub("_", " ") end
   return words
 end
 

@@ -8,7 +8,7 @@ local crypto = require "mintage.crypto"
 
 local faults = {}
 
-local armed = collection.define("sandbox_faults", { index = { "state" } })
+local armed = collection.define("sandbox_faults", { index = { "state", "scope" } })
 
 local PAGE = 1000
 local TIMEOUT_MS = 60000
@@ -91,6 +91,9 @@ local function shown(row)
   return { id = row.id, match = row.match, fault = row.fault, times = row.times, consumed = row.consumed }
 end
 
+-- By what an armed fault is found: with thousands of them, a request reads those that may be its own.
+local function scope_of(match) return (match.provider or "*") .. " " .. (match.operation or "*") end
+
 -- An id after all others, so that faults happen in the order in which they were armed.
 local function next_id()
   local last = armed:list { limit = 1, newest = true } [1]
@@ -110,8 +113,12 @@ function faults.arm(given)
     end
     if type(wanted) ~= "string" then return nil, "match." .. field .. " must be a string" end
   end
-  if match.event and not faults.kinds[name].event then
-    return nil, name .. " happens to requests, not to events: leave match.event out"
+  local for_event = faults.kinds[name].event or false
+  for _, field in ipairs(for_event and { "operation", "method", "path" } or { "event" }) do
+    if match[field] then
+      return nil, ("%s happens to %s, which have no %s: leave match.%s out"):format(name,
+        for_event and "webhooks" or "requests", field, field)
+    end
   end
   local times = math.tointeger(given.times == nil and 1 or given.times)
   if not times or times < 1 or times > 1000000 then return nil, "times must be an integer from 1" end
@@ -119,37 +126,48 @@ function faults.arm(given)
     id = next_id(),
     match = match,
     fault = given.fault,
-    for_event = faults.kinds[name].event or false,
+    for_event = for_event,
+    scope = scope_of(match),
     times = times,
     consumed = 0,
     state = "armed",
   })
 end
 
--- All of them, or all in a state, in the order in which they were armed.
-local function each(state)
-  local page, after, at = nil, nil, 0
-  return function()
-    at = at + 1
-    if page == nil or at > #page and #page == PAGE then
-      page, at = armed:list { field = state and "state", value = state, after = after, limit = PAGE }, 1
-    end
-    local row = page[at]
-    after = row and row.id
-    return row
-  end
+-- Those with this value of a field, or all, in the order in which they were armed; appended to rows.
+local function read(rows, field, value)
+  local page
+  repeat
+    local last = page and page[#page].id
+    page = armed:list { field = field, value = value, after = last, limit = PAGE }
+    table.move(page, 1, #page, #rows + 1, rows)
+  until #page < PAGE
+  return rows
 end
 
 function faults.list()
   local out = {}
-  for row in each() do out[#out + 1] = shown(row) end
+  for i, row in ipairs(read {}) do out[i] = shown(row) end
   return out
 end
 
 function faults.disarm_all()
-  local ids = {}
-  for row in each() do ids[#ids + 1] = row.id end
-  for _, id in ipairs(ids) do armed:delete(id) end
+  for _, row in ipairs(read {}) do armed:delete(row.id) end
+end
+
+-- The armed faults that may be for this, in order.
+local function candidates(what)
+  if #armed:list { field = "state", value = "armed", limit = 1 } == 0 then return {} end
+  local rows, seen = {}, {}
+  for _, provider in ipairs { what.provider, "*" } do
+    for _, operation in ipairs { what.operation or "*", "*" } do
+      local scope = provider .. " " .. operation
+      if not seen[scope] then read(rows, "scope", scope) end
+      seen[scope] = true
+    end
+  end
+  table.sort(rows, function(a, b) return a.id < b.id end)
+  return rows
 end
 
 local function fits(match, what)
@@ -174,11 +192,13 @@ function faults.take(what, own)
     local is_for_event = faults.kinds[name].event or false
     if is_for_event == for_event then return { name = name, value = value } end
   end
-  for fault in each "armed" do
+  for _, fault in ipairs(candidates(what)) do
     if fault.for_event == for_event and fits(fault.match, what) then
       local consumed = fault.consumed + 1
       local state = consumed >= fault.times and "consumed" or "armed"
-      armed:update(fault.id, { consumed = consumed, state = state })
+      armed:update(fault.id, {
+        consumed = consumed, state = state, scope = state == "armed" and fault.scope or "",
+      })
       local name, value = faults.parse(fault.fault)
       return { name = name, value = value }
     end

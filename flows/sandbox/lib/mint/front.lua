@@ -18,7 +18,8 @@ local template = [[
 <code>params</code> in the order of their names, and private key:</p>
 <pre tabindex="0" id="mint-curl"><code>KEY=mint_test_public SECRET=mint_test_private
 
-AT=$(date +%s) # and what the sandbox's clock was moved by
+AT=$(curl -s {{base}}/_sandbox/clock | grep -o '[0-9]*}' | tr -d '}') # the sandbox's own time
+
 SIGN=$(printf %s "${KEY}${AT}USD51${SECRET}" | md5sum | cut -d ' ' -f 1)
 curl {{base}}/pwapi/mint \
   -d "auth[key]=$KEY" -d "auth[timestamp]=$AT" -d "auth[sign]=$SIGN" \

@@ -21,11 +21,19 @@ local template = [[
 <code>X-Paymint-Api-Key: paymint_test_key</code>, <code>X-Paymint-Business-Number: 1234567890</code></td></tr>
 </table></div>
 <p>Send a bill, and open the <code>shortURL</code> that it answers:</p>
-<pre tabindex="0"><code>curl -X POST {{base}}/paymint/request \
+<pre tabindex="0"><code>BILL=B$(date +%s)
+
+curl -X POST {{base}}/paymint/request \
   -H "X-API-KEY: mmk_test_key" -H "X-Paymint-MMK-Mode: true" \
   -H "Content-Type: application/json" \
   -d '{"product_nm": "Coaching session", "message": "결제를 진행해 주세요.", "member_nm": "홍길동",
-       "phone": "010-1234-5678", "price": 50000, "expire_dt": "{{day}}"}'</code></pre>
+       "phone": "010-1234-5678", "price": 50000, "expire_dt": "{{day}}", "bill_id": "'$BILL'"}'
+
+# the payer pays without the page; the bill says so
+curl {{base}}/_sandbox/pay -d '{"bill_id": "'$BILL'"}'
+curl -X POST {{base}}/paymint/read \
+  -H "X-API-KEY: mmk_test_key" -H "X-Paymint-MMK-Mode: true" \
+  -d '{"bill_id": "'$BILL'"}'</code></pre>
 <p>Register a payer for AutoPay, enter a card without the page, and charge it:</p>
 <pre tabindex="0"><code>curl -X POST {{base}}/paymint/autopay/register \
   -H "X-API-KEY: mmk_test_key" -H "X-Paymint-MMK-Mode: true" \
@@ -35,9 +43,8 @@ curl -X POST {{base}}/paymint/autopay/request \
   -H "X-API-KEY: mmk_test_key" -H "X-Paymint-MMK-Mode: true" \
   -d '{"customer_id": "member-1", "product_nm": "Membership", "price": 9900}'
 
-# a bill is paid without the page; the balance is used up
-curl {{base}}/_sandbox/pay -d '{"bill_id": "..."}'
-curl {{base}}/_sandbox/balance -d '{"provider": "paymint", "balance": 0}'</code></pre>
+# the points of the balance
+curl {{base}}/_sandbox/balance -d '{"provider": "paymint", "balance": 10000}'</code></pre>
 <p>Where no card decides (pay apps), and for AutoPay charges, the price's last two digits do:</p>
 <div class="scroll" tabindex="0"><table><tbody>{{{amounts}}}</tbody></table></div>
 ]]

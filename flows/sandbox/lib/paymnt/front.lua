@@ -41,13 +41,15 @@ curl -X POST {{base}}/refunds \
 
 curl {{base}}/payments/$PAYMENT -H "api-key: sk_sandbox_mintage"</code></pre>
 <p>A card of your choice, and a 3-D Secure challenge finished without its page:</p>
-<pre tabindex="0"><code>curl -X POST {{base}}/payments \
+<pre tabindex="0"><code>SECURE=pay_$(date +%s)_$$_3ds
+
+curl -X POST {{base}}/payments \
   -H "Content-Type: application/json" -H "api-key: sk_sandbox_mintage" \
-  -d '{"payment_id": "'$PAYMENT'-3ds", "amount": 1000, "currency": "USD", "confirm": true,
+  -d '{"payment_id": "'$SECURE'", "amount": 1000, "currency": "USD", "confirm": true,
        "payment_method": "card", "payment_method_data": {"card": {
          "card_number": "4000003800000446", "card_exp_month": "12", "card_exp_year": "2034",
          "card_cvc": "123"}}}'
-curl {{base}}/_sandbox/pay -d '{"payment_id": "'$PAYMENT'-3ds"}'</code></pre>
+curl {{base}}/_sandbox/pay -d '{"payment_id": "'$SECURE'"}'</code></pre>
 ]]
 
 -- base: "http://127.0.0.1:8090".
