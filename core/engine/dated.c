@@ -183,6 +183,8 @@ static enum dated carry_out_next(struct mt_engine *g, int64_t by) {
     size_t n = 0, m = 0;
     struct mt_error e;
     enum dated result = DATED_NONE;
+    int late = late_carry_out(g); /* overdue already */
+    if (late != 0) return late > 0 ? DATED_DONE : DATED_TROUBLE;
     if (g->o.store->list_deliveries(g->o.store, NULL, by, TOGETHER, &deliveries, &n, &e) != 0 ||
         g->o.store->list_tasks(g->o.store, by, 1, &tasks, &m, &e) != 0) {
         mt_err("dated work could not be read", "error", e.message);

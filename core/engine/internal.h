@@ -87,7 +87,7 @@ struct mt_engine {
     struct wait_bucket waits[WAIT_BUCKETS];
 
     atomic_uint_fast64_t effects, runs_started, runs_ended, replays, timer_lag_ms, webhooks,
-        webhook_duplicates, deliveries_ok, deliveries_failed, handler_conflicts;
+        webhook_duplicates, deliveries_ok, deliveries_failed, handler_conflicts, late_handled, late_unhandled;
 };
 
 /* Why an execution was left. */
@@ -322,6 +322,10 @@ void crew_back(struct mt_engine *g);
 /* ---- dated.c ---- */
 void *dater_main(void *engine);
 void dater_call(struct mt_engine *g); /* dated work is due */
+
+/* ---- late.c ---- */
+/* Looks after a few of the events that came too late: how many, or -1 (try again later). */
+int late_carry_out(struct mt_engine *g);
 
 /* ---- handler.c, documents.c ---- */
 void handler_collection(struct mt_exec *x, const char *collection, const char *unique, const char *index,

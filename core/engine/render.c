@@ -137,6 +137,10 @@ void mt_event_to_json(const struct mt_event *event, struct mt_buf *out) {
     member(out, "source", event->source);
     mt_buf_addf(out, ",\"readers\":%d", event->readers);
     if (event->raw_len > 0) mt_buf_addf(out, ",\"raw_bytes\":%zu", event->raw_len);
+    if (event->late != MT_LATE_NO) {
+        static const char *const states[] = {"no", "pending", "handled", "unhandled"};
+        mt_buf_addf(out, ",\"late\":{\"run\":\"%s\",\"state\":\"%s\"}", event->late_run, states[event->late]);
+    }
     time_member(out, "at", event->at);
     mt_buf_addc(out, '}');
 }
@@ -205,6 +209,12 @@ void mt_engine_metrics(struct mt_engine *g, struct mt_buf *out) {
            atomic_load(&g->deliveries_failed));
     metric(out, "mintage_handler_conflicts_total", "counter",
            "Handlers run again because another changed what they read.", atomic_load(&g->handler_conflicts));
+    metric(out, "mintage_late_events_total", "counter",
+           "Events that came after their run had ended and started its flow's late handler.",
+           atomic_load(&g->late_handled));
+    metric(out, "mintage_late_events_unhandled_total", "counter",
+           "Events that came after their run had ended, and nothing looked after them.",
+           atomic_load(&g->late_unhandled));
     mt_writer_stats(g->writer, &w);
     metric(out, "mintage_store_commits_total", "counter", "Commits.", w.commits);
     metric(out, "mintage_store_batches_total", "counter",

@@ -41,6 +41,7 @@ struct settling {
     const struct mt_account *account;
     json_t *params, *read_params, *meta;
     const char *key;
+    bool read; /* the last read has answered */
 };
 
 /* True: *object is at rest, or *refused and *e is a definite no. Events up to the cursor are older than the
@@ -51,7 +52,8 @@ static bool look(struct mt_exec *x, struct settling *s, json_t **object, struct 
     *refused = false;
     if (x->g->o.store->last_event(x->g->o.store, s->op->topic, s->key, &cursor, &ignored) == 0)
         json_object_set_new(s->meta, "cursor", json_integer(cursor));
-    if (call_read(x, s->read_op, s->account, s->read_params, object, e) != 0) {
+    s->read = call_read(x, s->read_op, s->account, s->read_params, object, e) == 0;
+    if (!s->read) {
         *object = NULL;
         *refused = e->outcome == MT_REJECTED && !e->retryable;
         return *refused;
@@ -78,6 +80,15 @@ static void wait_for_rest(struct mt_exec *x, struct settling *s, struct mt_entry
                  a);
 }
 
+/* Whatever hints there were up to the last read, what they hint at has been read; later ones are this run's.
+ */
+static void take_notice(struct mt_exec *x, const struct settling *s) {
+    struct mt_op *op = exec_op(x, MT_OP_SEEN);
+    op->seen.topic = s->op->topic;
+    op->seen.key = exec_keep(x, mt_strdup(s->key));
+    op->seen.upto = s->read ? mt_json_int(s->meta, "cursor", 0) : 0;
+}
+
 static void settle(struct mt_exec *x, struct settling *s, struct mt_entry *entry, bool written,
                    struct mt_answer *a) {
     json_t *object = NULL;
@@ -91,7 +102,10 @@ static void settle(struct mt_exec *x, struct settling *s, struct mt_entry *entry
     deadline = mt_json_int(s->meta, "deadline", 0);
     if (!look(x, s, &object, &e, &refused) && now < deadline) {
         wait_for_rest(x, s, entry, now, deadline, written, a);
-    } else if (refused) {
+        return;
+    }
+    take_notice(x, s);
+    if (refused) {
         exec_answer_error(x, entry, &e, written, a);
     } else {
         exec_answer(x, entry, MT_DONE, object ? mt_json_dump(object, NULL) : mt_strdup("null"), written, a);

@@ -371,8 +371,8 @@ static inline void world_advance(struct world *w, int64_t ms) {
     assert_int_equal(w->clock->advance(w->clock, ms, &e), 0);
 }
 
-/* Whether nothing is under way; *due is when something will be. */
-static inline bool world_quiet(struct world *w, int64_t *due) {
+/* Whether no run is under way; *due is when one will be. */
+static inline bool runs_quiet(struct world *w, int64_t *due) {
     struct mt_run *runs = NULL;
     size_t count = 0;
     struct mt_error e = {0};
@@ -389,6 +389,22 @@ static inline bool world_quiet(struct world *w, int64_t *due) {
     }
     free(runs);
     return quiet;
+}
+
+static inline bool late_pending(struct world *w) {
+    struct mt_event *late = NULL;
+    struct mt_error e;
+    size_t count = 0;
+    if (w->store->list_events(w->store, NULL, NULL, 0, false, MT_EVENTS_PENDING, 1, &late, &count, &e) != 0)
+        fail_msg("%s", e.message);
+    for (size_t i = 0; i < count; i++) mt_event_clear(&late[i]);
+    free(late);
+    return count > 0;
+}
+
+/* Whether nothing is under way: runs that end leave late events behind, and these become runs. */
+static inline bool world_quiet(struct world *w, int64_t *due) {
+    return runs_quiet(w, due) && !late_pending(w) && runs_quiet(w, due);
 }
 
 /* Lets things happen until `until` at most, moving the clock; false when the process has died. */

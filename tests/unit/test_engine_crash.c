@@ -129,7 +129,21 @@ static void flow_unsafe(struct flow *f) {
     finish(f, value ? "\"done\"" : "\"not sent\"");
 }
 
+/* Gives up, and pays back what comes after that. */
+static void flow_patient(struct flow *f) {
+    await_event(f, "order", "p", 3600000);
+    nap(f, 60000);
+    charge(f, "a");
+    fail_flow(f, "expired");
+}
+
+static void flow_patient_late(struct flow *f) {
+    charge(f, "back");
+    finish(f, "\"paid back\"");
+}
+
 static const struct flow_row flows[] = {
+    {"patient", flow_patient},   {"patient.late", flow_patient_late},
     {"three", flow_three},       {"mixed", flow_mixed},
     {"timeout", flow_timeout},   {"failing", flow_failing},
     {"child", flow_child},       {"parent", flow_parent},
@@ -508,6 +522,40 @@ static void test_unsafe(void **state) {
     exhaust((struct scenario){.flow = "unsafe", .check = check_unsafe, .end = MT_RUN_COMPLETED});
 }
 
+static void pays_late(struct world *w, const char *id) {
+    struct mt_error e;
+    (void)id;
+    int rc = mt_engine_signal(w->engine, "order", "p", "{\"paid\":true}", "evt-late", NULL, NULL, &e);
+    assert_true(rc == 0 || atomic_load(&w->dead));
+}
+
+static void check_paid_back(struct world *w, const char *id) {
+    struct mt_run *runs = NULL;
+    size_t count = 0;
+    struct mt_error e;
+    struct mt_run_filter late = {.flow = "patient.late", .state = -1, .limit = 10};
+    assert_int_equal(w->store->list_runs(w->store, &late, &runs, &count, &e), 0);
+    assert_int_equal(count, 1);
+    assert_int_equal(runs[0].state, MT_RUN_COMPLETED);
+    assert_non_null(strstr(runs[0].input, id));
+    mt_run_clear(&runs[0]);
+    free(runs);
+    assert_int_equal(done_times(w, "/charge/back"), 1);
+}
+
+/* When the run has given up but not ended, and when it has ended. */
+static void test_late_event(void **state) {
+    (void)state;
+    static const int64_t at[] = {3610000, 7200000};
+    for (int i = 0; i < 2; i++)
+        exhaust((struct scenario){.flow = "patient",
+                                  .act_at = at[i],
+                                  .act = pays_late,
+                                  .check = check_paid_back,
+                                  .end = MT_RUN_FAILED,
+                                  .pairs = i == 1});
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_three_calls),
@@ -526,6 +574,7 @@ int main(void) {
         cmocka_unit_test(test_settled_never),
         cmocka_unit_test(test_documents),
         cmocka_unit_test(test_unsafe),
+        cmocka_unit_test(test_late_event),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
