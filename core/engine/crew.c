@@ -2,10 +2,12 @@
  * runs are queued; one that waits for the world outside (an answer, a nap) makes room for another, up to
  * `workers`. ready_lock guards who lives and rests; crew_lock is held while a thread is made, and is taken
  * first. */
-#include "base/futex.h"
+#include "base/sync.h"
 #include "engine/internal.h"
 #include <stdlib.h>
 #include <string.h>
+
+enum { WORKER_STACK = 1024 * 1024 };
 
 static _Thread_local struct mt_engine *works_for; /* NULL: no worker's thread */
 
@@ -30,7 +32,7 @@ bool crew_wanted(const struct mt_engine *g) {
 /* A place in the crew, or NULL. */
 static struct worker *enlist(struct mt_engine *g, bool always) {
     struct worker *w = NULL;
-    pthread_mutex_lock(&g->ready_lock);
+    mt_lock(&g->ready_lock);
     if (always || crew_wanted(g)) {
         w = g->gone;
         if (w)
@@ -41,38 +43,34 @@ static struct worker *enlist(struct mt_engine *g, bool always) {
         g->coming++;
         w->coming = true;
     }
-    pthread_mutex_unlock(&g->ready_lock);
+    mt_unlock(&g->ready_lock);
     return w;
 }
 
 static int hire(struct mt_engine *g, struct worker *w) {
-    pthread_attr_t attr;
-    if (w->joinable) pthread_join(w->thread, NULL); /* whoever had the place has given it up */
+    if (w->joinable) mt_thread_join(w->thread); /* whoever had the place has given it up */
     w->g = g;
     w->given = 0;
     w->run = NULL;
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, 1024 * 1024);
-    int rc = pthread_create(&w->thread, &attr, worker_main, w);
-    pthread_attr_destroy(&attr);
+    int rc = mt_thread_start(&w->thread, WORKER_STACK, worker_main, w);
     w->joinable = rc == 0;
     if (rc == 0) return 0;
-    pthread_mutex_lock(&g->ready_lock);
+    mt_lock(&g->ready_lock);
     crew_came(w);
     g->live--;
     w->idle = g->gone;
     g->gone = w;
-    pthread_mutex_unlock(&g->ready_lock);
+    mt_unlock(&g->ready_lock);
     return rc;
 }
 
 bool crew_grow(struct mt_engine *g) {
     int rc = 0, live = 0;
-    pthread_mutex_lock(&g->crew_lock);
+    mt_lock(&g->crew_lock);
     struct worker *w = enlist(g, false);
     if (w) rc = hire(g, w);
     live = g->crew_used;
-    pthread_mutex_unlock(&g->crew_lock);
+    mt_unlock(&g->crew_lock);
     if (rc == 0) return w != NULL;
     if (!atomic_exchange(&g->crew_failed, true)) {
         char n[16];
@@ -85,22 +83,22 @@ bool crew_grow(struct mt_engine *g) {
 
 int crew_start(struct mt_engine *g) {
     if (g->workers == 0) return 0;
-    pthread_mutex_lock(&g->crew_lock);
+    mt_lock(&g->crew_lock);
     int rc = hire(g, enlist(g, true)); /* one at least, whatever comes */
-    pthread_mutex_unlock(&g->crew_lock);
+    mt_unlock(&g->crew_lock);
     if (rc != 0) return rc;
-    pthread_mutex_lock(&g->ready_lock);
+    mt_lock(&g->ready_lock);
     g->crew_open = true;
-    pthread_mutex_unlock(&g->ready_lock);
+    mt_unlock(&g->ready_lock);
     while (crew_grow(g)) continue;
     return 0;
 }
 
 void crew_join(struct mt_engine *g) {
-    pthread_mutex_lock(&g->crew_lock); /* who was being hired is; nobody is from now on */
-    pthread_mutex_unlock(&g->crew_lock);
+    mt_lock(&g->crew_lock); /* who was being hired is; nobody is from now on */
+    mt_unlock(&g->crew_lock);
     for (int i = 0; i < g->crew_used; i++)
-        if (g->crew[i].joinable) pthread_join(g->crew[i].thread, NULL);
+        if (g->crew[i].joinable) mt_thread_join(g->crew[i].thread);
     g->crew_used = 0;
 }
 
@@ -115,7 +113,7 @@ void crew_came(struct worker *w) {
 bool crew_may_go(struct worker *w) {
     struct mt_engine *g = w->g;
     struct worker **p = &g->idle;
-    pthread_mutex_lock(&g->ready_lock);
+    mt_lock(&g->ready_lock);
     while (*p && *p != w) p = &(*p)->idle;
     bool goes = *p && g->live > g->core; /* one that rests no more has just been given something */
     if (goes) {
@@ -124,7 +122,7 @@ bool crew_may_go(struct worker *w) {
         g->gone = w;
         g->live--;
     }
-    pthread_mutex_unlock(&g->ready_lock);
+    mt_unlock(&g->ready_lock);
     return goes;
 }
 

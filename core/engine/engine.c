@@ -1,4 +1,5 @@
 /* The engine's life: its threads, its writer, generations it keeps, tokens, and webhooks coming in. */
+#include "base/sync.h"
 #include "engine/internal.h"
 #include <stdlib.h>
 #include <string.h>
@@ -52,18 +53,14 @@ static void committed(void *ctx, const struct mt_batch *batch) {
 }
 
 static void init_locks(struct mt_engine *g) {
-    pthread_condattr_t real; /* waits of people and of backing off are real time, whatever the clock reads */
-    pthread_condattr_init(&real);
-    pthread_condattr_setclock(&real, CLOCK_MONOTONIC);
     pthread_mutex_init(&g->ready_lock, NULL);
     pthread_mutex_init(&g->crew_lock, NULL);
     pthread_mutex_init(&g->dated_lock, NULL);
     pthread_mutex_init(&g->date_lock, NULL);
-    pthread_cond_init(&g->date_cond, NULL);
+    mt_cond_init(&g->date_cond);
     pthread_mutex_init(&g->nap_lock, NULL);
-    pthread_cond_init(&g->nap_cond, &real);
+    mt_cond_init(&g->nap_cond);
     for (int i = 0; i < WAIT_BUCKETS; i++) pthread_mutex_init(&g->waits[i].lock, NULL);
-    pthread_condattr_destroy(&real);
 }
 
 static void destroy_locks(struct mt_engine *g) {
@@ -108,27 +105,23 @@ struct mt_writer *mt_engine_writer(struct mt_engine *g) {
 }
 
 int mt_engine_start(struct mt_engine *g, struct mt_error *e) {
-    pthread_attr_t attr;
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, 1024 * 1024);
     int rc = crew_start(g);
-    if (rc == 0) rc = pthread_create(&g->timer, &attr, timer_main, g);
+    if (rc == 0) rc = mt_thread_start(&g->timer, 0, timer_main, g);
     g->timer_running = rc == 0;
-    if (rc == 0) rc = pthread_create(&g->dater, &attr, dater_main, g);
+    if (rc == 0) rc = mt_thread_start(&g->dater, 0, dater_main, g);
     g->dater_running = g->timer_running && rc == 0;
-    pthread_attr_destroy(&attr);
     if (rc != 0) return mt_fail(e, MT_LIMIT, "threads cannot be started: %s", strerror(rc));
     return 0;
 }
 
 static void wake_everybody(struct mt_engine *g) {
     ready_stop(g);
-    pthread_mutex_lock(&g->date_lock);
-    pthread_cond_broadcast(&g->date_cond);
-    pthread_mutex_unlock(&g->date_lock);
-    pthread_mutex_lock(&g->nap_lock);
-    pthread_cond_broadcast(&g->nap_cond);
-    pthread_mutex_unlock(&g->nap_lock);
+    mt_lock(&g->date_lock);
+    mt_cond_broadcast(&g->date_cond);
+    mt_unlock(&g->date_lock);
+    mt_lock(&g->nap_lock);
+    mt_cond_broadcast(&g->nap_cond);
+    mt_unlock(&g->nap_lock);
     waits_stop(g);
     g->o.clock->wake(g->o.clock);
 }
@@ -137,8 +130,8 @@ void mt_engine_stop(struct mt_engine *g) {
     if (atomic_exchange(&g->stopping, true)) return;
     wake_everybody(g);
     crew_join(g);
-    if (g->timer_running) pthread_join(g->timer, NULL);
-    if (g->dater_running) pthread_join(g->dater, NULL);
+    if (g->timer_running) mt_thread_join(g->timer);
+    if (g->dater_running) mt_thread_join(g->dater);
     g->timer_running = g->dater_running = false;
     while (g->ready_first) { /* claimed, never begun: the next opening of the store makes them due */
         struct ready *r = g->ready_first;
@@ -300,8 +293,8 @@ static int wipe(struct mt_store *store, void *ctx, struct mt_error *e) {
 }
 
 int mt_engine_wipe(struct mt_engine *g, struct mt_error *e) {
-    pthread_mutex_lock(&g->dated_lock);
+    mt_lock(&g->dated_lock);
     int rc = mt_writer_exclusive(g->writer, wipe, NULL, e);
-    pthread_mutex_unlock(&g->dated_lock);
+    mt_unlock(&g->dated_lock);
     return rc;
 }

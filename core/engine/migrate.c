@@ -1,6 +1,7 @@
 /* Moving runs to newer code (migrate.h). Invariant: a run is moved only while nobody executes it and its
  * journal is the one that was judged; the store checks both in the commit that moves it. Any thread. */
 #include "engine/migrate.h"
+#include "base/sync.h"
 #include "engine/internal.h"
 #include <inttypes.h>
 #include <stdlib.h>
@@ -184,17 +185,11 @@ static int migrate_run(struct mt_engine *g, struct mt_exec *x, struct mt_run *ru
     return rc;
 }
 
-static int64_t real_ms(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* Those that were executed or went on meanwhile, once more each as soon as nobody has them. */
 static int try_busy_again(struct mt_engine *g, struct mt_exec *x, struct mt_migration *list, size_t count,
                           struct mt_error *e) {
-    int64_t until = real_ms() + BUSY_MS;
-    for (bool busy = true; busy && real_ms() < until && !atomic_load(&g->stopping);) {
+    int64_t until = mt_mono_ns() + BUSY_MS * INT64_C(1000000);
+    for (bool busy = true; busy && mt_mono_ns() < until && !atomic_load(&g->stopping);) {
         busy = false;
         for (size_t i = 0; i < count; i++) {
             struct mt_run run;
@@ -240,7 +235,7 @@ int mt_engine_migrate(struct mt_engine *g, const struct mt_migrate *o, struct mt
     size_t found = 0, n = 0;
     char to[80] = "";
     int rc = 0;
-    int64_t until = real_ms() + CALL_MS;
+    int64_t until = mt_mono_ns() + CALL_MS * INT64_C(1000000);
     next[0] = '\0';
     *list = NULL;
     *count = 0;
@@ -251,7 +246,7 @@ int mt_engine_migrate(struct mt_engine *g, const struct mt_migrate *o, struct mt
     struct mt_migration *made = mt_calloc(found + 1, sizeof *made);
     for (; rc == 0 && n < found && (o->run || n < o->limit); n++) {
         struct mt_migration *m = &made[n];
-        if (n > 0 && (real_ms() > until || atomic_load(&g->stopping))) break;
+        if (n > 0 && (mt_mono_ns() > until || atomic_load(&g->stopping))) break;
         mt_copy(m->run, sizeof m->run, runs[n].id);
         mt_copy(m->flow, sizeof m->flow, runs[n].flow);
         mt_copy(m->to, sizeof m->to, to);

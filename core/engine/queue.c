@@ -2,7 +2,7 @@
  * timer thread, which takes due runs from the store while there is room. Invariant: a run that is due is in
  * the store's queue, in ours, or on a worker; a start goes past the store's queue only while nobody waits in
  * it. Any thread, under ready_lock. */
-#include "base/futex.h"
+#include "base/sync.h"
 #include "engine/internal.h"
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +21,7 @@ static void wake(struct worker *w) {
 void ready_push(struct mt_engine *g, struct mt_run *run) {
     struct ready *r = mt_calloc(1, sizeof *r);
     r->run = *run;
-    pthread_mutex_lock(&g->ready_lock);
+    mt_lock(&g->ready_lock);
     struct worker *w = g->idle;
     if (w) {
         g->idle = w->idle;
@@ -37,7 +37,7 @@ void ready_push(struct mt_engine *g, struct mt_run *run) {
         g->ready_count++;
     }
     bool grow = !w && crew_wanted(g);
-    pthread_mutex_unlock(&g->ready_lock);
+    mt_unlock(&g->ready_lock);
     if (w) wake(w);
     if (grow) crew_grow(g);
 }
@@ -46,7 +46,7 @@ void ready_push(struct mt_engine *g, struct mt_run *run) {
 static struct ready *take_or_rest(struct worker *w, bool *stays) {
     struct mt_engine *g = w->g;
     bool room = false;
-    pthread_mutex_lock(&g->ready_lock);
+    mt_lock(&g->ready_lock);
     struct ready *r = g->ready_first;
     crew_came(w);
     if (r) {
@@ -65,25 +65,18 @@ static struct ready *take_or_rest(struct worker *w, bool *stays) {
             *stays = g->live <= g->core;
         }
     }
-    pthread_mutex_unlock(&g->ready_lock);
+    mt_unlock(&g->ready_lock);
     if (room) g->o.clock->wake(g->o.clock);
     return r;
 }
 
 /* Waits to be given something. False: it has waited for so long that it ends. */
 static bool rest(struct worker *w, bool stays) {
-    struct timespec until;
-    if (!stays) {
-        int64_t ms = w->g->o.worker_idle_ms;
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_sec += ms / 1000;
-        until.tv_nsec += (ms % 1000) * 1000000;
-        if (until.tv_nsec >= 1000000000) until.tv_sec++, until.tv_nsec -= 1000000000;
-    }
+    int64_t until = stays ? MT_NO_DEADLINE : mt_mono_ns() + w->g->o.worker_idle_ms * INT64_C(1000000);
     while (!__atomic_load_n(&w->given, __ATOMIC_ACQUIRE)) {
-        if (mt_futex_wait(&w->given, 0, stays ? NULL : &until)) continue;
+        if (mt_futex_wait(&w->given, 0, until)) continue;
         if (crew_may_go(w)) return false;
-        stays = true;
+        until = MT_NO_DEADLINE;
     }
     return true;
 }
@@ -103,32 +96,32 @@ bool ready_pop(struct worker *w, struct mt_run *run) {
 }
 
 void ready_done(struct mt_engine *g) {
-    pthread_mutex_lock(&g->ready_lock);
+    mt_lock(&g->ready_lock);
     g->executing--;
-    pthread_mutex_unlock(&g->ready_lock);
+    mt_unlock(&g->ready_lock);
 }
 
 void ready_stop(struct mt_engine *g) {
-    pthread_mutex_lock(&g->ready_lock);
+    mt_lock(&g->ready_lock);
     while (g->idle) {
         struct worker *w = g->idle;
         g->idle = w->idle;
         wake(w);
     }
-    pthread_mutex_unlock(&g->ready_lock);
+    mt_unlock(&g->ready_lock);
 }
 
 bool ready_room(struct mt_engine *g) {
-    pthread_mutex_lock(&g->ready_lock);
+    mt_lock(&g->ready_lock);
     bool room = g->workers > 0 && !g->claim_wanted && g->ready_count < 2 * (size_t)g->core;
-    pthread_mutex_unlock(&g->ready_lock);
+    mt_unlock(&g->ready_lock);
     return room;
 }
 
 bool ready_idle(struct mt_engine *g) {
-    pthread_mutex_lock(&g->ready_lock);
+    mt_lock(&g->ready_lock);
     bool idle = g->ready_count == 0 && !g->claim_wanted;
-    pthread_mutex_unlock(&g->ready_lock);
+    mt_unlock(&g->ready_lock);
     return idle;
 }
 
@@ -137,23 +130,23 @@ bool ready_idle(struct mt_engine *g) {
 void strand(struct mt_engine *g, const char *run_id) {
     struct stranded *s = mt_calloc(1, sizeof *s);
     mt_copy(s->run_id, sizeof s->run_id, run_id);
-    pthread_mutex_lock(&g->ready_lock);
+    mt_lock(&g->ready_lock);
     s->next = g->stranded;
     g->stranded = s;
-    pthread_mutex_unlock(&g->ready_lock);
+    mt_unlock(&g->ready_lock);
+    g->o.clock->wake(g->o.clock);
 }
 
-/* Takes them up again from their journals, as far as they are still ours. */
-static void take_up_stranded(struct mt_engine *g, int64_t *last_ns) {
-    struct timespec real;
-    clock_gettime(CLOCK_MONOTONIC, &real);
-    int64_t now = (int64_t)real.tv_sec * 1000000000 + real.tv_nsec;
-    if (now - *last_ns < STRANDED_MS * INT64_C(1000000)) return;
-    *last_ns = now;
-    pthread_mutex_lock(&g->ready_lock);
+/* Takes them up again from their journals, as far as they are still ours. False: some have to wait. */
+static bool take_up_stranded(struct mt_engine *g, int64_t *last_ns) {
+    int64_t now = mt_mono_ns();
+    bool soon = now - *last_ns < STRANDED_MS * INT64_C(1000000);
+    mt_lock(&g->ready_lock);
     struct stranded *list = g->stranded, *next;
-    g->stranded = NULL;
-    pthread_mutex_unlock(&g->ready_lock);
+    if (!soon) g->stranded = NULL;
+    mt_unlock(&g->ready_lock);
+    if (soon) return !list;
+    *last_ns = now;
     for (; list; list = next) {
         struct mt_run run;
         struct mt_error e;
@@ -168,6 +161,7 @@ static void take_up_stranded(struct mt_engine *g, int64_t *last_ns) {
         }
         free(list);
     }
+    return true;
 }
 
 /* ---- the timer ---- */
@@ -187,11 +181,11 @@ static size_t claim(struct mt_engine *g, size_t limit) {
 /* Takes due runs while there is room. Answers when to look again. */
 static int64_t serve_runs(struct mt_engine *g, int64_t due, int64_t now) {
     if (g->workers == 0) return MT_NEVER;
-    pthread_mutex_lock(&g->ready_lock);
+    mt_lock(&g->ready_lock);
     size_t waiting = g->ready_count;
     g->claim_wanted =
         due <= now && waiting >= (size_t)g->core; /* then a worker says when there is room again */
-    pthread_mutex_unlock(&g->ready_lock);
+    mt_unlock(&g->ready_lock);
     if (due > now) return due;
     if (due > 0)
         atomic_store(&g->timer_lag_ms, (uint64_t)(now - due)); /* 0: taken over from a dead process */
@@ -207,7 +201,7 @@ void *timer_main(void *engine) {
         struct mt_error e;
         int64_t runs = MT_NEVER, rest = MT_NEVER, now = g->o.clock->wall_ms(g->o.clock);
         atomic_store(&g->looks_at, MT_NEVER); /* before the store is asked */
-        take_up_stranded(g, &stranded_at);
+        bool all = take_up_stranded(g, &stranded_at);
         if (g->o.store->next_due(g->o.store, &runs, &rest, &e) != 0) runs = rest = now + LOOK_AGAIN_MS;
         runs = serve_runs(g, runs, now);
         if (rest <= now) {
@@ -215,6 +209,7 @@ void *timer_main(void *engine) {
             rest = MT_NEVER; /* it wakes this thread when it is done */
         }
         int64_t next = runs < rest ? runs : rest;
+        if (!all && next > now + STRANDED_MS) next = now + STRANDED_MS;
         atomic_store(&g->looks_at, next);
         if (next > now) g->o.clock->wait_until(g->o.clock, next, LOOK_AGAIN_MS);
     }

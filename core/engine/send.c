@@ -1,5 +1,6 @@
 /* The exchange with a provider: admission, credentials, sending, judging the answer, and how long to wait
  * before another try. Journals nothing. Any thread. */
+#include "base/sync.h"
 #include "engine/call.h"
 #include <stdlib.h>
 #include <string.h>
@@ -96,16 +97,12 @@ int64_t call_backoff(struct mt_engine *g, int64_t tries, int asked_s) {
 }
 
 void engine_nap(struct mt_engine *g, int64_t ms) {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += (ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) until.tv_sec++, until.tv_nsec -= 1000000000;
+    int64_t until = mt_mono_ns() + ms * 1000000;
     crew_away(g);
-    pthread_mutex_lock(&g->nap_lock);
+    mt_lock(&g->nap_lock);
     while (!atomic_load(&g->stopping))
-        if (pthread_cond_timedwait(&g->nap_cond, &g->nap_lock, &until) != 0) break;
-    pthread_mutex_unlock(&g->nap_lock);
+        if (!mt_cond_wait(&g->nap_cond, &g->nap_lock, until)) break;
+    mt_unlock(&g->nap_lock);
     crew_back(g);
 }
 
