@@ -38,6 +38,10 @@ void mt_generations_free(struct mt_generations *g) {
     free(g);
 }
 
+void mt_generations_set_embedded(struct mt_generations *g, const struct mt_asset *embedded) {
+    g->o.embedded = embedded;
+}
+
 void mt_generations_attach(struct mt_generations *g, struct mt_scripts *scripts, struct mt_engine *engine) {
     g->scripts = scripts;
     g->engine = engine;

@@ -35,6 +35,8 @@ void mt_flow_problem_fill(struct mt_flow_problem *p, const char *message, int64_
 
 struct mt_generations *mt_generations_new(const struct mt_generations_options *o);
 void mt_generations_free(struct mt_generations *g);
+/* Replaces the embedded flows that the next load reads (the simulated world's files). Borrowed. */
+void mt_generations_set_embedded(struct mt_generations *g, const struct mt_asset *embedded);
 /* Who publishes them and who keeps them durably; before the first load. */
 void mt_generations_attach(struct mt_generations *g, struct mt_scripts *scripts, struct mt_engine *engine);
 /* mt_scripts_options.load, with the generations as ctx: the files of a generation that the store keeps. */

@@ -111,11 +111,6 @@ static int open_scripts(struct mt_runtime *rt, struct mt_error *e) {
 
 static int open_server(struct mt_runtime *rt, struct mt_error *e) {
     const struct mt_config *c = rt->o.config;
-    struct mt_router *router = mt_router_new();
-    if (mt_api_bind(rt, router, e) != 0) {
-        mt_router_free(router);
-        return -1;
-    }
     int threads = (int)mt_config_int(c, "threads");
     /* A runtime keeps a connection from each worker that has called here, and a connection has a thread. */
     if (rt->o.sandbox && !mt_config_is_set(c, "threads")) threads = SANDBOX_THREADS;
@@ -130,13 +125,29 @@ static int open_server(struct mt_runtime *rt, struct mt_error *e) {
         .fallback = mt_api_scripts,
         .fallback_ctx = rt,
     };
+    struct mt_router *router = rt->router;
+    rt->router = NULL; /* the server's, whatever becomes of it */
     struct mt_server *server = mt_server_start(&so, router, e);
     if (!server) return -1;
+    rt->router = router;
     rt->port = mt_server_port(server);
     atomic_store(&rt->server, server);
+    return 0;
+}
+
+static int open_routes(struct mt_runtime *rt, struct mt_error *e) {
+    rt->router = mt_router_new();
+    if (mt_api_bind(rt, rt->router, e) != 0) return -1;
+    rt->port = rt->o.port;
+    return rt->o.parts ? 0 : open_server(rt, e);
+}
+
+static int name_url(struct mt_runtime *rt, struct mt_error *e) {
+    const struct mt_config *c = rt->o.config;
     const char *url = rt->o.sandbox ? NULL : mt_config_str(c, "public-url");
     bool fits = url ? mt_copy(rt->public_url, sizeof rt->public_url, url)
-                    : mt_format(rt->public_url, sizeof rt->public_url, "http://%s:%d", so.host, rt->port);
+                    : mt_format(rt->public_url, sizeof rt->public_url, "http://%s:%d",
+                                mt_config_str(c, "host"), rt->port);
     for (size_t n = strlen(rt->public_url); n > 0 && rt->public_url[n - 1] == '/'; n--)
         rt->public_url[n - 1] = '\0';
     return fits
@@ -156,7 +167,7 @@ static int open_engine(struct mt_runtime *rt, struct mt_error *e) {
     struct mt_engine_options eo = {
         .store = rt->store,
         .clock = rt->clock,
-        .random = mt_random_system(),
+        .random = rt->o.parts ? rt->o.parts->random : mt_random_system(),
         .transport = rt->transport,
         .providers = rt->providers,
         .script = mt_scripts_vtable(rt->scripts),
@@ -183,20 +194,36 @@ static void raise_descriptors(void) {
         mt_warn("cannot raise the limit of descriptors", "error", strerror(errno));
 }
 
+static int open_machine(struct mt_runtime *rt, struct mt_error *e) {
+    raise_descriptors();
+    if (open_identity(rt, e) != 0) return -1;
+    rt->clock = rt->o.clock_path ? mt_clock_open_shared(rt->o.clock_path, e) : mt_clock_system();
+    if (!rt->clock || !(rt->store = mt_store_sqlite_open(rt->o.data, e))) return -1;
+    rt->transport = mt_transport_curl();
+    return 0;
+}
+
+static int open_given(struct mt_runtime *rt, struct mt_error *e) {
+    const struct mt_runtime_parts *parts = rt->o.parts;
+    rt->key = *parts->key;
+    mt_copy(rt->token, sizeof rt->token, parts->token);
+    mt_copy(rt->webhook_secret, sizeof rt->webhook_secret, parts->webhook_secret);
+    rt->clock = parts->clock;
+    rt->transport = parts->transport;
+    return (rt->store = parts->open_store(parts->ctx, e)) ? 0 : -1;
+}
+
 int mt_runtime_open(struct mt_runtime *rt, const struct mt_runtime_options *o, struct mt_error *e) {
     *rt = (struct mt_runtime){.o = *o};
     pthread_mutex_init(&rt->starting_lock, NULL);
     pthread_mutex_init(&rt->advance_lock, NULL);
-    raise_descriptors();
-    if (open_identity(rt, e) != 0) goto fail;
-    rt->clock = o->clock_path ? mt_clock_open_shared(o->clock_path, e) : mt_clock_system();
-    if (!rt->clock) goto fail;
+    if ((o->parts ? open_given(rt, e) : open_machine(rt, e)) != 0) goto fail;
     rt->started_ms = rt->clock->wall_ms(rt->clock);
-    if (!(rt->store = mt_store_sqlite_open(o->data, e))) goto fail;
-    rt->transport = mt_transport_curl();
     rt->sse = mt_sse_new(0, 0);
     if (!o->sandbox && open_providers(rt, e) != 0) goto fail;
-    if (open_scripts(rt, e) != 0 || open_server(rt, e) != 0 || open_engine(rt, e) != 0) goto fail;
+    if (open_scripts(rt, e) != 0 || open_routes(rt, e) != 0 || name_url(rt, e) != 0 ||
+        open_engine(rt, e) != 0)
+        goto fail;
     return 0;
 fail:
     mt_runtime_close(rt);
@@ -249,7 +276,7 @@ static int first_load(struct mt_runtime *rt, struct mt_error *error) {
 
 int mt_runtime_start(struct mt_runtime *rt, struct mt_error *e) {
     if (first_load(rt, e) != 0 || mt_engine_start(rt->engine, e) != 0) return -1;
-    if (rt->o.flows && mt_config_bool(rt->o.config, "reload")) {
+    if (rt->o.flows && !rt->o.parts && mt_config_bool(rt->o.config, "reload")) {
         rt->reload = mt_reload_start(rt->generations, rt->o.flows, reloaded, rt, e);
         if (!rt->reload) return -1;
     }
@@ -266,13 +293,20 @@ void mt_runtime_tell_ready(const struct mt_runtime *rt) {
     close(fd);
 }
 
+void mt_runtime_serve(struct mt_runtime *rt, struct mt_request *req, struct mt_response *resp) {
+    mt_router_serve(rt->router, mt_api_scripts, rt, req, resp);
+}
+
 /* ---- closing ---- */
 
 void mt_runtime_close(struct mt_runtime *rt) {
     atomic_store(&rt->stopping, true);
     mt_reload_stop(rt->reload);
     struct mt_server *server = atomic_load(&rt->server);
-    if (server) mt_server_stop(server); /* the engine still runs: answers under way are true ones */
+    if (server)
+        mt_server_stop(server); /* the engine still runs: answers under way are true ones */
+    else
+        mt_router_free(rt->router);
     if (rt->engine) mt_engine_stop(rt->engine);
     mt_sse_free(rt->sse);
     if (rt->engine) mt_engine_free(rt->engine);
@@ -281,9 +315,9 @@ void mt_runtime_close(struct mt_runtime *rt) {
     if (rt->vm) mt_vm_free(rt->vm);
     free(rt->modules);
     if (rt->providers) mt_providers_free(rt->providers);
-    if (rt->transport) rt->transport->free(rt->transport);
+    if (rt->transport && !rt->o.parts) rt->transport->free(rt->transport);
     if (rt->store) rt->store->close(rt->store);
-    if (rt->clock) rt->clock->free(rt->clock);
+    if (rt->clock && !rt->o.parts) rt->clock->free(rt->clock);
     free(rt->bound);
     pthread_mutex_destroy(&rt->starting_lock);
     pthread_mutex_destroy(&rt->advance_lock);

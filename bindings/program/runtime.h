@@ -29,6 +29,17 @@ struct mt_route {
     void (*handle)(struct mt_runtime *rt, const struct mt_request *req, struct mt_response *resp);
 };
 
+/* What a simulated world brings in place of the machine's. Borrowed; the store it opens is the runtime's. */
+struct mt_runtime_parts {
+    struct mt_clock *clock;
+    struct mt_random *random;
+    struct mt_transport *transport;
+    struct mt_store *(*open_store)(void *ctx, struct mt_error *e);
+    void *ctx;
+    const struct mt_seal_key *key;
+    const char *token, *webhook_secret;
+};
+
 struct mt_runtime_options {
     const char *command; /* "serve", "sandbox" */
     const struct mt_config *config;
@@ -40,6 +51,9 @@ struct mt_runtime_options {
     const struct mt_asset *embedded;      /* embedded flows; NULL: none */
     const struct mt_route *const *routes; /* tables, ended by NULL */
     const struct mt_vm_module *modules;   /* beyond those of bindings/modules; NULL: none */
+    /* NULL: the machine's. With parts there is no server (mt_runtime_serve answers), no folder that is
+     * watched, and nothing on the file system but flows. */
+    const struct mt_runtime_parts *parts;
 };
 
 /* A start that is being accepted; a second one with its key is told to come again. On the starter's stack. */
@@ -61,7 +75,8 @@ struct mt_runtime {
     struct mt_scripts *scripts;
     struct mt_sse *sse;
     struct mt_engine *engine;
-    _Atomic(struct mt_server *) server;
+    struct mt_router *router;           /* the server's; the runtime's own when there is none */
+    _Atomic(struct mt_server *) server; /* NULL: none */
     struct mt_reload *reload;
     struct mt_bound_route *bound; /* rows with this runtime, for the router */
     int port;
@@ -82,6 +97,8 @@ int mt_runtime_open(struct mt_runtime *rt, const struct mt_runtime_options *o, s
 /* Loads flows (or, when they are broken, the last ones that worked), starts the engine, watches the folder,
  * lets requests in. */
 int mt_runtime_start(struct mt_runtime *rt, struct mt_error *e);
+/* One request, without a server: routes, then scripts. Any thread. */
+void mt_runtime_serve(struct mt_runtime *rt, struct mt_request *req, struct mt_response *resp);
 /* Answers the requests under way, stops everything, frees everything. */
 void mt_runtime_close(struct mt_runtime *rt);
 

@@ -3,6 +3,7 @@
 #include "api.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/sync.h"
 #include "base/text.h"
 #include <stdlib.h>
 #include <string.h>
@@ -43,9 +44,9 @@ static void clock_advance(struct mt_runtime *rt, const struct mt_request *req, s
                            "only goes forward");
         goto out;
     }
-    pthread_mutex_lock(&rt->advance_lock);
+    mt_lock(&rt->advance_lock);
     int result = mt_engine_advance(rt->engine, rt->clock->wall_ms(rt->clock) + by_ms, &e);
-    pthread_mutex_unlock(&rt->advance_lock);
+    mt_unlock(&rt->advance_lock);
     if (result != 0)
         mt_api_fail(resp, &e);
     else

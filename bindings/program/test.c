@@ -19,6 +19,7 @@ int mt_open_testing(lua_State *L) {
     mt_testing_add_processes(L);
     mt_testing_add_http(L);
     mt_testing_add_json(L);
+    mt_testing_add_world(L);
     lua_pushlstring(L, program, n > 0 ? (size_t)n : 0);
     lua_setfield(L, -2, "program");
     return 1;

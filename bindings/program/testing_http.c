@@ -32,7 +32,7 @@ static const char *field(lua_State *L, int index, const char *name, const char *
     return s;
 }
 
-static void read_request(lua_State *L, int index, struct mt_http_request *req) {
+void mt_testing_read_request(lua_State *L, int index, struct mt_http_request *req) {
     size_t len = 0;
     *req = (struct mt_http_request){.method = mt_strdup(field(L, index, "method", "GET")),
                                     .url = mt_strdup(field(L, index, "url", "")),
@@ -67,7 +67,7 @@ static void push_headers(lua_State *L, const struct mt_headers *h) {
     }
 }
 
-static void push_response(lua_State *L, const struct mt_http_response *resp) {
+void mt_testing_push_response(lua_State *L, const struct mt_http_response *resp) {
     lua_newtable(L);
     lua_pushinteger(L, resp->status);
     lua_setfield(L, -2, "status");
@@ -86,10 +86,10 @@ static int request(lua_State *L) {
     struct mt_http_response resp = {0};
     struct mt_error e;
     luaL_checktype(L, 1, LUA_TTABLE);
-    read_request(L, 1, &req);
+    mt_testing_read_request(L, 1, &req);
     int result = transport()->perform(transport(), &req, &resp, &e), pushed = 1;
     if (result == 0) {
-        push_response(L, &resp);
+        mt_testing_push_response(L, &resp);
     } else {
         lua_pushnil(L);
         lua_pushstring(L, e.message);
@@ -116,7 +116,7 @@ static int requests(lua_State *L) {
     bool *failed = mt_calloc(n + 1, sizeof *failed);
     for (size_t i = 0; i < n; i++) {
         lua_rawgeti(L, 1, (lua_Integer)i + 1);
-        read_request(L, lua_gettop(L), &reqs[i]);
+        mt_testing_read_request(L, lua_gettop(L), &reqs[i]);
         lua_pop(L, 1);
     }
     if (n > 0) transport()->perform_all(transport(), n, reqs, resps, errors, ignore_done, failed);
@@ -125,7 +125,7 @@ static int requests(lua_State *L) {
         if (failed[i])
             lua_pushboolean(L, false);
         else
-            push_response(L, &resps[i]);
+            mt_testing_push_response(L, &resps[i]);
         lua_rawseti(L, -2, (lua_Integer)i + 1);
         mt_http_response_clear(&resps[i]);
         mt_http_request_clear(&reqs[i]);

@@ -42,6 +42,17 @@ void mt_vm_free(struct mt_vm *vm) {
     free(vm);
 }
 
+void mt_vm_abandon(struct mt_vm *vm) {
+    mt_limits_stop(vm);
+    for (struct mt_arena *a = vm->all, *next; a != NULL; a = next) {
+        next = a->all_next;
+        mt_arena_free(a);
+    }
+    pthread_mutex_destroy(&vm->list_lock);
+    pthread_mutex_destroy(&vm->pool_lock);
+    free(vm);
+}
+
 /* ---- leaving ---- */
 
 void mt_leave(struct mt_arena *a, enum leave why) {

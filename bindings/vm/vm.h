@@ -42,6 +42,10 @@ struct mt_vm_options {
 
 struct mt_vm *mt_vm_new(const struct mt_vm_options *options, struct mt_error *e);
 void mt_vm_free(struct mt_vm *vm); /* every generation must have been released */
+/* For a process that has died in a simulated world: no thread is in the vm any more, or ever will be, and
+ * what it had loaded or was executing is given up. Memory that generations hold outside arenas is not freed.
+ */
+void mt_vm_abandon(struct mt_vm *vm);
 
 /* ---- generations ---- */
 
