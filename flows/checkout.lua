@@ -54,4 +54,16 @@ return flow.define {
 
     return { intent_id = id, status = "succeeded" }
   end,
+
+  -- Mintro told of this intent when the order was over. Paid although the order had failed or been cancelled:
+  -- the money goes back, and what Mintro cannot give back waits for a person.
+  late = function(event)
+    local status = mintro.intents.get(event.key).status
+    if event.run.state ~= "completed" and status == "succeeded" then
+      flow.warn("paid after the order was over", { order = event.run.id, intent_id = event.key })
+      flow.undo(mintro.intents.release, { intent_id = event.key })
+      flow.fail "paid_late"
+    end
+    return { intent_id = event.key, status = status }
+  end,
 }

@@ -31,23 +31,35 @@ static void answer_list(struct mt_response *resp, const struct mt_event *found, 
     mt_api_answer(resp, 200, &b);
 }
 
+/* ?unread, ?late; the late ones are few, and may have been read since. */
+static bool which_of(const struct mt_request *req, struct mt_response *resp, enum mt_event_filter *which) {
+    bool unread, late;
+    if (!mt_api_flag(req, resp, "unread", &unread) || !mt_api_flag(req, resp, "late", &late)) return false;
+    if (unread && late) {
+        mt_respond_problem(resp, 422, "invalid_request", "wanted unread or late, not both");
+        return false;
+    }
+    *which = late ? MT_EVENTS_LATE : unread ? MT_EVENTS_UNREAD : MT_EVENTS_ALL;
+    return true;
+}
+
 /* Newest first; cursor goes back in time. ?after=N answers what came after event N, oldest first, for those
  * who follow. */
 static void list(struct mt_runtime *rt, const struct mt_request *req, struct mt_response *resp) {
     char *topic = NULL, *key = NULL;
     int64_t limit, cursor, after;
-    bool unread;
+    enum mt_event_filter which;
     struct mt_event *found = NULL;
     size_t count = 0;
     struct mt_error e;
     if (!mt_api_int(req, resp, "limit", LIST_DEFAULT, 1, LIST_MAX, &limit) ||
         !mt_api_int(req, resp, "cursor", 0, 1, INT64_MAX, &cursor) ||
-        !mt_api_int(req, resp, "after", -1, 0, INT64_MAX, &after) ||
-        !mt_api_flag(req, resp, "unread", &unread) || !mt_api_text(req, resp, "topic", MT_NAME_MAX, &topic) ||
+        !mt_api_int(req, resp, "after", -1, 0, INT64_MAX, &after) || !which_of(req, resp, &which) ||
+        !mt_api_text(req, resp, "topic", MT_NAME_MAX, &topic) ||
         !mt_api_text(req, resp, "key", MT_KEY_MAX, &key))
         goto out;
     bool newest = after < 0;
-    if (rt->store->list_events(rt->store, topic, key, newest ? cursor : after, newest, unread,
+    if (rt->store->list_events(rt->store, topic, key, newest ? cursor : after, newest, which,
                                (size_t)limit + 1, &found, &count, &e) != 0) {
         mt_api_fail(resp, &e);
         goto out;
@@ -67,7 +79,8 @@ static bool get(struct mt_runtime *rt, int64_t n, struct mt_event *out, struct m
     struct mt_event *found = NULL;
     size_t count = 0;
     struct mt_error e;
-    if (rt->store->list_events(rt->store, NULL, NULL, n - 1, false, false, 1, &found, &count, &e) != 0) {
+    if (rt->store->list_events(rt->store, NULL, NULL, n - 1, false, MT_EVENTS_ALL, 1, &found, &count, &e) !=
+        0) {
         mt_api_fail(resp, &e);
         return false;
     }

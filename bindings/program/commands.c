@@ -87,7 +87,7 @@ static const char runs_details[] =
     "States: queued running sleeping waiting compensating completed failed cancelled needs_attention.\n";
 
 static const char events_details[] =
-    "  mintage events list [--topic T] [--key K] [--unread] [--limit N] [--json]\n"
+    "  mintage events list [--topic T] [--key K] [--unread | --late] [--limit N] [--json]\n"
     "  mintage events show N [--json]             one event, whole\n"
     "  mintage events redeliver N [--again]       once more, as a new event, for the runs that wait for it\n"
     "An event that no run has read is marked with *. Hints of providers (a payment changed) may be "

@@ -74,11 +74,24 @@ static bool is_unread(const json_t *event) {
     return mt_json_int(event, "readers", 0) == 0;
 }
 
+static bool is_left_state(const char *late) {
+    return strcmp(late, "unhandled") == 0;
+}
+
+/* It came when its run had ended, and nothing looks after it. */
+static bool is_left(const json_t *event) {
+    return is_left_state(mt_json_str(json_object_get(event, "late"), "state", ""));
+}
+
 static void print_row(struct context *x, const json_t *event, int64_t now, size_t topic, size_t key) {
     char when[64], n[24], text[TEXT_MAX];
     relative(event, now, when, sizeof when);
     mt_format(n, sizeof n, "%lld", (long long)mt_json_int(event, "n", 0));
-    printf("%s%s%s ", x->colors->yellow, is_unread(event) ? "*" : " ", x->colors->reset);
+    printf("%s%s%s ", is_left(event) ? x->colors->red : x->colors->yellow,
+           is_left(event)     ? "!"
+           : is_unread(event) ? "*"
+                              : " ",
+           x->colors->reset);
     mt_print_padded(stdout, n, 6);
     printf("  ");
     mt_print_padded(stdout, shown(mt_json_str(event, "topic", ""), text), topic);
@@ -91,14 +104,18 @@ static void print_row(struct context *x, const json_t *event, int64_t now, size_
 
 static void print_list(struct context *x, const json_t *answer) {
     const json_t *events = json_object_get(answer, "data"), *event;
-    size_t i, unread = 0, topic = widest(events, "topic"), key = widest(events, "key");
+    size_t i, unread = 0, left = 0, topic = widest(events, "topic"), key = widest(events, "key");
     int64_t now = now_ms();
     json_array_foreach(events, i, event) {
         print_row(x, event, now, topic, key);
-        unread += is_unread(event);
+        left += is_left(event);
+        unread += is_unread(event) && !is_left(event);
     }
     if (json_array_size(events) == 0) printf("There are no such events\n");
     if (unread > 0) printf("%s*%s no run has read it\n", x->colors->yellow, x->colors->reset);
+    if (left > 0)
+        printf("%s!%s it came when its run had ended, and nothing looks after it\n", x->colors->red,
+               x->colors->reset);
     if (json_is_string(json_object_get(answer, "next_cursor"))) printf("There are more; ask with --limit\n");
 }
 
@@ -109,6 +126,7 @@ static int list(struct context *x, struct mt_error *e) {
     add_filter(&path, "topic", mt_config_str(x->config, "topic"));
     add_filter(&path, "key", mt_config_str(x->config, "key"));
     if (mt_config_bool(x->config, "unread")) add_filter(&path, "unread", "true");
+    if (mt_config_bool(x->config, "late")) add_filter(&path, "late", "true");
     json_t *answer = mt_buf_ok(&path) ? mt_client_call(&x->client, "GET", path.data, NULL, NULL, e)
                                       : mt_fail_null(e, MT_USAGE, "--topic and --key are too long");
     mt_buf_clear(&path);
@@ -132,6 +150,17 @@ static int event_number(const struct context *x, long long *n, struct mt_error *
     return 0;
 }
 
+static void print_late(struct context *x, const json_t *late) {
+    const char *state = mt_json_str(late, "state", "");
+    if (!late) return;
+    printf("  late     %sfor run %s, which had ended; %s%s\n", is_left_state(state) ? x->colors->red : "",
+           mt_json_str(late, "run", ""),
+           is_left_state(state)            ? "its flow has no late handler: a person has to look"
+           : strcmp(state, "handled") == 0 ? "its flow's late handler was started"
+                                           : "its flow's late handler is about to be started",
+           is_left_state(state) ? x->colors->reset : "");
+}
+
 static void print_event(struct context *x, const json_t *event) {
     char when[64], topic[TEXT_MAX], key[TEXT_MAX], source[TEXT_MAX];
     int64_t readers = mt_json_int(event, "readers", 0), bytes = mt_json_int(event, "raw_bytes", 0);
@@ -144,6 +173,7 @@ static void print_event(struct context *x, const json_t *event) {
         printf("  read by  %lld run%s\n", (long long)readers, readers == 1 ? "" : "s");
     else
         printf("  %sno run has read it%s\n", x->colors->yellow, x->colors->reset);
+    print_late(x, json_object_get(event, "late"));
     if (mt_json_str(event, "source", NULL))
         printf("  known by %s\n", shown(mt_json_str(event, "source", ""), source));
     if (bytes > 0) printf("  came in  a body of %lld bytes\n", (long long)bytes);

@@ -67,6 +67,8 @@ static const struct mt_setting settings[] = {
     {"dry-run", MT_SET_BOOL, "false", 0, 0, NULL, MT_CMD_RUNS, "migrate: only say what would be moved", 0},
     {"state", MT_SET_STRING, NULL, 0, 0, NULL, MT_CMD_RUNS, "list: only runs in this state", 0},
     {"topic", MT_SET_STRING, NULL, 0, 0, NULL, MT_CMD_EVENTS, "list: only events of this topic", 0},
+    {"late", MT_SET_BOOL, "false", 0, 0, NULL, MT_CMD_EVENTS,
+     "list: only events that came when their run had ended", 0},
     {"unread", MT_SET_BOOL, "false", 0, 0, NULL, MT_CMD_EVENTS, "list: only events that no run has read", 0},
     {"again", MT_SET_BOOL, "false", 0, 0, NULL, MT_CMD_EVENTS,
      "redeliver: also an event that flows count, such as a renewal", 0},

@@ -21,13 +21,31 @@
 ---@field cause? mintage.Error
 ---@field details? table
 
+---@class mintage.LateEvent An event that came when the run that had asked for it was over.
+---@field event integer its number: mintage events show N
+---@field at integer milliseconds since 1970
+---@field topic string
+---@field key string
+---@field payload any
+---@field run mintage.EndedRun
+
+---@class mintage.EndedRun
+---@field id string
+---@field flow string
+---@field key? string
+---@field state "completed"|"failed"|"cancelled"
+---@field output? any what it returned
+---@field error? mintage.Error why it failed
+---@field progress? table
+---@field input? table not when there are secrets among it
+
 ---@class mintage.FlowDefinition
 ---@field name string letters, digits, - and _; how the flow is started
 ---@field run fun(input: table): any the flow itself; what it returns is the run's output
 ---@field input? table<string, mintage.Schema> the fields of its input; without it, any object
 ---@field title? string for people
 ---@field description? string for people
----@field late? fun(event: table): any run for an event that comes after the run has ended (as flow NAME.late)
+---@field late? fun(event: mintage.LateEvent): any run for an event that comes after the run has ended (as flow NAME.late)
 
 ---@class mintage.Flow
 ---@field name string

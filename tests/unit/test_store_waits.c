@@ -125,6 +125,68 @@ static void test_await_found(void **state) {
     assert_refused(one(s, "run_1", &op), &op, 0, MT_RES_DUPLICATE); /* its place in the journal is taken */
 }
 
+/* ---- late events ---- */
+
+static int late_of(struct mt_store *s, int64_t n, int *readers, char run[MT_ID_SIZE]) {
+    struct mt_event *events;
+    size_t count;
+    struct mt_error e;
+    assert_int_equal(s->list_events(s, NULL, NULL, n - 1, false, MT_EVENTS_ALL, 1, &events, &count, &e), 0);
+    assert_int_equal(count, 1);
+    int late = (int)events[0].late;
+    if (readers) *readers = events[0].readers;
+    if (run) mt_copy(run, MT_ID_SIZE, events[0].late_run);
+    mt_event_clear(&events[0]);
+    free(events);
+    return late;
+}
+
+static void test_late_events(void **state) {
+    struct mt_store *s = store_of(state);
+    char whose[MT_ID_SIZE];
+    int readers;
+    int64_t rest;
+    struct mt_error e;
+    struct mt_op seen = {.type = MT_OP_SEEN, .seen = {.topic = "order", .key = "1", .upto = 1}};
+    struct mt_op late = {.type = MT_OP_LATE, .late = {.n = 1, .late = MT_LATE_HANDLED}};
+    event(s, "order", "1", "{}");
+    start(s, "run_1", true);
+    start(s, "run_2", true);
+    assert_refused(one(s, NULL, &late), &late, 0, MT_RES_MISSING); /* nobody asked, so it is not late */
+    must(s, "run_1", seen);
+    assert_int_equal(late_of(s, 1, &readers, NULL), MT_LATE_NO);
+    assert_int_equal(readers, 1);
+    seen.seen.upto = 0;
+    must(s, "run_2", seen);
+    event(s, "order", "1", "{}"); /* 2: both may read it yet */
+    must(s, "run_1", end_op(MT_RUN_COMPLETED));
+    assert_int_equal(late_of(s, 2, NULL, NULL), MT_LATE_NO);
+    assert_int_equal(s->next_due(s, NULL, &rest, &e), 0);
+    assert_true(rest == MT_NEVER);
+    struct mt_op end = end_op(MT_RUN_FAILED);
+    assert_int_equal(one(s, "run_2", &end).due, 500); /* the event's own time */
+    assert_int_equal(late_of(s, 2, &readers, whose), MT_LATE_PENDING);
+    assert_int_equal(readers, 0);
+    assert_string_equal(whose, "run_2");
+    assert_int_equal(s->next_due(s, NULL, &rest, &e), 0);
+    assert_int_equal(rest, 500);
+    event(s, "order", "1", "{}"); /* 3: all who asked have ended */
+    assert_int_equal(late_of(s, 3, NULL, whose), MT_LATE_PENDING);
+    assert_string_equal(whose, "run_2");
+    late.late.n = 2;
+    must(s, NULL, late);
+    assert_int_equal(late_of(s, 2, &readers, NULL), MT_LATE_HANDLED);
+    assert_int_equal(readers, 1);
+    assert_refused(one(s, NULL, &late), &late, 0, MT_RES_MISSING); /* once */
+    late = (struct mt_op){.type = MT_OP_LATE, .late = {.n = 3, .late = MT_LATE_PENDING}};
+    assert_refused(one(s, NULL, &late), &late, 0, MT_RES_INVALID);
+    late.late.late = MT_LATE_NO;
+    must(s, NULL, late);
+    assert_int_equal(late_of(s, 3, &readers, whose), MT_LATE_NO);
+    assert_int_equal(readers, 0);
+    assert_string_equal(whose, "");
+}
+
 static void test_await_timed_out(void **state) {
     struct mt_store *s = store_of(state);
     start(s, "run_1", true);
@@ -386,7 +448,7 @@ static void test_migrate_parked(void **state) {
     X(test_suspend), X(test_event_wakes), X(test_suspend_sees_what_came_before), X(test_await_found),        \
         X(test_await_timed_out), X(test_await_suspended), X(test_event_lists), X(test_cancel_unowned),       \
         X(test_cancel_owned), X(test_cancel_refused), X(test_retry), X(test_resolve), X(test_migrate),       \
-        X(test_migrate_parked)
+        X(test_migrate_parked), X(test_late_events)
 
 int main(void) {
     return RUN_ON_ALL(TESTS);

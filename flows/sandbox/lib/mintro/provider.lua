@@ -57,7 +57,9 @@ local function pay(id, request, call)
   local intent = type(id) == "string" and intents.find(id:lower():gsub("^pi_", ""))
   if not intent then return 404, "there is no such intent" end
   call.reference = intent.reference_id
-  if intent.status ~= "requires_payment" then return 409, "the intent is " .. intent.status end
+  -- late: a payment that was under way at the card's bank when the intent was closed
+  local late = request.late == true and (intent.status == "expired" or intent.status == "cancelled")
+  if intent.status ~= "requires_payment" and not late then return 409, "the intent is " .. intent.status end
 
   local status
   if request.action == "cancel" then
