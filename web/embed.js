@@ -1,13 +1,20 @@
-// Shows a payment page in a frame of the merchant's own page.
+// Shows a payment page in a frame of the merchant's own page: in a place of it, or over it.
 //
 //   <script src="https://pay.example.com/assets/embed.js"></script>
 //   var checkout = Mintage.embed('#checkout', payment_url, { title: 'Card payment', onEvent: function (message) {} });
 //   checkout.done.then(function (message) { ... });   // payment.success; rejects on payment.canceled
 //   checkout.destroy();
 //
+//   var checkout = Mintage.open(payment_url, { onSuccess: function (message) {}, onClose: function () {} });
+//   checkout.close();                                 // the customer may too: a button, or Escape
+//
 // A message is a hint for the customer's eyes. Deliver goods on the webhook or the run's own outcome.
 (function (global) {
   'use strict';
+
+  var LINGER_MS = 1500; // the outcome stays in sight before the overlay goes
+
+  function callback(options, name, message) { if (options[name]) options[name](message); }
 
   function embed(where, url, options) {
     options = options || {};
@@ -32,9 +39,15 @@
       if (event.source !== frame.contentWindow || event.origin !== origin) return;
       var message = event.data;
       if (!message || typeof message.event !== 'string') return;
-      if (options.onEvent) options.onEvent(message);
-      if (message.event === 'payment.success') settle.resolve(message);
-      if (message.event === 'payment.canceled') settle.reject(message);
+      callback(options, 'onEvent', message);
+      if (message.event === 'payment.success') {
+        settle.resolve(message);
+        callback(options, 'onSuccess', message);
+      }
+      if (message.event === 'payment.canceled') {
+        settle.reject(message);
+        callback(options, 'onCancel', message);
+      }
     }
 
     function destroy() {
@@ -48,5 +61,51 @@
     return { frame: frame, done: done, destroy: destroy };
   }
 
-  global.Mintage = { embed: embed };
+  // The page over the merchant's own. A dialog keeps the focus inside, closes on Escape, and gives the focus back.
+  function open(url, options) {
+    options = options || {};
+    var dialog = document.createElement('dialog');
+    dialog.setAttribute('aria-label', options.title || 'Card payment');
+    dialog.style.cssText = 'box-sizing:border-box;width:min(100vw,30rem);max-width:none;height:min(100dvh,50rem);max-height:none;' +
+      'padding:0;border:0;border-radius:14px;overflow:hidden;background:Canvas;box-shadow:0 1rem 4rem #0009';
+
+    var close = document.createElement('button');
+    close.type = 'button';
+    close.textContent = '×';
+    close.setAttribute('aria-label', options.closeLabel || 'Close');
+    close.style.cssText = 'display:block;box-sizing:border-box;width:44px;height:44px;margin:0 0 0 auto;padding:0;border:0;' +
+      'background:none;color:CanvasText;font:1.75rem/1 system-ui,sans-serif;cursor:pointer';
+    dialog.appendChild(close);
+    document.body.appendChild(dialog);
+
+    var timer;
+    function whenOver(name) {
+      return function (message) {
+        callback(options, name, message);
+        timer = setTimeout(function () { dialog.close(); }, LINGER_MS);
+      };
+    }
+    var inner;
+    try {
+      inner = embed(dialog, url, {
+        title: options.title, onEvent: options.onEvent, onSuccess: whenOver('onSuccess'), onCancel: whenOver('onCancel')
+      });
+    } catch (e) {
+      dialog.remove();
+      throw e;
+    }
+    inner.frame.style.height = 'calc(100% - 44px)';
+
+    close.addEventListener('click', function () { dialog.close(); });
+    dialog.addEventListener('close', function () {
+      clearTimeout(timer);
+      inner.destroy();
+      dialog.remove();
+      callback(options, 'onClose');
+    });
+    dialog.showModal();
+    return { frame: inner.frame, done: inner.done, close: function () { dialog.close(); } };
+  }
+
+  global.Mintage = { embed: embed, open: open };
 }(window));

@@ -139,13 +139,18 @@ export async function startProgram() {
 
 // ---- a merchant's site ----
 
-// Serves /return and /cancel, and /shop?frame=URL, which embeds a payment page and keeps the messages it gets.
+// Serves /return and /cancel; /shop?frame=URL, which embeds a payment page and keeps the messages it gets; and
+// /embed?script=URL, which has embed.js, a place and a button.
 export async function startMerchant() {
   const server = createServer((request, response) => {
     const url = new URL(request.url, 'http://merchant');
     response.setHeader('Content-Type', 'text/html; charset=utf-8');
     const frame = url.searchParams.get('frame');
-    const body = frame
+    const script = url.searchParams.get('script');
+    const body = script
+      ? `<script src="${script.replace(/"/g, '&quot;')}"></script><h1>Shop</h1><p>Coffee beans, 1 kg</p>
+         <button id="buy">Buy</button><div id="place"></div>`
+      : frame
       ? `<script>window.messages = []; addEventListener('message', (e) => messages.push({ origin: e.origin, data: e.data }));
          </script><iframe title="Payment" width="600" height="900" src="${frame.replace(/"/g, '&quot;')}"></iframe>`
       : `<h1>${url.pathname.slice(1)}</h1>`;

@@ -3,7 +3,9 @@ import { api, launch, runAll, startMerchant, startProgram } from './harness.mjs'
 import './shop.test.mjs';
 import './mintro.test.mjs';
 import './pay.test.mjs';
+import './embed.test.mjs';
 import './paymnt.test.mjs';
+import './paymint.test.mjs';
 
 const program = await startProgram();
 const merchant = await startMerchant();

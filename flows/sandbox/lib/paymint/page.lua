@@ -98,6 +98,8 @@ local function card_fields(c, errors, name)
   }
 end
 
+local field_order = { "card_number", "card_expiry", "card_cvc", "card_name" }
+
 local function error_box(c, failure, errors)
   local inside = ""
   if failure then
@@ -105,7 +107,17 @@ local function error_box(c, failure, errors)
       heading = c.say "error_heading", why = c.say(failure),
     })
   elseif next(errors) then
-    inside = fill("<h2>{{heading}}</h2>", { heading = c.say "invalid_heading" })
+    local items = {}
+    for _, name in ipairs(field_order) do
+      if errors[name] then
+        items[#items + 1] = fill('<li><a href="#{{name}}">{{text}}</a></li>', {
+          name = name, text = c.say(errors[name], { digits = "3–4" }),
+        })
+      end
+    end
+    inside = fill("<h2>{{heading}}</h2><ul>{{{items}}}</ul>", {
+      heading = c.say "invalid_heading", items = table.concat(items),
+    })
   end
   return '<div id="errors" class="errors" role="alert" tabindex="-1">' .. inside .. "</div>"
 end
@@ -117,7 +129,8 @@ local function test_cards(c)
       number = cards.spaced(card.number), what = cards.describe(card),
     })
   end
-  return fill('<details class="cards"><summary>{{heading}}</summary><ul>{{{rows}}}</ul></details>', {
+  return fill([[
+<details class="cards"><summary>{{heading}}</summary><ul class="plain">{{{rows}}}</ul></details>]], {
     heading = c.say "test_cards", rows = table.concat(rows),
   })
 end
@@ -195,7 +208,25 @@ end
 
 -- ---- bills ----
 
-local function price_of(c, bill) return money(bill.price, "KRW"):format(c.language) end
+-- As it is written in Korea, "50,000원", and elsewhere.
+local function price_of(c, bill)
+  local text = money(bill.price, "KRW"):format(c.language)
+  return c.language == "ko" and text:gsub("[^%d,]", "") .. "원" or text
+end
+
+local function facts(rows)
+  for i, row in ipairs(rows) do
+    rows[i] = fill('<div class="line"><dt>{{label}}</dt><dd>{{value}}</dd></div>', {
+      label = row[1], value = row[2],
+    })
+  end
+  return #rows > 0 and "<dl>" .. table.concat(rows) .. "</dl>" or ""
+end
+
+local function day_of(text)
+  local year, month, day = text:match "^(%d+)-0?(%d+)-0?(%d+)$"
+  return { iso = text, year = year, month = month, day = day }
+end
 
 local function order_of(c, bill)
   return fill([[
@@ -203,15 +234,16 @@ local function order_of(c, bill)
 <h2 id="order-heading">{{heading}}</h2>
 <p class="due"><span>{{product}}</span><strong>{{price}}</strong></p>
 <p>{{message}}</p>
-<p class="quiet">{{to}}</p>
-<p class="quiet">{{until_day}}</p>
+{{{facts}}}
 </section>]], {
     heading = c.say "bill",
     product = bill.product_nm,
     price = price_of(c, bill),
     message = bill.message or "",
-    to = c.say("to", { name = bill.member_nm }),
-    until_day = bill.expire_dt and c.say("until_day", { day = bill.expire_dt }) or "",
+    facts = facts {
+      { c.say "to", c.say("to_whom", { name = bill.member_nm }) },
+      bill.expire_dt and { c.say "until_day", c.say("day", day_of(bill.expire_dt)) } or nil,
+    },
   })
 end
 
@@ -290,11 +322,13 @@ local function show_payer(req, payer, status, more)
   end
   local order = fill([[
 <section class="order" aria-labelledby="order-heading"><h2 id="order-heading">{{heading}}</h2>
-<p>{{to}}</p><p class="quiet">{{says}}</p><p class="quiet">{{now}}</p></section>]], {
+<p>{{says}}</p>{{{facts}}}</section>]], {
     heading = c.say "autopay",
-    to = c.say("to", { name = payer.member_nm }),
     says = c.say "autopay_says",
-    now = newest and c.say("now", { card = newest.card.brand, last4 = newest.card.last4 }) or "",
+    facts = facts {
+      { c.say "to", c.say("to_whom", { name = payer.member_nm }) },
+      newest and { c.say "now", c.say("card", newest.card) } or nil,
+    },
   })
   return respond(c, status or 200, "ready", title(c, more, c.say(payer.wanted .. "_title")), form(c, payer, {
     heading = c.say(payer.wanted .. "_title"),

@@ -7,8 +7,10 @@ local own = {}
 
 own.en = {
   bill = "Payment request",
-  to = "To {name}",
-  until_day = "Payable until {day}, the end of the day in Korea",
+  to = "For",
+  to_whom = "{name}",
+  until_day = "Payable until",
+  day = "{iso} (Korea)",
   by_card = "Pay by card",
   by_app = "Pay with an app (test)",
   by_app_says = "Stands for the Korean pay buttons; no card is asked for.",
@@ -26,7 +28,8 @@ own.en = {
   register = "Register this card",
   manage_title = "Change your card",
   manage = "Replace the card",
-  now = "Now: {card} ending in {last4}",
+  now = "Card now",
+  card = "{brand} ending in {last4}",
   leave = "Leave without registering",
   registered_title = "Card registered",
   registered_says = "The card ending in {last4} is charged from now on. You can close this page.",
@@ -38,8 +41,10 @@ own.en = {
 
 own.ko = {
   bill = "결제 요청",
-  to = "{name} 님께",
-  until_day = "{day}까지 결제할 수 있습니다",
+  to = "받는 분",
+  to_whom = "{name} 님",
+  until_day = "결제 기한",
+  day = "{year}년 {month}월 {day}일",
   by_card = "카드로 결제",
   by_app = "간편결제로 결제 (테스트)",
   by_app_says = "간편결제 버튼을 대신합니다. 카드 정보가 필요하지 않습니다.",
@@ -57,14 +62,15 @@ own.ko = {
   register = "이 카드 등록하기",
   manage_title = "카드 변경",
   manage = "이 카드로 변경하기",
-  now = "현재 카드: {card} {last4}",
+  now = "현재 카드",
+  card = "{brand} {last4}",
   leave = "등록하지 않고 나가기",
   registered_title = "카드 등록 완료",
-  registered_says = "{last4}(으)로 끝나는 카드가 등록되었습니다. 이 화면을 닫아도 됩니다.",
+  registered_says = "끝자리 {last4} 카드가 등록되었습니다. 이 화면을 닫아도 됩니다.",
   left_title = "닫힘",
   left_heading = "열려 있는 화면이 없습니다",
   left_says = "카드가 등록되지 않았습니다. 판매자에게 새 링크를 요청해 주세요.",
-  challenge_says = "카드사의 3-D Secure 테스트 화면입니다. {last4}(으)로 끝나는 카드입니다.",
+  challenge_says = "끝자리 {last4} 카드의 카드사가 보여 주는 3-D Secure 테스트 화면입니다.",
 }
 
 local texts = { languages = shared.languages, language = shared.language }
