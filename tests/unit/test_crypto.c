@@ -89,6 +89,10 @@ static void macs_match_their_vectors(void **state) {
     assert_memory_equal(hex, "80b24263c7c1a3ebb71493c1dd7be8b4", 32);
     mt_hmac_sha256_hex(NULL, 0, NULL, 0, hex);
     assert_string_equal(hex, "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad");
+    /* a signature with its time in it, as card processors send it: v1 over "time.body" */
+    data = "1614265330.{\"event_id\":\"evt_1\",\"event_type\":\"payment_succeeded\"}";
+    mt_hmac_sha256_hex("whsec_test_secret", 17, data, strlen(data), hex);
+    assert_string_equal(hex, "1d0135813835984f929d787f6e4144f96351537db5656f26b9c31230ed83443c");
 }
 
 static void a_webhook_signature_of_the_standard_verifies(void **state) {
