@@ -279,7 +279,7 @@ static int undo(lua_State *L) {
     struct mt_effect f;
     mt_module_begin(L, &f, "flow.undo");
     const char *operation = mt_module_operation(L, 1, "flow.undo");
-    mt_module_params(L, operation, 2, lua_gettop(L));
+    mt_module_params(L, 1, 2, lua_gettop(L));
     const struct mt_buf *params = mt_module_json(L, 2, operation);
     mt_vm_effect_begin(L);
     mt_effect_undo(f.x, operation, params->data, params->len, f.site, &f.a);
@@ -291,7 +291,7 @@ static int try(lua_State *L) {
     struct mt_effect f;
     mt_module_begin(L, &f, "flow.try");
     const char *operation = mt_module_operation(L, 1, "flow.try");
-    mt_module_params(L, operation, 2, lua_gettop(L));
+    mt_module_params(L, 1, 2, lua_gettop(L));
     const struct mt_buf *params = mt_module_json(L, 2, operation);
     mt_vm_effect_begin(L);
     mt_effect_call(f.x, operation, params->data, params->len, f.site, &f.a);
@@ -319,7 +319,7 @@ static size_t all_pairs(lua_State *L) {
         luaL_checkstack(L, items, "flow.all");
         for (int k = 1; k <= items; k++) lua_rawgeti(L, item, k);
         const char *operation = mt_module_operation(L, item + 1, "flow.all");
-        mt_module_params(L, operation, item + 2, lua_gettop(L));
+        mt_module_params(L, item + 1, item + 2, lua_gettop(L));
         lua_rawseti(L, 2, (lua_Integer)(2 * i));
         lua_pushstring(L, operation);
         lua_rawseti(L, 2, (lua_Integer)(2 * i - 1));

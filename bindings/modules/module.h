@@ -5,6 +5,7 @@
 #include "bindings/vm/value.h"
 #include "bindings/vm/vm.h"
 #include "engine/effect.h"
+#include "providers/provider.h"
 #include <lauxlib.h>
 #include <lua.h>
 
@@ -72,7 +73,18 @@ extern const char *const mt_web_response_fields[];
 /* The full name of the operation at index; raises for anything else. */
 const char *mt_module_operation(lua_State *L, int index, const char *what);
 /* Replaces what stands from `index` to the top (a string first, a table) by the one table of parameters of
- * that operation. */
-void mt_module_params(lua_State *L, const char *operation, int index, int last);
+ * the operation at `at`. */
+void mt_module_params(lua_State *L, int at, int index, int last);
+/* What a script has of an operation. Plain data: it may outlive the row. */
+struct mt_operation_outline {
+    enum mt_operation_kind kind;
+    const char *repeats; /* static */
+    char name[48], first[64];
+};
+void mt_operation_outline(const struct mt_operation *row, struct mt_operation_outline *out);
+/* Puts an operation of a defined provider into the table on top. `words`: the table with its doc and returns.
+ */
+void mt_module_add_operation(lua_State *L, const char *provider, const struct mt_operation_outline *outline,
+                             int words);
 /* Puts mintage.<provider> on the stack. */
 int mt_module_provider(lua_State *L, const char *name);

@@ -15,6 +15,7 @@ size_t mt_modules_with(const struct mt_vm_module *extra, struct mt_vm_module *ou
 /* What the open functions share: the modules' own files define them. */
 int mt_open_flow(lua_State *L);
 int mt_open_collection(lua_State *L);
+int mt_open_provider(lua_State *L);
 int mt_open_web(lua_State *L);
 int mt_open_task(lua_State *L);
 int mt_open_deliver(lua_State *L);

@@ -378,6 +378,7 @@ int scripts_transact(struct mt_scripts *s, struct loaded *l, const char *name, i
         struct mt_vm_result r;
         int rc = 1;
         struct mt_exec *x = mt_handler_begin(s->engine, name);
+        mt_handler_generation(x, l->id);
         if (task != 0) mt_handler_task(x, task);
         if (before != NULL) before(call->arg);
         call->context = x;

@@ -122,12 +122,11 @@ static void show(struct mt_runtime *rt, const struct mt_request *req, struct mt_
 
 /* Whether an event of this topic only says that there is something to read: then it may come any number of
  * times. All others are believed as they are, so one more of them is one more renewal, one more order. */
-static bool is_hint(const char *topic) {
-    for (const struct mt_provider *const *p = mt_providers_all(); *p; p++) {
-        for (const struct mt_operation *op = (*p)->operations; op->name; op++)
-            if (op->kind == MT_OPERATION_SETTLED && strcmp(op->topic, topic) == 0) return true;
-    }
-    return false;
+static bool is_hint(struct mt_runtime *rt, const char *topic) {
+    struct mt_provider_set *set = mt_providers_current(rt->providers);
+    bool hint = mt_provider_hints(set, topic);
+    mt_provider_set_release(set);
+    return hint;
 }
 
 /* Whether the body allows to add one more of an event that counts; -1: an answer says what is wrong with it.
@@ -156,7 +155,7 @@ static void redeliver(struct mt_runtime *rt, const struct mt_request *req, struc
     struct mt_error e;
     int again = asked_again(req, resp);
     if (again < 0 || !number(req, resp, &n) || !get(rt, n, &event, resp)) return;
-    if (!again && !is_hint(event.topic)) {
+    if (!again && !is_hint(rt, event.topic)) {
         mt_respond_problem(
             resp, 409, "conflict",
             "events of %s are believed as they are, so a flow that counts them would count this "

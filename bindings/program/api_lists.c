@@ -18,7 +18,8 @@ static void answer_json(struct mt_response *resp, json_t *root) {
     json_decref(root);
 }
 
-/* {"data":[flows],"next_cursor":null,"handlers":[everything else that was registered],...} */
+/* {"data":[flows],"next_cursor":null,"handlers":[routes and tasks],...}; providers have a list of their own.
+ */
 static void flows(struct mt_runtime *rt, const struct mt_request *req, struct mt_response *resp) {
     (void)req;
     struct mt_error e;
@@ -27,8 +28,11 @@ static void flows(struct mt_runtime *rt, const struct mt_request *req, struct mt
         g ? mt_json_parse(mt_generation_registry(g), strlen(mt_generation_registry(g)), &e) : json_array();
     json_t *data = json_array(), *handlers = json_array(), *entry;
     size_t i;
-    json_array_foreach(entries, i, entry)
-        json_array_append(strcmp(mt_json_str(entry, "kind", ""), "flow") == 0 ? data : handlers, entry);
+    json_array_foreach(entries, i, entry) {
+        const char *kind = mt_json_str(entry, "kind", "");
+        if (strcmp(kind, "provider") != 0)
+            json_array_append(strcmp(kind, "flow") == 0 ? data : handlers, entry);
+    }
     json_t *root = json_object();
     json_object_set_new(root, "data", data);
     json_object_set_new(root, "next_cursor", json_null());

@@ -52,13 +52,15 @@ static void add_source(struct mt_buf *policy, const char *url) {
 /* The providers' own pages may be shown in a frame of ours, nothing else may. The page is often made before
  * the run knows its payment's address, so the providers that are configured are named in any case. */
 static void frame_source(struct mt_runtime *rt, const json_t *progress, struct mt_buf *policy) {
-    const struct mt_provider *const *all = mt_providers_all();
+    struct mt_provider_set *set = mt_providers_current(rt->providers);
+    const struct mt_provider *row;
     mt_buf_adds(policy, "frame-src ");
     add_source(policy, mt_json_str(progress, "payment_url", NULL));
-    for (size_t i = 0; all[i]; i++) {
-        const struct mt_account *account = mt_providers_account(rt->providers, all[i]->name);
+    for (size_t i = 0; (row = mt_provider_row(set, i)); i++) {
+        const struct mt_account *account = mt_provider_account(rt->providers, set, row->name);
         if (account) add_source(policy, account->base_url);
     }
+    mt_provider_set_release(set);
     if (policy->len == strlen("frame-src ")) mt_buf_adds(policy, "'none'");
 }
 

@@ -109,6 +109,19 @@ static struct mt_generation *load_files(struct mt_generations *g, struct mt_erro
     return gen;
 }
 
+json_t *mt_generation_providers(const struct mt_generation *gen) {
+    struct mt_error ignored;
+    const char *registry = mt_generation_registry(gen);
+    json_t *entries = mt_json_parse(registry, strlen(registry), &ignored), *entry, *list = json_array();
+    size_t i;
+    json_array_foreach(entries, i, entry) {
+        if (strcmp(mt_json_str(entry, "kind", ""), "provider") == 0)
+            json_array_append(list, json_object_get(entry, "definition"));
+    }
+    json_decref(entries);
+    return list;
+}
+
 static int keep(struct mt_generations *g, struct mt_generation *gen, struct mt_error *e) {
     size_t count;
     const struct mt_source *files = mt_generation_files(gen, &count);
@@ -120,12 +133,19 @@ static int keep(struct mt_generations *g, struct mt_generation *gen, struct mt_e
         texts[i] = files[i].text;
         lens[i] = files[i].len;
     }
+    json_t *providers = mt_generation_providers(gen);
     int result = mt_engine_keep_generation(g->engine, mt_generation_id(gen), mt_generation_settings(gen),
-                                           names, texts, lens, count, e);
+                                           names, texts, lens, count, providers, e);
+    json_decref(providers);
     free(names);
     free(texts);
     free(lens);
     return result;
+}
+
+static int publish(struct mt_generations *g, struct mt_generation *gen, struct mt_error *e) {
+    if (mt_scripts_publish(g->scripts, gen, e) != 0) return -1;
+    return mt_engine_publish_generation(g->engine, mt_generation_id(gen), e);
 }
 
 /* So that a restart on broken files still has something that works. */
@@ -151,7 +171,7 @@ enum mt_load mt_generations_load(struct mt_generations *g, struct mt_error *e) {
         return MT_LOAD_SAME;
     }
     /* Kept before it is published: a run that begins on it must find it again after a crash. */
-    if (!gen || keep(g, gen, e) != 0 || mt_scripts_publish(g->scripts, gen, e) != 0) {
+    if (!gen || keep(g, gen, e) != 0 || publish(g, gen, e) != 0) {
         if (gen) mt_generation_release(gen);
         note_problem(g, e);
         tell(g);
@@ -218,7 +238,7 @@ int mt_generations_restore(struct mt_generations *g, struct mt_error *e) {
     if (g->o.store->get_meta(g->o.store, META_CURRENT, &id, e) != 0) return -1;
     if (mt_generations_fetch(g, id, &files, &count, &settings, e) != 0) goto out;
     gen = mt_generation_load(g->o.vm, files, count, settings, e);
-    if (gen) result = mt_scripts_publish(g->scripts, gen, e);
+    if (gen) result = publish(g, gen, e);
 out:
     if (gen) mt_generation_release(gen);
     mt_sources_free(files, count);

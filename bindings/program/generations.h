@@ -33,6 +33,9 @@ struct mt_flow_problem {
 /* Reads file and line off the beginning of a message ("checkout.lua:12: '}' expected"). */
 void mt_flow_problem_fill(struct mt_flow_problem *p, const char *message, int64_t at);
 
+/* The definitions of providers that its scripts gave: a list. New reference. */
+json_t *mt_generation_providers(const struct mt_generation *gen);
+
 struct mt_generations *mt_generations_new(const struct mt_generations_options *o);
 void mt_generations_free(struct mt_generations *g);
 /* Replaces the embedded flows that the next load reads (the simulated world's files). Borrowed. */

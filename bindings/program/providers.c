@@ -3,11 +3,15 @@
 #include "base/buf.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "bindings/modules/modules.h"
 #include "client.h"
+#include "generations.h"
 #include "program.h"
 #include "providers/provider.h"
+#include "sources.h"
 #include "terminal.h"
 #include <string.h>
+#include <unistd.h>
 
 struct view {
     const struct mt_colors *c;
@@ -16,10 +20,34 @@ struct view {
 
 /* ---- what is to be shown ---- */
 
-static json_t *offline(void) {
+/* The providers that the flows of this folder define; NULL: none, or it cannot be loaded. */
+static struct mt_provider_set *defined_in(const char *dir) {
+    struct mt_source_set files;
+    struct mt_vm_options options = {.modules = mt_modules};
+    struct mt_provider_set *set = NULL;
+    struct mt_generation *g = NULL;
+    struct mt_error e;
+    if (access(dir, F_OK) != 0) return NULL;
+    if (mt_source_set_read(dir, &files, &e) != 0) return NULL;
+    struct mt_vm *vm = mt_vm_new(&options, &e);
+    if (vm) g = mt_generation_load(vm, files.files, files.count, NULL, &e);
+    if (g) {
+        json_t *definitions = mt_generation_providers(g);
+        set = mt_provider_set_new(NULL, definitions, &e);
+        json_decref(definitions);
+        mt_generation_release(g);
+    }
+    if (!set) fprintf(stderr, "mintage: %s is left out: %s\n", dir, e.message);
+    if (vm) mt_vm_free(vm);
+    mt_source_set_clear(&files);
+    return set;
+}
+
+static json_t *offline(const struct mt_provider_set *set) {
     json_t *list = json_array();
-    for (const struct mt_provider *const *p = mt_providers_all(); *p; p++)
-        json_array_append_new(list, mt_provider_describe(*p));
+    const struct mt_provider *row;
+    for (size_t i = 0; (row = mt_provider_row(set, i)); i++)
+        json_array_append_new(list, mt_provider_describe(row));
     return json_pack("{s:o, s:n}", "data", list, "next_cursor");
 }
 
@@ -50,7 +78,7 @@ static void keep_only(json_t *list, size_t i) {
 }
 
 /* Leaves in `answer` the provider, or the one operation, that name says. */
-static int narrow(json_t *answer, const char *name, struct mt_error *e) {
+static int narrow(json_t *answer, const struct mt_provider_set *set, const char *name, struct mt_error *e) {
     const struct mt_account *ignored;
     json_t *list = json_object_get(answer, "data");
     size_t len = strcspn(name, "."), at = place(list, name, len);
@@ -64,7 +92,8 @@ static int narrow(json_t *answer, const char *name, struct mt_error *e) {
         }
     }
     /* It knows the nearest names. */
-    if (mt_operation_find(NULL, name, &ignored, e)) mt_fail(e, MT_USAGE, "the runtime has no '%.80s'", name);
+    if (mt_operation_find_in(NULL, set, name, &ignored, e))
+        mt_fail(e, MT_USAGE, "the runtime has no '%.80s'", name);
     e->kind = MT_USAGE;
     return -1;
 }
@@ -207,6 +236,8 @@ static void print_present(const struct view *v, const json_t *provider) {
     else
         mt_copy(text, sizeof text, "not configured");
     print_labelled(v, 2, "account", text);
+    if (json_object_get(provider, "problem"))
+        print_labelled(v, 2, "why", mt_json_str(provider, "problem", ""));
     if (!breaker) return;
     mt_format(text, sizeof text, "%s; opened %lld times", breaker,
               (long long)mt_json_int(provider, "breaker_opened", 0));
@@ -229,15 +260,17 @@ static void print_operation(const struct view *v, const char *provider, const js
     struct mt_buf b;
     mt_buf_init(&b, 8192);
     printf("\n%s%s.%s%s\n", v->c->bold, provider, mt_json_str(op, "name", ""), v->c->reset);
-    printf("  ");
-    mt_print_wrapped(stdout, mt_json_str(op, "doc", ""), 2, v->width);
+    if (*mt_json_str(op, "doc", "")) {
+        printf("  ");
+        mt_print_wrapped(stdout, mt_json_str(op, "doc", ""), 2, v->width);
+    }
     print_labelled(v, 2, "request", mt_json_str(op, "request", ""));
     mt_buf_addf(&b, "%s: %s", mt_json_str(op, "repeat", ""), mt_json_str(op, "repeats", ""));
     print_labelled(v, 2, "if unknown", b.data);
     if (is(op, "moves_money")) print_labelled(v, 2, "moves money", "yes: in runs only");
     b.len = 0;
     mt_buf_addf(&b, "%s%s", mt_json_str(op, "returns", ""), is(op, "sealed_result") ? " (sealed)" : "");
-    print_labelled(v, 2, "answer", b.data);
+    if (b.len > 0) print_labelled(v, 2, "answer", b.data);
     print_calls(v, json_object_get(op, "calls"));
     print_table(v, json_object_get(op, "params"), 4, v->width / 4, param_cells);
     mt_buf_clear(&b);
@@ -286,9 +319,12 @@ int mt_providers_command(const struct mt_command *self, struct mt_config *config
     const char *name = argc > 0 ? argv[0] : NULL;
     bool ask =
         mt_config_is_set(config, "live") ? mt_config_bool(config, "live") : mt_config_is_set(config, "url");
-    json_t *answer = ask ? live(config, &e) : offline();
+    struct mt_provider_set *set = ask ? NULL : defined_in(mt_config_str(config, "flows"));
+    json_t *answer = ask ? live(config, &e) : offline(set);
     (void)self;
-    if (!answer || (name && narrow(answer, name, &e) != 0)) {
+    bool found = answer && (!name || narrow(answer, set, name, &e) == 0);
+    mt_provider_set_release(set);
+    if (!found) {
         json_decref(answer);
         return mt_report(&e);
     }

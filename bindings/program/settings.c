@@ -17,7 +17,7 @@ static const struct mt_setting settings[] = {
      "port of the sandbox; 0: any that is free", 0},
     {"data", MT_SET_PATH, "./mintage-data", 0, 0, NULL, LONG_RUNNING | MT_CMD_CLIENT,
      "folder for runs, keys and the admin token", 'd'},
-    {"flows", MT_SET_PATH, "./flows", 0, 0, NULL, SERVERS | MT_CMD_CHECK,
+    {"flows", MT_SET_PATH, "./flows", 0, 0, NULL, SERVERS | MT_CMD_CHECK | MT_CMD_PROVIDERS,
      "folder of flows: *.lua in it are flows, its subfolders are for require", 0},
     {"config", MT_SET_PATH, NULL, 0, 0, NULL, LONG_RUNNING | MT_CMD_CLIENT, "configuration file (JSON)", 'c'},
     {"public-url", MT_SET_URL, NULL, 0, 0, NULL, SERVERS,
@@ -87,11 +87,14 @@ static const struct mt_setting settings[] = {
  * line, where every process of the machine could read them. Their names are the providers' own. */
 static struct mt_provider_key provider_keys[128];
 
+/* Of a provider that a flow defines. */
+static bool later_provider(const char *name) {
+    struct mt_error ignored;
+    return mt_provider_name_check(name, &ignored) == 0;
+}
+
 struct mt_config_spec mt_program_settings = {
-    settings,
-    sizeof settings / sizeof settings[0],
-    provider_keys,
-    0,
+    settings, sizeof settings / sizeof settings[0], provider_keys, 0, later_provider,
 };
 
 void mt_settings_init(void) {
@@ -106,12 +109,10 @@ int mt_setting_port(const struct mt_config *c, int fallback) {
 }
 
 json_t *mt_setting_providers(const struct mt_config *c) {
-    json_t *all = json_object();
-    for (size_t i = 0; i < mt_program_settings.provider_key_count; i++) {
-        const char *provider = provider_keys[i].provider;
-        const json_t *section = mt_config_provider(c, provider);
-        if (json_object_size(section) > 0 && !json_object_get(all, provider))
-            json_object_set_new(all, provider, json_deep_copy(section));
+    json_t *all = json_object(), *section;
+    const char *provider;
+    json_object_foreach((json_t *)mt_config_providers(c), provider, section) {
+        if (json_object_size(section) > 0) json_object_set_new(all, provider, json_deep_copy(section));
     }
     return all;
 }

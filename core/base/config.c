@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/setting.h"
 #include "base/text.h"
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -156,6 +157,20 @@ static int check_provider(const struct mt_config_spec *spec, const char *source,
     return 0;
 }
 
+/* Only what can be said without knowing the keys. */
+static int check_later(const char *source, const char *provider, const json_t *section, struct mt_error *e) {
+    const char *key;
+    json_t *member;
+    if (!json_is_object(section))
+        return mt_fail(e, MT_USAGE, "%s: providers.%s: wanted an object", source, provider);
+    json_object_foreach((json_t *)(uintptr_t)section, key, member) {
+        if (!json_is_string(member) && !json_is_integer(member))
+            return mt_fail(e, MT_USAGE, "%s: providers.%s.%s: wanted a string or an integer", source,
+                           provider, key);
+    }
+    return 0;
+}
+
 static int check_providers(const struct mt_config_spec *spec, const char *source, json_t *providers,
                            struct mt_error *e) {
     const char *name;
@@ -163,7 +178,12 @@ static int check_providers(const struct mt_config_spec *spec, const char *source
     char where[300];
     if (!json_is_object(providers)) return mt_fail(e, MT_USAGE, "%s: providers: wanted an object", source);
     json_object_foreach(providers, name, section) {
-        if (find_key(spec, name, NULL) == NULL) {
+        bool shipped = find_key(spec, name, NULL) != NULL;
+        if (!shipped && spec->later_provider != NULL && spec->later_provider(name)) {
+            if (check_later(source, name, section, e) != 0) return -1;
+            continue;
+        }
+        if (!shipped) {
             const char *names[64];
             size_t n = 0;
             for (size_t i = 0; i < spec->provider_key_count && n < 64; i++)
@@ -188,8 +208,11 @@ static void merge_providers(struct mt_config *c) {
         if (json_object_get(c->providers, name) == NULL)
             json_object_set_new(c->providers, name, json_object());
     }
-    json_object_foreach(c->environment, name, section)
+    json_object_foreach(c->environment, name, section) {
+        if (json_object_get(c->providers, name) == NULL)
+            json_object_set_new(c->providers, name, json_object());
         json_object_update(json_object_get(c->providers, name), section);
+    }
 }
 
 static int unknown_setting(const struct mt_config *c, const char *source, const char *key,
@@ -293,6 +316,30 @@ static int set_provider_key(struct mt_config *c, const struct mt_provider_key *k
     return 0;
 }
 
+/* "MINTAGE_PROVIDER_ACME__API_KEY": false when the variable is none of these. */
+static bool set_later_key(struct mt_config *c, const char *variable, const char *text) {
+    static const char prefix[] = "MINTAGE_PROVIDER_";
+    char name[NAME_SIZE];
+    int64_t number;
+    if (c->spec->later_provider == NULL || strncmp(variable, prefix, sizeof(prefix) - 1) != 0 ||
+        !mt_format(name, sizeof(name), "%s", variable + sizeof(prefix) - 1))
+        return false;
+    for (char *s = name; *s != '\0'; s++) *s = (char)tolower((unsigned char)*s);
+    char *key = strstr(name, "__");
+    if (key == NULL || key[2] == '\0') return false;
+    *key = '\0';
+    key += 2;
+    if (!c->spec->later_provider(name)) return false;
+    if (text[0] == '\0') return true;
+    bool rate = strcmp(key, "max_per_second") == 0 || strcmp(key, "burst") == 0;
+    json_t *section = json_object_get(c->environment, name);
+    if (section == NULL) json_object_set_new(c->environment, name, section = json_object());
+    json_object_set_new(section, key,
+                        rate && mt_parse_int(text, 0, INT32_MAX, &number) ? json_integer(number)
+                                                                          : json_string(text));
+    return true;
+}
+
 static int unknown_variable(const struct mt_config *c, const char *variable, struct mt_error *e) {
     const struct mt_config_spec *spec = c->spec;
     size_t n = spec->setting_count + spec->provider_key_count;
@@ -327,7 +374,7 @@ static int load_variable(struct mt_config *c, const char *variable, const char *
         variable_name(key->provider, key->key, name);
         if (strcmp(name, variable) == 0) return set_provider_key(c, key, variable, text, e);
     }
-    return unknown_variable(c, variable, e);
+    return set_later_key(c, variable, text) ? 0 : unknown_variable(c, variable, e);
 }
 
 int mt_config_load_env(struct mt_config *c, const char *const *environment, struct mt_error *e) {
@@ -528,6 +575,10 @@ bool mt_config_is_set(const struct mt_config *c, const char *name) {
 
 const char *mt_config_source(const struct mt_config *c, const char *name) {
     return value_of(c, name)->source;
+}
+
+const json_t *mt_config_providers(const struct mt_config *c) {
+    return c->providers;
 }
 
 const json_t *mt_config_provider(const struct mt_config *c, const char *provider) {

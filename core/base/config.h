@@ -46,6 +46,9 @@ struct mt_config_spec {
     size_t setting_count;
     const struct mt_provider_key *provider_keys;
     size_t provider_key_count;
+    /* Whether a section may be of a provider that is only known later, with keys that are checked then: in
+     * the file as any other, in the environment as MINTAGE_PROVIDER_ACME__API_KEY. NULL: none may. */
+    bool (*later_provider)(const char *name);
 };
 
 struct mt_config;
@@ -88,6 +91,8 @@ const char *mt_config_source(const struct mt_config *c, const char *name);
 /* The section of a provider, file and environment merged: an object, never NULL. Borrowed. Secrets are in it:
  * don't log. */
 const json_t *mt_config_provider(const struct mt_config *c, const char *provider);
+/* All of them by name, those that are known later included. Borrowed; secrets are in it. */
+const json_t *mt_config_providers(const struct mt_config *c);
 /* A whole section of the file by name ("providers"). NULL when absent. Borrowed. */
 const json_t *mt_config_section(const struct mt_config *c, const char *name);
 

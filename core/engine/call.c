@@ -136,7 +136,7 @@ static bool ask(struct call *c, enum mt_outcome *verdict) {
     *verdict = MT_UNKNOWN;
     if (!c->op->reconcile || c->op->reconcile(c->op, c->params, &name, &params) != 0) return false;
     mt_format(full, sizeof full, "%s.%s", c->account->provider->name, name);
-    const struct mt_operation *read_op = mt_operation_find(c->x->g->o.providers, full, &same, &e);
+    const struct mt_operation *read_op = exec_operation(c->x, full, &same, &e);
     if (read_op) {
         int rc = call_read(c->x, read_op, c->account, params, &found, &e);
         if (rc == 0 || e.outcome == MT_REJECTED) {

@@ -69,8 +69,7 @@ static bool carry_out(struct mt_exec *x, const struct mt_entry *undo) {
     bool written = entry != NULL, answered = false;
     if (!entry) entry = begin_compensation(x, undo);
     json_t *params = undo_params(x, undo, &e);
-    const struct mt_operation *op =
-        params ? mt_operation_find(x->g->o.providers, undo->name, &account, &e) : NULL;
+    const struct mt_operation *op = params ? exec_operation(x, undo->name, &account, &e) : NULL;
     if (op && account) {
         answered = op->kind == MT_OPERATION_RELEASE
                        ? release_settle(x, entry, op, account, params, written, &a)

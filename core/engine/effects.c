@@ -44,7 +44,7 @@ static const struct mt_operation *find_operation(struct mt_exec *x, size_t ahead
         exec_bug(a, "there are no providers here");
         return NULL;
     }
-    const struct mt_operation *op = mt_operation_find(x->g->o.providers, name, account, &e);
+    const struct mt_operation *op = exec_operation(x, name, account, &e);
     if (op && (exec_has(x, ahead, kind ? kind : kind_of(op, params), name, digest) ||
                mt_operation_check(op, name, params, &e) == 0))
         return op;

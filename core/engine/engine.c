@@ -1,4 +1,4 @@
-/* The engine's life: its threads, its writer, generations it keeps, tokens, and webhooks coming in. */
+/* The engine's life: its threads, its writer, tokens, and webhooks coming in. */
 #include "base/sync.h"
 #include "engine/internal.h"
 #include <stdlib.h>
@@ -89,9 +89,11 @@ struct mt_engine *mt_engine_new(const struct mt_engine_options *o, struct mt_err
     mt_derive_key(o->key, "mintage digests", &g->digest_key);
     atomic_init(&g->looks_at, MT_NEVER);
     init_locks(g);
+    g->generations = generations_new();
     struct mt_writer_options w = {.store = o->store, .due = due, .committed = committed, .ctx = g};
     g->writer = mt_writer_start(&w, e);
     if (!g->writer) {
+        generations_free(g->generations);
         destroy_locks(g);
         free(g->crew);
         free(g);
@@ -152,6 +154,7 @@ void mt_engine_free(struct mt_engine *g) {
     if (!g) return;
     mt_engine_stop(g);
     mt_writer_stop(g->writer);
+    generations_free(g->generations);
     free(g->crew);
     destroy_locks(g);
     mt_wipe(&g->seal_key, sizeof g->seal_key);
@@ -181,49 +184,7 @@ bool mt_engine_token_run(struct mt_engine *g, const char *token, char run_id[MT_
     return mt_equal_str(expected, token);
 }
 
-/* ---- generations ---- */
-
-int mt_engine_keep_generation(struct mt_engine *g, const char *id, const char *settings,
-                              const char *const *names, const char *const *texts, const size_t *lens,
-                              size_t count, struct mt_error *e) {
-    struct mt_error ignored;
-    char(*shas)[65] = mt_calloc(count ? count : 1, sizeof *shas);
-    const char **sha_list = mt_calloc(count ? count : 1, sizeof *sha_list);
-    json_t *files = json_object(),
-           *set = mt_json_parse(settings ? settings : "{}", strlen(settings ? settings : "{}"), &ignored);
-    for (size_t i = 0; i < count; i++) {
-        mt_sha256_hex(texts[i], lens[i], shas[i]);
-        sha_list[i] = shas[i];
-        json_object_set_new(files, names[i], json_string(shas[i]));
-    }
-    json_t *manifest = json_pack("{s:o, s:o}", "files", files, "settings", set ? set : json_object());
-    char *text = mt_json_dump(manifest, NULL);
-    json_decref(manifest);
-    struct mt_op op = {.type = MT_OP_GENERATION,
-                       .generation = {.id = id,
-                                      .manifest = text,
-                                      .shas = sha_list,
-                                      .texts = texts,
-                                      .lens = lens,
-                                      .count = count,
-                                      .at = g->o.clock->wall_ms(g->o.clock)}};
-    struct mt_batch batch = {.ops = &op, .count = 1};
-    int rc = mt_writer_submit(g->writer, &batch);
-    if (rc != 0) *e = batch.error;
-    free(text);
-    free(sha_list);
-    free(shas);
-    return rc;
-}
-
 /* ---- webhooks ---- */
-
-static const struct mt_provider *provider_named(const char *name) {
-    const struct mt_provider *const *all = mt_providers_all();
-    for (size_t i = 0; all[i]; i++)
-        if (strcmp(all[i]->name, name) == 0) return all[i];
-    return NULL;
-}
 
 /* Stores the hints of one webhook, all or none. */
 static int keep_hints(struct mt_engine *g, const struct mt_provider *provider, struct mt_hint *hints,
@@ -254,13 +215,13 @@ static int keep_hints(struct mt_engine *g, const struct mt_provider *provider, s
     return rc;
 }
 
-void mt_engine_webhook(struct mt_engine *g, const char *name, bool secret_url, const struct mt_request *req,
-                       struct mt_response *resp) {
+static void take_webhook(struct mt_engine *g, const struct mt_provider_set *set, const char *name,
+                         bool secret_url, const struct mt_request *req, struct mt_response *resp) {
     struct mt_hint hints[4] = {0};
     size_t count = 0;
     struct mt_error e = {0};
-    const struct mt_provider *provider = provider_named(name);
-    const struct mt_account *account = provider ? mt_providers_account(g->o.providers, name) : NULL;
+    const struct mt_provider *provider = mt_provider_named(set, name);
+    const struct mt_account *account = provider ? mt_provider_account(g->o.providers, set, name) : NULL;
     if (!provider || !provider->webhook) {
         mt_respond_problem(resp, 404, "not_found", "no provider named '%.40s' sends webhooks here", name);
         return;
@@ -283,6 +244,13 @@ void mt_engine_webhook(struct mt_engine *g, const char *name, bool secret_url, c
             mt_respond_json(resp, 200, "{\"received\":true}", 17);
     }
     for (size_t i = 0; i < 4; i++) json_decref(hints[i].payload);
+}
+
+void mt_engine_webhook(struct mt_engine *g, const char *name, bool secret_url, const struct mt_request *req,
+                       struct mt_response *resp) {
+    struct mt_provider_set *set = mt_providers_current(g->o.providers);
+    take_webhook(g, set, name, secret_url, req, resp);
+    mt_provider_set_release(set);
 }
 
 /* ---- sandbox ---- */

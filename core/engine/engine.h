@@ -88,10 +88,13 @@ void mt_delivery_to_json(const struct mt_delivery *delivery, struct mt_buf *out)
 void mt_engine_token(struct mt_engine *g, const char *run_id, char out[96]);
 bool mt_engine_token_run(struct mt_engine *g, const char *token, char run_id[MT_ID_SIZE]);
 
-/* Keeps a generation's files in the store (idempotent). */
+/* Keeps a generation's files in the store, with the definitions of providers that its scripts gave (a list;
+ * NULL: none), so that its runs go on by them with no script loaded. Idempotent. */
 int mt_engine_keep_generation(struct mt_engine *g, const char *id, const char *settings,
                               const char *const *names, const char *const *texts, const size_t *lens,
-                              size_t count, struct mt_error *e);
+                              size_t count, const json_t *providers, struct mt_error *e);
+/* From now on this one's providers take webhooks and are listed. It has been kept. */
+int mt_engine_publish_generation(struct mt_engine *g, const char *id, struct mt_error *e);
 
 /* ---- webhooks ---- */
 
@@ -106,6 +109,8 @@ void mt_engine_webhook(struct mt_engine *g, const char *provider, bool secret_ur
  * End always. */
 struct mt_exec *mt_handler_begin(struct mt_engine *g, const char *name);
 int mt_handler_commit(struct mt_exec *x, struct mt_error *e);
+/* Whose scripts the handler's are: its reads go to the providers that they define. */
+void mt_handler_generation(struct mt_exec *x, const char *id);
 /* The handler carries out dated work number `n`: its commit takes the task out of the store, or fails when it
  * is gone. */
 void mt_handler_task(struct mt_exec *x, int64_t n);

@@ -328,6 +328,7 @@ void exec_reset(struct mt_exec *x) {
     exec_drop_ops(x);
     json_decref(x->cursors);
     json_decref(x->park_details);
+    mt_provider_set_release(x->providers);
     mt_run_clear(&x->run);
     *x = (struct mt_exec){.g = x->g,
                           .entries = x->entries,

@@ -17,6 +17,10 @@ struct mt_exec *mt_handler_begin(struct mt_engine *g, const char *name) {
     return x;
 }
 
+void mt_handler_generation(struct mt_exec *x, const char *id) {
+    mt_copy(x->run.generation, sizeof x->run.generation, id);
+}
+
 void mt_handler_task(struct mt_exec *x, int64_t n) {
     x->task = n;
 }

@@ -54,7 +54,8 @@ struct mt_engine {
     struct mt_engine_options o;
     struct mt_writer *writer;
     struct mt_seal_key seal_key, derive_key, digest_key;
-    int workers, core; /* most threads; those that stay */
+    struct generations *generations; /* those used last */
+    int workers, core;               /* most threads; those that stay */
     struct worker *crew;
     pthread_mutex_t crew_lock; /* crew_used, joinable */
     int crew_used;             /* places of the crew that were ever filled */
@@ -114,7 +115,8 @@ struct mt_exec {
     bool handler;
     bool judging; /* replays only, to compare: nothing is written, nothing leaves (exec_judge) */
     struct mt_run run;
-    struct mt_entry **entries; /* entries[seq - 1] */
+    struct mt_provider_set *providers; /* of its generation; NULL: not looked for, or none */
+    struct mt_entry **entries;         /* entries[seq - 1] */
     size_t count, room;
     size_t stored; /* how many of them were loaded: the replay's length */
     size_t seq;    /* the position reached */
@@ -291,6 +293,17 @@ void compensate(struct mt_exec *x);
 bool has_undo(const struct mt_exec *x);
 /* The parameters of an undo as the script gave them; NULL and *e when they cannot be read. */
 json_t *undo_params(struct mt_exec *x, const struct mt_entry *undo, struct mt_error *e);
+
+/* ---- generations.c ---- */
+struct generations *generations_new(void);
+void generations_free(struct generations *s);
+/* The providers that a generation's scripts define ("": the current one's), with a reference for the caller;
+ * NULL: none. -1: the store failed, or what it has cannot be used. */
+int engine_providers(struct mt_engine *g, const char *generation, struct mt_provider_set **set,
+                     struct mt_error *e);
+/* mt_operation_find, among the providers of the run's generation as well. */
+const struct mt_operation *exec_operation(struct mt_exec *x, const char *name,
+                                          const struct mt_account **account, struct mt_error *e);
 
 /* ---- runs.c, queue.c ---- */
 void runs_notify(struct mt_engine *g, const struct mt_run *run);

@@ -131,10 +131,12 @@ static enum looked start_handler(struct looking *l, struct mt_error *e) {
  * the run had read by itself already. */
 static bool old_news(const struct looking *l) {
     if (l->run.state != MT_RUN_COMPLETED) return false;
-    for (const struct mt_provider *const *p = mt_providers_all(); *p; p++)
-        for (const struct mt_operation *op = (*p)->operations; op->name; op++)
-            if (op->kind == MT_OPERATION_SETTLED && strcmp(op->topic, l->event->topic) == 0) return true;
-    return false;
+    struct mt_provider_set *set;
+    struct mt_error ignored;
+    if (engine_providers(l->g, l->run.generation, &set, &ignored) != 0) set = NULL;
+    bool hint = mt_provider_hints(set, l->event->topic);
+    mt_provider_set_release(set);
+    return hint;
 }
 
 /* The engine tells parents of their children's ends; nothing comes from outside there. */

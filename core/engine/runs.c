@@ -380,15 +380,18 @@ static bool seals(struct mt_engine *g, const struct mt_run *run, int seq) {
     struct mt_error e;
     size_t count = 0;
     bool sealed = false;
+    struct mt_provider_set *set;
     if (g->o.store->read_journal(g->o.store, run->id, run->segment, &entries, &count, &e) != 0) return false;
+    if (engine_providers(g, run->generation, &set, &e) != 0) set = NULL;
     for (size_t i = 0; i < count; i++) {
         const struct mt_account *account;
         bool here = entries[i].seq == seq && g->o.providers;
         const struct mt_operation *op =
-            here ? mt_operation_find(g->o.providers, entries[i].name, &account, &e) : NULL;
+            here ? mt_operation_find_in(g->o.providers, set, entries[i].name, &account, &e) : NULL;
         sealed = sealed || (op && op->sealed_result);
         mt_entry_clear(&entries[i]);
     }
+    mt_provider_set_release(set);
     free(entries);
     return sealed;
 }

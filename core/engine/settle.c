@@ -15,7 +15,7 @@ static const struct mt_operation *read_of(struct mt_exec *x, const struct mt_ope
     char full[96];
     const struct mt_account *same;
     mt_format(full, sizeof full, "%s.%s", account->provider->name, op->read_operation);
-    return mt_operation_find(x->g->o.providers, full, &same, e);
+    return exec_operation(x, full, &same, e);
 }
 
 /* The read's own name for the object's id. */
@@ -193,7 +193,7 @@ static bool call_chosen(struct mt_exec *x, struct releasing *r, struct mt_entry 
                         struct mt_answer *a) {
     struct mt_error e;
     const struct mt_account *same;
-    const struct mt_operation *op = mt_operation_find(x->g->o.providers, r->chosen, &same, &e);
+    const struct mt_operation *op = exec_operation(x, r->chosen, &same, &e);
     if (op) return call_settle(x, entry, op, r->chosen, r->account, r->chosen_params, written, a);
     if (!written) exec_op_entry(x, entry);
     exec_park(x, a, &e, entry->site, json_pack("{s:i}", "seq", entry->seq));

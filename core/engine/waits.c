@@ -209,6 +209,8 @@ static void begin_segment(struct mt_exec *x, const char *input, const char *gene
     x->run.state = MT_RUN_QUEUED;
     x->run.due_at = x->run.updated_at = at;
     mt_copy(x->run.generation, sizeof x->run.generation, generation);
+    mt_provider_set_release(x->providers); /* the next segment's are others */
+    x->providers = NULL;
     free(x->run.input);
     x->run.input = mt_strdup(input);
     runs_changed(x->g, &x->run);

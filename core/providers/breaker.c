@@ -36,6 +36,14 @@ void breaker_init(struct breaker *b, int max_per_second, int burst, int64_t now_
     b->tokens = b->burst * call;
 }
 
+void breaker_limit(struct breaker *b, int max_per_second, int burst) {
+    pthread_mutex_lock(&b->lock);
+    b->max_per_second = max_per_second;
+    b->burst = burst > 0 ? burst : max_per_second;
+    if (b->tokens > b->burst * call) b->tokens = b->burst * call;
+    pthread_mutex_unlock(&b->lock);
+}
+
 void breaker_clear(struct breaker *b) {
     pthread_mutex_destroy(&b->lock);
 }

@@ -42,21 +42,28 @@ const char *mt_param_type_name(enum mt_param_type t) {
 
 enum { SUGGESTIONS_MAX = 64 };
 
-static const struct mt_provider *provider_named(const char *name, size_t len) {
-    for (const struct mt_provider *const *row = mt_providers_all(); *row != NULL; row++)
-        if (strlen((*row)->name) == len && memcmp((*row)->name, name, len) == 0) return *row;
+static const struct mt_provider *provider_named(const struct mt_provider_set *set, const char *name,
+                                                size_t len) {
+    const struct mt_provider *row;
+    for (size_t i = 0; (row = mt_provider_row(set, i)) != NULL; i++)
+        if (strlen(row->name) == len && memcmp(row->name, name, len) == 0) return row;
     return NULL;
 }
 
-static int unknown_provider(const char *full_name, size_t len, struct mt_error *e) {
+const struct mt_provider *mt_provider_named(const struct mt_provider_set *s, const char *name) {
+    return provider_named(s, name, strlen(name));
+}
+
+static int unknown_provider(const struct mt_provider_set *set, const char *full_name, size_t len,
+                            struct mt_error *e) {
+    const struct mt_provider *row;
     const char *names[SUGGESTIONS_MAX] = {0};
     char name[64], list[256] = "";
     size_t n = 0, used = 0;
-    for (const struct mt_provider *const *row = mt_providers_all(); *row != NULL && n < SUGGESTIONS_MAX;
-         row++) {
-        int w = snprintf(list + used, sizeof(list) - used, "%s%s", n > 0 ? ", " : "", (*row)->name);
+    for (; n < SUGGESTIONS_MAX && (row = mt_provider_row(set, n)) != NULL; n++) {
+        int w = snprintf(list + used, sizeof(list) - used, "%s%s", n > 0 ? ", " : "", row->name);
         if (w > 0 && (size_t)w < sizeof(list) - used) used += (size_t)w;
-        names[n++] = (*row)->name;
+        names[n] = row->name;
     }
     snprintf(name, sizeof(name), "%.*s", (int)(len < 63 ? len : 63), full_name);
     const char *near = mt_nearest(name, names, n);
@@ -90,19 +97,24 @@ static int unknown_operation(const struct mt_provider *row, const char *name, st
 
 const struct mt_operation *mt_operation_find(struct mt_providers *p, const char *full_name,
                                              const struct mt_account **account, struct mt_error *e) {
+    return mt_operation_find_in(p, NULL, full_name, account, e);
+}
+
+const struct mt_operation *mt_operation_find_in(struct mt_providers *p, const struct mt_provider_set *s,
+                                                const char *full_name, const struct mt_account **account,
+                                                struct mt_error *e) {
     const char *dot = strchr(full_name, '.');
     size_t len = dot != NULL ? (size_t)(dot - full_name) : strlen(full_name);
     *account = NULL;
-    const struct mt_provider *row = provider_named(full_name, len);
+    const struct mt_provider *row = provider_named(s, full_name, len);
     if (row == NULL) {
-        unknown_provider(full_name, len, e);
+        unknown_provider(s, full_name, len, e);
         return NULL;
     }
     if (dot != NULL) {
         for (const struct mt_operation *op = row->operations; op->name != NULL; op++) {
             if (strcmp(op->name, dot + 1) != 0) continue;
-            struct provider_state *s = provider_state(p, row);
-            if (s != NULL && s->configured) *account = &s->account;
+            *account = mt_provider_account(p, s, row->name);
             return op;
         }
     }

@@ -32,6 +32,8 @@ struct breaker {
 };
 
 void breaker_init(struct breaker *b, int max_per_second, int burst, int64_t now_ns);
+/* Another rate from now on. */
+void breaker_limit(struct breaker *b, int max_per_second, int burst);
 void breaker_clear(struct breaker *b);
 /* 0, or milliseconds to wait. `breaks` false: the rate limit only. */
 int64_t breaker_admit(struct breaker *b, bool breaks, int64_t now_ns);
@@ -54,14 +56,45 @@ struct provider_state {
     struct operation_counters *counters; /* one an operation, in the table's order */
 };
 
+/* Of the defined providers of one name and URL, in whichever generations. */
+struct shared_state {
+    struct provider_state state; /* first; its row, account and counters are not used */
+    char name[24], base_url[512];
+    size_t refs; /* under the registry's lock */
+    struct shared_state *next;
+};
+
+/* Of the defined operations of one name. They count as long as the process lives. */
+struct named_counters {
+    char name[96];
+    struct operation_counters counters;
+    struct named_counters *next;
+};
+
 struct mt_providers {
     struct mt_clock *clock; /* borrowed */
     size_t count;
     struct provider_state *states;
+    bool sandbox;
+    json_t *sections;     /* the configuration; credentials are in it */
+    pthread_mutex_t lock; /* what follows */
+    struct shared_state *shared;
+    struct named_counters *named;
+    size_t named_count;
+    struct mt_provider_set *current;
 };
+
+/* set.c */
+void sets_clear(struct mt_providers *p);
 
 struct provider_state *provider_state(struct mt_providers *p, const struct mt_provider *row);
 size_t operation_count(const struct mt_provider *row);
+/* Checks a base URL and copies it without its trailing slashes. */
+int account_take_url(const char *provider, const char *url, struct mt_account *a, bool *loopback,
+                     struct mt_error *e);
+/* The whole account from its section; one that is absent or empty leaves it unconfigured. */
+int account_configure(const struct mt_provider *row, const json_t *section, struct mt_account *a,
+                      bool *configured, struct mt_error *e);
 /* The host of an http or https URL in `host` (without brackets or port). False when the URL is malformed:
  * another scheme, no host, a user name, white space or control characters. */
 bool url_host(const char *url, char *host, size_t size);

@@ -52,6 +52,7 @@ enum mt_operation_kind {
 
 struct mt_provider;
 struct mt_account;
+struct defined_operation;
 
 struct mt_operation {
     const char *name; /* "intents.create"; NULL ends the table */
@@ -103,6 +104,7 @@ struct mt_operation {
      * read again later. */
     int (*decide)(const struct mt_operation *op, const json_t *params, const json_t *object,
                   const char **operation, json_t **operation_params, struct mt_error *e);
+    const struct defined_operation *own; /* of a defined provider: what its definition says */
 };
 
 /* A documented code of a provider and what it means in our vocabulary; a test walks every row. */
@@ -152,6 +154,7 @@ struct mt_provider {
     bool secret_webhooks;       /* they carry a credential: their bytes are not kept as they came */
     int max_per_second, burst;  /* rate limit by default; 0: none */
     int max_in_flight;          /* calls under way at once; 0: as many as the engine allows */
+    bool defined;               /* by a script */
     bool many_hosts; /* the caller names the host: no base URL, no breaker (one host down says nothing of
                         others) */
 };
@@ -165,6 +168,18 @@ struct mt_account {
 };
 /* Borrowed; "" when not configured. */
 const char *mt_account_credential(const struct mt_account *a, const char *name);
+
+/* ---- providers that scripts define (provider.define) ---- */
+
+enum { MT_DEFINED_OPERATIONS_MAX = 64 };
+
+/* A provider from its definition, which README.md describes. NULL: MT_INVALID_REQUEST, saying which field was
+ * found wrong and what is wanted there. Freed with mt_provider_undefine. */
+struct mt_provider *mt_provider_define(const json_t *definition, struct mt_error *e);
+void mt_provider_undefine(struct mt_provider *row);
+/* Whether a script may give its provider this name: not a shipped provider's, nor so close to one that
+ * configuration would take it for a slip. */
+int mt_provider_name_check(const char *name, struct mt_error *e);
 
 /* ---- the registry: which providers exist, their accounts, breakers and limiters ---- */
 
@@ -182,6 +197,36 @@ const struct mt_provider *const *mt_providers_all(void);
 /* Every key that providers' sections may have, for mt_config_spec.provider_keys: writes at most `room` of
  * them to out and returns how many there are. The strings are static. */
 size_t mt_providers_config_keys(struct mt_provider_key *out, size_t room);
+/* The providers that the scripts of one generation define, with their accounts. Immutable, counted: an
+ * execution keeps the set of its run's generation, whatever is current. Breakers, limits and counts are
+ * shared by all sets that define a provider of the same name and URL. */
+struct mt_provider_set;
+/* definitions: a list, or NULL for none. A section of the configuration that does not fit a definition leaves
+ * that provider unconfigured, with the reason. NULL: a definition is not acceptable. */
+struct mt_provider_set *mt_provider_set_new(struct mt_providers *p, const json_t *definitions,
+                                            struct mt_error *e);
+struct mt_provider_set *mt_provider_set_retain(struct mt_provider_set *s); /* NULL gives NULL */
+void mt_provider_set_release(struct mt_provider_set *s);
+/* Makes it the one that webhooks, /v1/providers and metrics are about (keeps a reference), and says in the
+ * log what of the configuration does not fit it. */
+void mt_providers_publish(struct mt_providers *p, struct mt_provider_set *s);
+/* The published one, with a reference for the caller; NULL: none. */
+struct mt_provider_set *mt_providers_current(struct mt_providers *p);
+/* Row number i of the shipped providers and then the set's (NULL: none); NULL after the last. */
+const struct mt_provider *mt_provider_row(const struct mt_provider_set *s, size_t i);
+const struct mt_provider *mt_provider_named(const struct mt_provider_set *s, const char *name);
+/* Whether events of this topic only say that there is something to read: some `settled` reads for them. */
+bool mt_provider_hints(const struct mt_provider_set *s, const char *topic);
+/* The account of a provider of the set, or of a shipped one; NULL: not configured. */
+const struct mt_account *mt_provider_account(struct mt_providers *p, const struct mt_provider_set *s,
+                                             const char *provider);
+/* Why a provider of the set is not configured; "" when nothing says so. */
+const char *mt_provider_problem(const struct mt_provider *row);
+/* mt_operation_find among the set's providers as well. */
+const struct mt_operation *mt_operation_find_in(struct mt_providers *p, const struct mt_provider_set *s,
+                                                const char *full_name, const struct mt_account **account,
+                                                struct mt_error *e);
+
 /* "mintro.intents.create" -> its row and account. NULL: MT_INVALID_REQUEST with a suggestion. account NULL:
  * not configured. */
 const struct mt_operation *mt_operation_find(struct mt_providers *p, const char *full_name,

@@ -159,10 +159,10 @@ static json_t *errors_json(const struct mt_error_row *row) {
     return rows;
 }
 
-/* "MINTAGE_MINTRO_CLIENT_SECRET" */
-static json_t *variable_of(const char *provider, const char *key) {
+/* "MINTAGE_MINTRO_CLIENT_SECRET"; of a defined provider "MINTAGE_PROVIDER_ACME__API_KEY". */
+static json_t *variable_of(const struct mt_provider *row, const char *key) {
     char name[160];
-    mt_format(name, sizeof(name), "MINTAGE_%s_%s", provider, key);
+    mt_format(name, sizeof(name), row->defined ? "MINTAGE_PROVIDER_%s__%s" : "MINTAGE_%s_%s", row->name, key);
     for (char *c = name; *c != '\0'; c++) *c = (char)toupper((unsigned char)*c);
     return json_string(name);
 }
@@ -172,7 +172,7 @@ static json_t *credentials_json(const struct mt_provider *row) {
     for (const struct mt_credential *c = row->credentials; c->name != NULL; c++) {
         json_t *o = json_object();
         set_str(o, "name", c->name);
-        json_object_set_new(o, "variable", variable_of(row->name, c->name));
+        json_object_set_new(o, "variable", variable_of(row, c->name));
         json_object_set_new(o, "required", json_boolean(c->required));
         json_object_set_new(o, "secret", json_boolean(c->secret));
         set_str(o, "doc", c->doc);
@@ -187,6 +187,7 @@ json_t *mt_provider_describe(const struct mt_provider *row) {
     set_str(o, "title", row->title);
     set_str(o, "base_url", row->base_url);
     set_str(o, "authentication", row->authentication);
+    if (row->defined) json_object_set_new(o, "defined", json_true());
     json_object_set_new(o, "webhooks", json_boolean(row->webhook != NULL));
     json_object_set_new(o, "credentials", credentials_json(row));
     for (const struct mt_operation *op = row->operations; op->name != NULL; op++)

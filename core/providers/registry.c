@@ -3,7 +3,7 @@
  * credentials never leave it. Built once at the start, read by any thread after. */
 #include "base/json.h"
 #include "base/text.h"
-#include "providers/private.h"
+#include "providers/define.h"
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,6 +39,7 @@ size_t operation_count(const struct mt_provider *row) {
 }
 
 struct provider_state *provider_state(struct mt_providers *p, const struct mt_provider *row) {
+    if (row->defined) return p != NULL ? defined_of(row)->state : NULL;
     for (size_t i = 0; p != NULL && i < p->count; i++)
         if (p->states[i].row == row) return &p->states[i];
     return NULL;
@@ -78,9 +79,8 @@ bool host_is_loopback(const char *host) {
     return inet_pton(AF_INET6, host, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
 }
 
-/* Checks a base URL and copies it without its trailing slashes. */
-static int take_base_url(const char *provider, const char *url, struct mt_account *a, bool *loopback,
-                         struct mt_error *e) {
+int account_take_url(const char *provider, const char *url, struct mt_account *a, bool *loopback,
+                     struct mt_error *e) {
     char host[256];
     if (!url_host(url, host, sizeof(host)) || strpbrk(url, "?#") != NULL ||
         strlen(url) >= sizeof(a->base_url))
@@ -176,24 +176,22 @@ static int take_credentials(const struct mt_provider *row, const json_t *section
     return 0;
 }
 
-/* The whole account from its section; one that is absent or empty leaves the provider unconfigured. */
-static int configure(struct provider_state *s, const json_t *section, struct mt_error *e) {
-    const struct mt_provider *row = s->row;
+int account_configure(const struct mt_provider *row, const json_t *section, struct mt_account *a,
+                      bool *configured, struct mt_error *e) {
     bool loopback = false;
     if (section == NULL || json_is_null(section)) return 0;
     if (check_keys(row, section, e) != 0) return -1;
     if (json_object_size(section) == 0) return 0;
     const char *label = mt_json_str(section, "label", "default");
-    if (label[0] == '\0' || !mt_copy(s->account.label, sizeof(s->account.label), label))
+    if (label[0] == '\0' || !mt_copy(a->label, sizeof(a->label), label))
         return mt_fail(e, MT_USAGE, "providers.%s.label: wanted 1 to %zu bytes", row->name,
-                       sizeof(s->account.label) - 1);
+                       sizeof(a->label) - 1);
     if (row->many_hosts) return 0;
-    if (take_base_url(row->name, mt_json_str(section, "base_url", row->base_url), &s->account, &loopback,
-                      e) != 0 ||
-        take_credentials(row, section, loopback, &s->account, e) != 0)
+    if (account_take_url(row->name, mt_json_str(section, "base_url", row->base_url), a, &loopback, e) != 0 ||
+        take_credentials(row, section, loopback, a, e) != 0)
         return -1;
-    if (row->check != NULL && row->check(&s->account, e) != 0) return -1;
-    s->configured = true;
+    if (row->check != NULL && row->check(a, e) != 0) return -1;
+    *configured = true;
     return 0;
 }
 
@@ -226,9 +224,11 @@ static int check_sections(const json_t *config, struct mt_error *e) {
         return mt_fail(e, MT_USAGE, "providers is %s, wanted an object", value_type_name(config));
     for (size_t i = 0; i < PROVIDER_COUNT; i++) names[i] = providers[i]->name;
     json_object_foreach((json_t *)(uintptr_t)config, key, value) {
+        struct mt_error no_name;
         bool known = false;
         for (size_t i = 0; i < PROVIDER_COUNT; i++) known = known || strcmp(names[i], key) == 0;
-        if (known) continue;
+        /* A provider that a script defines is known once the flows are loaded. */
+        if (known || mt_provider_name_check(key, &no_name) == 0) continue;
         const char *near = mt_nearest(key, names, PROVIDER_COUNT);
         return mt_fail(e, MT_USAGE, "providers: there is no provider \"%s\"%s%s%s", key,
                        near != NULL ? " (did you mean \"" : "", near != NULL ? near : "",
@@ -249,9 +249,10 @@ static int init_state(struct provider_state *s, const struct mt_provider *row, c
     int rate = (int)mt_json_int(own, "max_per_second", row->max_per_second);
     int burst = (int)mt_json_int(own, "burst", rate == row->max_per_second ? row->burst : rate);
     breaker_init(&s->breaker, rate, burst, clock->mono_ns(clock));
-    if (sandbox_url == NULL || row->many_hosts) return configure(s, own, e);
+    if (sandbox_url == NULL || row->many_hosts)
+        return account_configure(row, own, &s->account, &s->configured, e);
     json_t *section = sandbox_section(row, sandbox_url);
-    int r = configure(s, section, e);
+    int r = account_configure(row, section, &s->account, &s->configured, e);
     json_decref(section);
     return r;
 }
@@ -267,6 +268,9 @@ struct mt_providers *mt_providers_new(const json_t *config, const char *sandbox_
     }
     struct mt_providers *p = mt_calloc(1, sizeof(*p));
     p->clock = clock;
+    p->sandbox = sandbox_url != NULL;
+    p->sections = config != NULL ? json_deep_copy(config) : json_object();
+    pthread_mutex_init(&p->lock, NULL);
     p->states = mt_calloc(PROVIDER_COUNT, sizeof(*p->states));
     for (; p->count < PROVIDER_COUNT; p->count++) {
         if (init_state(&p->states[p->count], providers[p->count], config, sandbox_url, clock, e) == 0)
@@ -280,6 +284,9 @@ struct mt_providers *mt_providers_new(const json_t *config, const char *sandbox_
 
 void mt_providers_free(struct mt_providers *p) {
     if (p == NULL) return;
+    sets_clear(p);
+    pthread_mutex_destroy(&p->lock);
+    json_decref(p->sections);
     for (size_t i = 0; i < p->count; i++) {
         json_decref(p->states[i].account.credentials);
         breaker_clear(&p->states[i].breaker);
@@ -290,10 +297,7 @@ void mt_providers_free(struct mt_providers *p) {
 }
 
 const struct mt_account *mt_providers_account(struct mt_providers *p, const char *provider) {
-    for (size_t i = 0; p != NULL && i < p->count; i++)
-        if (strcmp(p->states[i].row->name, provider) == 0)
-            return p->states[i].configured ? &p->states[i].account : NULL;
-    return NULL;
+    return mt_provider_account(p, NULL, provider);
 }
 
 size_t mt_providers_config_keys(struct mt_provider_key *out, size_t room) {

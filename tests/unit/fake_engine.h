@@ -208,6 +208,10 @@ int mt_handler_commit(struct mt_exec *x, struct mt_error *e) {
     return rc < 0 ? mt_fail(e, MT_UNAVAILABLE, "the store is away") : rc;
 }
 
+void mt_handler_generation(struct mt_exec *x, const char *id) {
+    (void)x, (void)id;
+}
+
 void mt_handler_task(struct mt_exec *x, int64_t n) {
     (void)x;
     mt_buf_addf(&engine.log, "task %lld\n", (long long)n);

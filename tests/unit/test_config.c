@@ -34,8 +34,12 @@ static const struct mt_provider_key keys[] = {
     {"mintro", "client_secret", MT_SET_SECRET}, {"paymnt", "api_key", MT_SET_SECRET},
     {"paymnt", "retries", MT_SET_INT},
 };
+static bool later(const char *name) {
+    return strcmp(name, "acme") == 0;
+}
+
 static const struct mt_config_spec spec = {settings, sizeof(settings) / sizeof(settings[0]), keys,
-                                           sizeof(keys) / sizeof(keys[0])};
+                                           sizeof(keys) / sizeof(keys[0]), later};
 
 static struct mt_error e;
 
@@ -332,6 +336,32 @@ static void help_comes_from_the_same_rows(void **state) {
     mt_buf_clear(&b);
 }
 
+static void sections_may_be_of_providers_that_come_later(void **state) {
+    static const char *const environment[] = {"MINTAGE_PROVIDER_ACME__API_KEY=from the environment",
+                                              "MINTAGE_PROVIDER_ACME__BURST=5",
+                                              "MINTAGE_PROVIDER_ACME__BASE_URL=", NULL};
+    struct mt_config *c = mt_config_new(&spec);
+    (void)state;
+    assert_int_equal(
+        load_json(c, "{\"providers\":{\"acme\":{\"api_key\":\"x\",\"label\":\"l\",\"burst\":1}}}"), 0);
+    assert_int_equal(mt_config_load_env(c, environment, &e), 0);
+    const json_t *acme = json_object_get(mt_config_providers(c), "acme");
+    assert_string_equal(json_string_value(json_object_get(acme, "api_key")), "from the environment");
+    assert_string_equal(json_string_value(json_object_get(acme, "label")), "l");
+    assert_int_equal(json_integer_value(json_object_get(acme, "burst")), 5);
+    assert_null(json_object_get(acme, "base_url"));
+    mt_config_free(c);
+    c = mt_config_new(&spec); /* the environment alone makes a section */
+    assert_int_equal(mt_config_load_env(c, environment, &e), 0);
+    assert_int_equal(json_object_size(json_object_get(mt_config_providers(c), "acme")), 2);
+    mt_config_free(c);
+    refused_json("{\"providers\":{\"acme\":7}}", "configuration file X: providers.acme: wanted an object");
+    refused_json("{\"providers\":{\"acme\":{\"api_key\":true}}}",
+                 "configuration file X: providers.acme.api_key: wanted a string or an integer");
+    refused_env("MINTAGE_PROVIDER_ACME=x", "unknown variable MINTAGE_PROVIDER_ACME");
+    refused_env("MINTAGE_PROVIDER_ACNE__API_KEY=x", "unknown variable MINTAGE_PROVIDER_ACNE__API_KEY");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_hold_until_something_is_set),
@@ -341,6 +371,7 @@ int main(void) {
         cmocka_unit_test(wrong_variables_are_refused_by_name),
         cmocka_unit_test(wrong_files_are_refused_by_place),
         cmocka_unit_test(one_call_reads_all_sources),
+        cmocka_unit_test(sections_may_be_of_providers_that_come_later),
         cmocka_unit_test(secrets_are_never_shown),
         cmocka_unit_test(help_comes_from_the_same_rows),
     };
