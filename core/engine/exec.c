@@ -204,7 +204,10 @@ static void script_ended(struct mt_exec *x, struct mt_script_result *r) {
     }
     switch (r->end) {
     case MT_END_RETURNED:
-        exec_finish(x, MT_RUN_COMPLETED, r->value.len ? r->value.data : "null", NULL);
+        if (x->run.cancel_requested)
+            x->leave = LEAVE_CANCELLED; /* its end is a boundary too */
+        else
+            exec_finish(x, MT_RUN_COMPLETED, r->value.len ? r->value.data : "null", NULL);
         break;
     case MT_END_RAISED:
         fail_run(x, r->value.len ? r->value.data : "{}");
@@ -237,12 +240,31 @@ static void execute(struct mt_exec *x, struct mt_script_result *r) {
     mt_buf_clear(&clear);
 }
 
+/* No call has to settle. */
+static bool at_rest(const struct mt_exec *x) {
+    for (size_t i = 0; i < x->count; i++)
+        if (call_in_flight(x->entries[i])) return false;
+    return true;
+}
+
+/* Whether the script was waiting when it was let go: then it has registered every undo that it came to. After
+ * an effect that is over it may have come to none yet, and is replayed for them though it was cancelled. */
+static bool was_waiting(const struct mt_exec *x) {
+    return x->count == 0 || x->entries[x->count - 1]->outcome == MT_OUTCOME_NONE;
+}
+
 static void run_script(struct mt_exec *x) {
     struct mt_script_result r = {0};
     mt_buf_init(&r.value, MT_VALUE_MAX);
     mt_buf_init(&r.traceback, 16384);
     execute(x, &r);
     if (x->leave == LEAVE_NONE) script_ended(x, &r);
+    if (x->leave == LEAVE_PARK && x->run.cancel_requested &&
+        at_rest(x)) { /* a bug keeps nobody from cancelling */
+        json_decref(x->park_details);
+        x->park_details = NULL;
+        x->leave = LEAVE_CANCELLED;
+    }
     if (x->leave == LEAVE_CANCELLED) cancel_run(x);
     mt_buf_clear(&r.value);
     mt_buf_clear(&r.traceback);
@@ -261,14 +283,6 @@ static void skip_script(struct mt_exec *x) {
     x->seq = x->count;
     for (size_t i = 0; i < x->count; i++)
         if (x->entries[i]->done_at > x->now) x->now = x->entries[i]->done_at;
-}
-
-/* A cancelled run need not be replayed, unless a call of it has to settle first: so one that is parked by a
- * bug in its script can be cancelled as well. */
-static bool at_rest(const struct mt_exec *x) {
-    for (size_t i = 0; i < x->count; i++)
-        if (call_in_flight(x->entries[i])) return false;
-    return true;
 }
 
 static bool load_journal(struct mt_exec *x) {
@@ -367,7 +381,7 @@ void exec_execute(struct mt_exec *x, struct mt_run *run) {
         if (script_over(x)) {
             skip_script(x);
             compensate(x);
-        } else if (x->run.cancel_requested && at_rest(x)) {
+        } else if (x->run.cancel_requested && at_rest(x) && was_waiting(x)) {
             skip_script(x);
             cancel_run(x);
         } else {

@@ -405,7 +405,8 @@ enum found exec_next(struct mt_exec *x, const char *kind, const char *name, cons
         exec_leave(x, LEAVE_JUDGED, a);
         return FOUND_LEAVE;
     }
-    if (x->run.cancel_requested) {
+    if (x->run.cancel_requested &&
+        strcmp(kind, "undo") != 0) { /* what was done is not left without its undo */
         exec_leave(x, LEAVE_CANCELLED, a);
         return FOUND_LEAVE;
     }

@@ -188,6 +188,30 @@ static void test_cancel_with_a_call_in_flight(void **state) {
     assert_safe(w);
 }
 
+static int undone_right_after(struct flow *f) {
+    charge(f, "a");
+    undo_charge(f, "a");
+    charge(f, "b");
+    return 0;
+}
+
+/* The cancellation is there when the charge settles, and the script has not come to its undo. */
+static void test_cancel_before_the_undo(void **state) {
+    struct world *w = *state;
+    struct mt_error e;
+    net_rule(w, "/charge/a", FAULT_DROP_AFTER, 1);
+    net_rule(w, "/charge/a", FAULT_BUSY_LATER, 1);
+    const char *id = begin(w, undone_right_after);
+    assert_state(w, id, MT_RUN_WAITING);
+    assert_int_equal(cancel(w, id, &e), 0);
+    assert_true(world_drive(w));
+    assert_state(w, id, MT_RUN_CANCELLED);
+    assert_int_equal(done_times(w, "/charge/a"), 1);
+    assert_int_equal(done_times(w, "/refund/a"), 1);
+    assert_int_equal(sent_times(w, "/charge/b"), 0);
+    assert_safe(w);
+}
+
 /* ---- parking: bugs, mismatches, limits ---- */
 
 static int buggy(struct flow *f) {
@@ -524,6 +548,7 @@ int main(void) {
         TEST(test_cancel_at_every_boundary),
         TEST(test_cancel_while_backing_off),
         TEST(test_cancel_with_a_call_in_flight),
+        TEST(test_cancel_before_the_undo),
         TEST(test_bug_parks_and_retry_repairs),
         TEST(test_parked_by_a_bug_can_be_cancelled),
         TEST(test_mismatch_names_everything),
