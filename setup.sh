@@ -5,8 +5,8 @@ set -eu
 root=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 
 build_packages="gcc libc6-dev binutils cmake ninja-build pkg-config libcurl4-openssl-dev libssl-dev libsqlite3-dev
-  libcivetweb-dev libjansson-dev liblua5.4-dev lua-cjson-dev zlib1g-dev"
-test_packages="libcmocka-dev lua-busted lua-filesystem lua-check clang-format chromium nodejs curl"
+  libcivetweb-dev libjansson-dev liblua5.4-dev lua-cjson-dev lua-check zlib1g-dev"
+test_packages="libcmocka-dev lua-busted lua-filesystem clang-format chromium nodejs curl"
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -46,7 +46,7 @@ lacks_file() { ! find /usr/include /usr/lib /usr/local/include /usr/local/lib -n
 
 name_missing() {
   missing=
-  for program in cc objcopy cmake ninja pkg-config; do
+  for program in cc objcopy cmake ninja pkg-config luacheck; do
     command -v "$program" >/dev/null || missing="$missing\n  program  $program"
   done
   for library in libcurl libcrypto sqlite3 jansson lua5.4 zlib; do
@@ -55,7 +55,7 @@ name_missing() {
   if lacks_file civetweb.h; then missing="$missing\n  library  civetweb (civetweb.h)"; fi
   if lacks_file liblua5.4-cjson.a; then missing="$missing\n  library  lua-cjson for Lua 5.4 (liblua5.4-cjson.a)"; fi
   if [ "$1" = test ]; then
-    for program in luacheck clang-format node npm chromium; do
+    for program in clang-format node npm chromium; do
       command -v "$program" >/dev/null || missing="$missing\n  program  $program"
     done
     if lacks_library cmocka; then missing="$missing\n  library  cmocka"; fi

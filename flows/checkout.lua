@@ -46,7 +46,7 @@ return flow.define {
     local settled = mintro.intents.settled(id, PATIENCE)
     if not settled then
       -- Too late; but a payment that was made while we closed the intent is a payment.
-      flow.try(mintro.intents.cancel, { intent_id = id })
+      flow.try(mintro.intents.cancel, { intent_id = id }) -- mintage: ignore, what is true is read next
       if mintro.intents.get(id).status ~= "succeeded" then flow.fail "expired" end
     elseif settled.status ~= "succeeded" then
       flow.fail(settled.status) -- "cancelled" or "expired"

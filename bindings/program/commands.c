@@ -105,9 +105,16 @@ static const char providers_details[] =
     "of accounts, breakers and calls.\n";
 
 static const char check_details[] =
-    "Compiles and loads the flows without running them, and prints file and line of every mistake. PATH is a "
-    "folder of flows\n"
-    "or one file; without it, the folder of --flows. Exit code 1 when something is wrong.\n";
+    "Loads the flows without running them and reads them line by line: names that are not there, operations "
+    "and "
+    "their fields,\n"
+    "values that do not fit, money beside numbers, effects where there can be none, lines that are never "
+    "reached. "
+    "PATH is a\n"
+    "folder of flows or one file; without it, the folder of --flows. Prints FILE:LINE:COLUMN: error|warning: "
+    "MESSAGE, "
+    "as compilers\n"
+    "do; a comment \"-- mintage: ignore\" silences its line. Exit code 1 when anything is found.\n";
 
 static const char test_details[] = "Runs specs (busted) under Mintage's own Lua 5.4. PATH is a spec file or "
                                    "a folder of *_spec.lua (default: tests/spec, else\n"
