@@ -342,6 +342,7 @@ test('control: the front page shows curl that works as pasted', async ({ sandbox
   equal(page.complaints, [], 'complaints');
   const command = await page.locator('pre').first().innerText();
   const { execFileSync } = await import('node:child_process');
-  const answer = JSON.parse(execFileSync('bash', ['-c', command], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }));
-  equal([answer.success, answer.data.amount], [true, '80.00'], 'answer');
+  const answer = execFileSync('bash', ['-c', command], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+  ok(answer.includes('"status":"requires_payment","amount":"80.00"'), answer);
+  ok(answer.endsWith('{"status":"succeeded"}'), answer);
 });
