@@ -181,7 +181,7 @@ void mt_disk_sync_directory(struct mt_disk *disk) {
 /* Of the writes to each sector, and of the sizes, each was kept with a chance of so many in 16; of those that
  * were, any one may have come last. What comes of it is left in `kept`. */
 static void tear(struct mt_disk *disk, struct mt_disk_file *f, unsigned chance) {
-    unsigned *came = mt_calloc(f->cap / MT_SECTOR + 1, sizeof *came);
+    unsigned *came = f->touched_count ? mt_calloc(f->cap / MT_SECTOR, sizeof *came) : NULL;
     for (size_t i = 0; i < f->version_count + f->touched_count; i++) {
         bool older = i < f->version_count;
         size_t sector = older ? f->versions[i].sector : f->touched[i - f->version_count];
@@ -196,11 +196,16 @@ static void tear(struct mt_disk *disk, struct mt_disk_file *f, unsigned chance) 
         if (mt_disk_random(disk) % 16 >= chance) continue;
         if (mt_disk_random(disk) % ++sizes == 0) f->kept_size = i < f->size_count ? f->sizes[i] : f->size;
     }
-    if (f->cap) memset(f->kept + f->kept_size, 0, f->cap - f->kept_size);
+    for (size_t i = 0; i < f->touched_count; i++) { /* what lies beyond its size was touched, too */
+        size_t from = f->touched[i] * MT_SECTOR, end = from + MT_SECTOR;
+        if (from < f->kept_size) from = f->kept_size;
+        if (from < end) memset(f->kept + from, 0, end - from);
+    }
 }
 
 static void lose_unsynced(struct mt_disk *disk, struct mt_disk_file *f) {
-    if (f->cap) memcpy(f->now, f->kept, f->cap);
+    for (size_t i = 0; i < f->touched_count; i++)
+        memcpy(f->now + f->touched[i] * MT_SECTOR, f->kept + f->touched[i] * MT_SECTOR, MT_SECTOR);
     disk->used += (int64_t)f->kept_size - (int64_t)f->size;
     f->size = f->kept_size;
     settle(f);
