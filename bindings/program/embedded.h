@@ -3,9 +3,9 @@
 #pragma once
 #include "http/assets.h"
 
-extern const struct mt_asset mt_embedded_flows[];   /* flows/ without sandbox/ */
-extern const struct mt_asset mt_embedded_sandbox[]; /* flows/sandbox/ */
+extern const struct mt_asset mt_embedded_flows[];    /* flows/ without sandbox/ */
+extern const struct mt_asset mt_embedded_sandbox[];  /* flows/sandbox/ */
 extern const struct mt_asset mt_embedded_checking[]; /* the Lua half of mintage check */
 extern const struct mt_asset mt_embedded_parser[];   /* luacheck's parser of Lua */
 extern const struct mt_asset mt_embedded_types[];    /* bindings/types */
-extern const struct mt_asset mt_embedded_testing[]; /* the Lua half of mintage.testing */
+extern const struct mt_asset mt_embedded_testing[];  /* the Lua half of mintage.testing */
