@@ -55,6 +55,7 @@ static const struct {
     {504, MT_TIMEOUT, true, "Gateway Timeout"},
 };
 enum { STATUS_COUNT = sizeof(statuses) / sizeof(statuses[0]) };
+enum { INSTANT_MIN_S = 1000000000 }; /* a larger number is an instant (2001 or later), no span */
 
 const char *status_words(int status) {
     for (size_t i = 0; i < STATUS_COUNT; i++)
@@ -62,24 +63,50 @@ const char *status_words(int status) {
     return "";
 }
 
-/* A date of HTTP ("Fri, 20 Nov 2026 09:30:00 GMT"). */
+/* A date of HTTP, in today's form or one of the two that are only read any more. */
 static bool http_date(const char *s, time_t *t) {
-    struct tm tm = {0};
-    if (s == NULL || strptime(s, "%a, %d %b %Y %H:%M:%S GMT", &tm) == NULL) return false;
-    *t = timegm(&tm);
-    return true;
+    static const char *const forms[] = {"%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT",
+                                        "%a %b %d %H:%M:%S %Y"};
+    for (size_t i = 0; s != NULL && i < sizeof(forms) / sizeof(*forms); i++) {
+        struct tm tm = {0};
+        const char *end = strptime(s, forms[i], &tm);
+        if (end == NULL || *end != '\0') continue;
+        *t = timegm(&tm);
+        return true;
+    }
+    return false;
+}
+
+/* An instant is judged by the answer's own clock, which need not agree with ours; by ours when it tells none.
+ */
+static int64_t seconds_until(const struct mt_http_response *resp, int64_t instant) {
+    time_t now;
+    if (!http_date(mt_headers_get(&resp->headers, "Date"), &now)) now = time(NULL);
+    return instant > now ? instant - now : 0;
+}
+
+/* When a limit that was reached ends, where no Retry-After says so: "RateLimit-Reset" has seconds,
+ * "X-RateLimit-Reset" has them or the instant in seconds since 1970. */
+static int64_t limit_reset(const struct mt_http_response *resp) {
+    static const char *const names[] = {"RateLimit-Reset", "X-RateLimit-Reset"};
+    int64_t n;
+    if (resp->status != 429) return 0;
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+        const char *s = mt_headers_get(&resp->headers, names[i]);
+        if (s == NULL || !mt_parse_int(s, 0, INT64_MAX, &n)) continue;
+        return n > INSTANT_MIN_S ? seconds_until(resp, n) : n;
+    }
+    return 0;
 }
 
 int answer_retry_after(const struct mt_http_response *resp) {
     const char *s = mt_headers_get(&resp->headers, "Retry-After");
     int64_t seconds = 0;
-    time_t until, now;
-    if (s == NULL) return 0;
-    if (!mt_parse_int(s, 0, INT64_MAX, &seconds)) {
-        /* A date is judged by the answer's own clock, which need not agree with ours. */
-        if (!http_date(s, &until) || !http_date(mt_headers_get(&resp->headers, "Date"), &now)) return 0;
-        seconds = until > now ? (int64_t)(until - now) : 0;
-    }
+    time_t until;
+    if (s != NULL && http_date(s, &until))
+        seconds = seconds_until(resp, until);
+    else if (s == NULL || !mt_parse_int(s, 0, INT64_MAX, &seconds))
+        seconds = limit_reset(resp);
     return seconds > 86400 ? 86400 : (int)seconds;
 }
 

@@ -141,7 +141,8 @@ int answer_status(const char *provider, const struct mt_operation *op, const str
 /* The answer's body as JSON, or NULL when it is none (then it is not understood). */
 json_t *answer_json(const struct mt_http_response *resp);
 bool answer_is_json_type(const struct mt_http_response *resp);
-/* Seconds of Retry-After, also when it is a date; 0 when absent; at most a day. */
+/* Seconds of Retry-After, also when it is a date; of a 429 without one, until the limit's reset
+ * (RateLimit-Reset, X-RateLimit-Reset). 0 when nothing is said; at most a day. */
 int answer_retry_after(const struct mt_http_response *resp);
 /* "Not Found"; "" when the number has no name. */
 const char *status_words(int status);
