@@ -125,14 +125,14 @@ texts.ko = {
   invalid_heading = "입력한 내용을 확인해 주세요",
   challenge_title = "결제 확인",
   challenge_heading = "본인 확인",
-  challenge_says = "카드사의 3-D Secure 테스트 화면입니다. {merchant}에서 {last4}(으)로 끝나는 카드로 {amount} 결제를 "
+  challenge_says = "카드사의 3-D Secure 테스트 화면입니다. {merchant}에서 끝자리 {last4} 카드로 {amount} 결제를 "
     .. "요청했습니다.",
   complete = "결제 확인",
   fail = "인증 실패로 처리",
   abandon = "그만두고 카드 입력으로 돌아가기",
   succeeded_title = "결제 완료",
   succeeded_heading = "결제가 완료되었습니다",
-  succeeded_says = "{last4}(으)로 끝나는 카드로 {amount}을(를) 결제했습니다.",
+  succeeded_says = "끝자리 {last4} 카드로 {amount} 결제를 마쳤습니다.",
   recurring_says = "다음 결제일은 {days}일 후입니다.",
   returning = "{host}(으)로 돌아갑니다.",
   go_back = "{host}(으)로 계속",

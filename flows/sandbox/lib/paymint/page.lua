@@ -326,7 +326,7 @@ local function show_payer(req, payer, status, more)
     heading = c.say "autopay",
     says = c.say "autopay_says",
     facts = facts {
-      { c.say "to", c.say("to_whom", { name = payer.member_nm }) },
+      { c.say "payer", c.say("to_whom", { name = payer.member_nm }) },
       newest and { c.say "now", c.say("card", newest.card) } or nil,
     },
   })
