@@ -18,7 +18,7 @@ struct handle {
     struct mt_disk_shm *shm;
     unsigned shm_shared, shm_exclusive; /* bit sets of the locks it holds there */
     int level;
-    bool new_journal; /* its first sync makes the directory durable too, as SQLite does on a real one */
+    bool unlisted; /* a journal: its first sync syncs the directory too, as SQLite's own VFS does */
 };
 
 /* The disk with its mutex held; NULL (not held) when this life is over. */
@@ -108,9 +108,9 @@ static int sync_file(sqlite3_file *file, int flags) {
     if (!pass(h, "before sync")) return SQLITE_IOERR;
     struct mt_disk *disk = enter(file);
     if (!disk) return SQLITE_IOERR;
-    if (mt_disk_sync(disk, h->file) && h->new_journal) {
+    if (mt_disk_sync(disk, h->file) && h->unlisted) {
         mt_disk_sync_directory(disk);
-        h->new_journal = false;
+        h->unlisted = false;
     }
     leave(disk, 0);
     return pass(h, "after sync") ? SQLITE_OK : SQLITE_IOERR;
@@ -347,7 +347,8 @@ static int open_file(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int
     struct mt_disk_file *f = name ? mt_disk_find(disk, name) : NULL;
     if (f ? flags & SQLITE_OPEN_EXCLUSIVE : name && !(flags & SQLITE_OPEN_CREATE))
         return leave(disk, SQLITE_CANTOPEN);
-    h->new_journal = !f && flags & journals;
+    /* Found or made: it may be from a life that died before it had synced the directory. */
+    h->unlisted = flags & journals && flags & SQLITE_OPEN_CREATE;
     if (!f) f = mt_disk_create(disk, name);
     f->open++;
     if (name && flags & SQLITE_OPEN_DELETEONCLOSE) mt_disk_unlink(disk, name);

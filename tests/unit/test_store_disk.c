@@ -289,7 +289,10 @@ static void stand_up(struct workload *w, uint64_t seed) {
     char *text = text_of(w->store), why[1000];
     if (strcmp(text, w->before) != 0) {
         say_difference(text, w->before, why, sizeof why);
-        if (!w->after || strcmp(text, w->after) != 0) fail_msg("%s (DISK_SEED=%" PRIu64 ")", why, seed);
+        if (w->after && strcmp(text, w->after) != 0) say_difference(text, w->after, why, sizeof why);
+        if (!w->after || strcmp(text, w->after) != 0)
+            fail_msg("after %zu commits, crash %d, %s under way: %s (DISK_SEED=%" PRIu64 ")", w->logged,
+                     (int)w->how, w->after ? "one" : "none", why, seed);
         free(w->before);
         w->before = w->after;
     } else {
