@@ -88,6 +88,60 @@ static void tell_parting(const struct mt_exec *x, struct mt_migration *m) {
     mt_copy(m->message, sizeof m->message, x->error.message);
 }
 
+/* ---- calls under way ---- */
+
+/* A generation's own definition of a provider, as its manifest has it; NULL: none. New reference. */
+static json_t *definition_of(struct mt_engine *g, const char *generation, const char *provider) {
+    char *text = NULL;
+    struct mt_error e;
+    size_t i;
+    json_t *row, *found = NULL;
+    if (g->o.store->get_generation(g->o.store, generation, &text, &e) != 0) return NULL;
+    json_t *manifest = mt_json_parse(text, strlen(text), &e);
+    json_array_foreach(json_object_get(manifest, "providers"), i, row) {
+        if (strcmp(mt_json_str(row, "name", ""), provider) == 0) found = json_incref(row);
+    }
+    json_decref(manifest);
+    free(text);
+    return found;
+}
+
+/* What was sent by one definition of a provider is not found out about by another. */
+static bool same_definition(struct mt_engine *g, const struct mt_entry *entry, const char *from,
+                            const char *to) {
+    char provider[64];
+    bool asks = strcmp(entry->kind, "sleep") != 0 && strcmp(entry->kind, "await") != 0;
+    if (entry->outcome != MT_OUTCOME_NONE || !asks ||
+        !mt_format(provider, sizeof provider, "%.*s", (int)strcspn(entry->name, "."), entry->name) ||
+        mt_provider_named(NULL, provider))
+        return true;
+    json_t *old = definition_of(g, from, provider), *newer = definition_of(g, to, provider);
+    bool same = old == newer || json_equal(old, newer);
+    json_decref(old);
+    json_decref(newer);
+    return same;
+}
+
+/* The first effect that is under way by a definition that the newer code has changed; NULL: none. */
+static const struct mt_entry *redefined(const struct mt_exec *x, const struct mt_migration *m) {
+    for (size_t i = 0; i < x->count; i++)
+        if (!same_definition(x->g, x->entries[i], m->from, m->to)) return x->entries[i];
+    return NULL;
+}
+
+static void tell_redefined(const struct mt_entry *entry, struct mt_migration *m) {
+    m->outcome = MT_PARTS_WAYS;
+    m->seq = entry->seq;
+    m->expected = effect_text(entry->kind, entry->name, entry->site);
+    m->found = effect_text("definition", entry->name, "");
+    split_site(entry->site, m);
+    mt_format(
+        m->message, sizeof m->message,
+        "effect %d, %s, is under way, and the newer code defines its provider in another way: try again "
+        "when it is over",
+        entry->seq, entry->name);
+}
+
 /* ---- one run ---- */
 
 /* The run's earlier moves and this one. */
@@ -151,6 +205,7 @@ static int move(struct mt_engine *g, const struct mt_run *run, struct mt_migrati
 static int migrate_run(struct mt_engine *g, struct mt_exec *x, struct mt_run *run, bool dry,
                        struct mt_migration *m, struct mt_error *e) {
     struct mt_run judged;
+    const struct mt_entry *open;
     int rc = 0;
     mt_copy(m->from, sizeof m->from, run->generation);
     m->state = run->state;
@@ -167,7 +222,11 @@ static int migrate_run(struct mt_engine *g, struct mt_exec *x, struct mt_run *ru
     case JUDGED_AGREES:
         m->outcome = MT_WOULD_MOVE;
         judged.entries = (int)x->stored;
-        if (!dry) rc = move(g, &judged, m, e);
+        open = redefined(x, m);
+        if (open)
+            tell_redefined(open, m);
+        else if (!dry)
+            rc = move(g, &judged, m, e);
         break;
     case JUDGED_PARTS:
         m->outcome = MT_PARTS_WAYS;

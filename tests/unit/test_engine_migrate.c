@@ -62,9 +62,13 @@ static void segments(struct flow *f) {
     if (atomic_load(&edition) == 1) charge(f, "late");
 }
 
+static void acme(struct flow *f) {
+    call(f, "acme.charges.create", "{\"note\":\"one\"}");
+}
+
 static const struct flow_row flows[] = {
     {"subscription", subscription}, {"broken", broken}, {"undoes", undoes}, {"together", together},
-    {"segments", segments},         {"slow", slow},     {NULL, NULL},
+    {"segments", segments},         {"slow", slow},     {"acme", acme},     {NULL, NULL},
 };
 
 static struct world *begin(void) {
@@ -342,6 +346,44 @@ static void test_pages(void **state) {
     world_free(w);
 }
 
+static void keep(struct world *w, const char *generation, const char *path) {
+    struct mt_error e;
+    char text[512];
+    mt_format(text, sizeof text,
+              "[{\"name\":\"acme\",\"base_url\":\"%s\",\"operations\":{\"charges.create\":{\"method\":"
+              "\"POST\",\"path\":\"%s\",\"repeats\":\"unsafe\",\"params\":{\"note\":\"string\"}}}}]",
+              WORLD_BASE, path);
+    json_t *providers = mt_json_parse(text, strlen(text), &e);
+    if (mt_engine_keep_generation(w->engine, generation, NULL, NULL, NULL, NULL, 0, providers, &e) != 0)
+        fail_msg("%s", e.message);
+    json_decref(providers);
+}
+
+/* What is under way by one definition of a provider is not left to another. */
+static void test_definitions(void **state) {
+    (void)state;
+    char id[MT_ID_SIZE];
+    struct world *w = begin();
+    keep(w, "sha256:one", "/charge/acme");
+    keep(w, "sha256:edition-1", "/charge/other");
+    keep(w, "sha256:edition-2", "/charge/acme");
+    w->net.rules[0] = (struct rule){"/charge/acme", FAULT_BUSY_LATER, 1};
+    w->net.rule_count = 1;
+    begin_run(w, "acme", id);
+    world_settle(w);
+    publish(w, 1);
+    struct mt_migration m = migrate(w, id, false);
+    assert_int_equal(m.outcome, MT_PARTS_WAYS);
+    assert_int_equal(m.seq, 1);
+    assert_non_null(strstr(m.message, "under way"));
+    mt_migration_clear(&m);
+    publish(w, 2);
+    assert_outcome(w, id, false, MT_MOVED);
+    world_drive(w);
+    assert_int_equal(w->net.done_count, 1);
+    world_free(w);
+}
+
 /* The process dies at the commit of the move, before or after: the run is of one generation or the other, and
  * ends all the same, each charge once. */
 static void test_death(void **state) {
@@ -386,6 +428,7 @@ int main(void) {
         cmocka_unit_test(test_segments),
         cmocka_unit_test(test_busy),
         cmocka_unit_test(test_pages),
+        cmocka_unit_test(test_definitions),
         cmocka_unit_test(test_death),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
