@@ -150,7 +150,7 @@ function paymnt.payments.settled(params, ...) end
 ---@field id? string the same
 ---@field reason? string why
 
----Gives a payment back, by its state: what is not captured is cancelled, what was captured and is not refunded yet is refunded, what came to nothing is left alone.
+---Gives a payment back, by its state: what is not captured is cancelled, what was captured and is not refunded yet is refunded, what came to nothing is left alone. Captured in part and still capturable, it is cancelled first and refunded then.
 ---@param params? mintage.paymnt.PaymentsRelease|string
 ---@return table result the payment, or the refund
 function paymnt.payments.release(params, ...) end

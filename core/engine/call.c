@@ -33,6 +33,10 @@ static enum going leave_open(struct call *c) {
 enum going call_decide(struct call *c, enum mt_outcome outcome) {
     char *result;
     c->meta.next = NEXT_NONE;
+    if (c->then) {
+        enum going going = c->then(c, &outcome);
+        if (going != GO_DONE) return going;
+    }
     if (outcome == MT_DONE) {
         size_t len;
         result = mt_json_dump(c->value ? c->value : json_null(), &len);
@@ -85,7 +89,7 @@ static enum going park_unknown(struct call *c, enum call_next next) {
 
 /* ---- waiting ---- */
 
-static enum going suspend(struct call *c, int64_t ms, const char *why) {
+enum going call_suspend(struct call *c, int64_t ms, const char *why) {
     char until[25];
     int64_t due = exec_wall(c->x) + ms;
     mt_time_format(due, until);
@@ -100,17 +104,17 @@ static enum going suspend(struct call *c, int64_t ms, const char *why) {
 /* Waits before what meta.next says: in the worker when short, else as a timer row. */
 static enum going wait_ms(struct call *c, int64_t ms, const char *why) {
     struct mt_engine *g = c->x->g;
-    if (ms > g->o.nap_max_ms) return suspend(c, ms, why);
+    if (ms > g->o.nap_max_ms) return call_suspend(c, ms, why);
     engine_nap(g, ms);
-    return atomic_load(&g->stopping) ? suspend(c, ms, why) : GO_ON;
+    return atomic_load(&g->stopping) ? call_suspend(c, ms, why) : GO_ON;
 }
 
 /* Waits for a place at the provider; a worker that others could use is not held for it. */
 static enum going wait_turn(struct call *c, int64_t ms) {
     c->meta.next = NEXT_SEND;
     if (!ready_idle(c->x->g) && ms < BUSY_WAIT_MS)
-        return suspend(c, BUSY_WAIT_MS / 2 + call_backoff(c->x->g, 2, 0),
-                       "waiting for its turn at the provider");
+        return call_suspend(c, BUSY_WAIT_MS / 2 + call_backoff(c->x->g, 2, 0),
+                            "waiting for its turn at the provider");
     return wait_ms(c, ms, "waiting for its turn at the provider");
 }
 
@@ -179,7 +183,12 @@ static enum going reconcile(struct call *c) {
         break;
     }
     if (c->meta.asked >= RESOLVER_ASKS) return park_unknown(c, NEXT_RECONCILE);
-    return suspend(c, resolver_ms[c->meta.asked++], "its outcome is not known; asking again");
+    return call_suspend(c, resolver_ms[c->meta.asked++], "its outcome is not known; asking again");
+}
+
+/* Whether what was found out has ended this call, and it is the next one of its release already. */
+static bool next_begun(const struct call *c) {
+    return c->then && c->meta.next == NEXT_SEND;
 }
 
 /* ---- after a send ---- */
@@ -188,7 +197,7 @@ static enum going reconcile(struct call *c) {
 static enum going doubt(struct call *c, enum mt_outcome outcome) {
     struct mt_error e = c->error;
     enum going going = reconcile(c);
-    if (going != GO_ON) return going;
+    if (going != GO_ON || next_begun(c)) return going;
     c->error = e;
     return call_decide(c, outcome);
 }
@@ -278,7 +287,7 @@ static enum going write_intent(struct call *c) {
         return GO_LEFT;
     }
     c->intent_kept = true;
-    if (c->x->run.cancel_requested && !c->x->compensating &&
+    if (c->x->run.cancel_requested && !c->x->compensating && !c->half &&
         !c->meta.unsure) { /* in time: nothing has left */
         exec_leave(c->x, LEAVE_CANCELLED, c->a);
         return GO_LEFT;
@@ -308,7 +317,7 @@ static enum going send(struct call *c) {
 enum going call_step(struct call *c) {
     if (c->meta.next == NEXT_RECONCILE) {
         enum going going = reconcile(c);
-        if (going != GO_ON) return going;
+        if (going != GO_ON || next_begun(c)) return going;
         c->meta.next = NEXT_SEND;
         return wait_ms(c, call_backoff(c->x->g, c->meta.sends, 0), "it did not happen; sending it again");
     }
@@ -331,17 +340,22 @@ static void resume(struct call *c) {
     note_unknown(c);
 }
 
+enum going call_run(struct call *c) {
+    enum going going = GO_LEFT;
+    if (!call_same_account(c)) return going;
+    if (c->written) resume(c);
+    do going = call_step(c);
+    while (going == GO_ON);
+    return going;
+}
+
 bool call_settle(struct mt_exec *x, struct mt_entry *entry, const struct mt_operation *op,
                  const char *full_name, const struct mt_account *account, json_t *params, bool written,
                  struct mt_answer *a) {
     struct call c;
-    enum going going = GO_LEFT;
+    enum going going;
     call_begin(&c, x, entry, op, account, full_name, params, written, a);
-    if (call_same_account(&c)) {
-        if (written) resume(&c);
-        do going = call_step(&c);
-        while (going == GO_ON);
-    }
+    going = call_run(&c);
     call_end(&c);
     return going == GO_DONE;
 }

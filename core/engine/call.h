@@ -4,6 +4,13 @@
 #pragma once
 #include "engine/internal.h"
 
+/* How a call stands after a step. */
+enum going {
+    GO_ON,   /* again */
+    GO_DONE, /* decided */
+    GO_LEFT, /* the run was let go, parked or lost: a is set */
+};
+
 /* What is to be done next about a call that is being waited for. */
 enum call_next {
     NEXT_NONE,      /* its request may be on its way */
@@ -38,13 +45,12 @@ struct call {
     struct mt_answer *a;
     json_t *value;
     struct mt_error error;
-};
-
-/* How a call stands after a step. */
-enum going {
-    GO_ON,   /* again */
-    GO_DONE, /* decided */
-    GO_LEFT, /* the run was let go, parked or lost: a is set */
+    /* A release has its say when the call that it chose is decided. DONE: *outcome stands (it may have
+     * changed it, with value and error); ON: this is another call now, to be made; LEFT. NULL: a call of its
+     * own. */
+    enum going (*then)(struct call *c, enum mt_outcome *outcome);
+    void *release;
+    bool half; /* a part of the release has been done: it is not left undone for a cancellation */
 };
 
 /* ---- request.c ---- */
@@ -58,6 +64,8 @@ int call_seal(struct call *c);
 int call_unseal(struct call *c);
 /* Another attempt: another key, another request. */
 void call_new_attempt(struct call *c);
+/* Makes it another call of the same effect. full_name is borrowed. */
+void call_change(struct call *c, const struct mt_operation *op, const char *full_name, json_t *params);
 /* Whether the account is still the one the intent was made for; else the run is parked. */
 bool call_same_account(struct call *c);
 /* The entry with its meta goes into the next batch. */
@@ -89,6 +97,10 @@ struct pause {
     int64_t ms; /* 0: none */
     const char *why;
 };
+/* The course of a call that has begun, to its end. */
+enum going call_run(struct call *c);
+/* Lets go of the run for so long; what is to be done then is in the meta. */
+enum going call_suspend(struct call *c, int64_t ms, const char *why);
 enum going call_decide(struct call *c, enum mt_outcome outcome);
 /* What a send came to: decided, or GO_ON with what is to be done next in the meta, after a pause. */
 enum going call_take(struct call *c, enum mt_outcome outcome, struct pause *pause);

@@ -279,7 +279,13 @@ int call_read(struct mt_exec *x, const struct mt_operation *op, const struct mt_
 bool call_in_flight(const struct mt_entry *entry);
 void engine_nap(struct mt_engine *g, int64_t ms);
 
-/* ---- settle.c ---- */
+/* ---- settle.c, release.c ---- */
+/* The read of an operation that reads before it answers, and that read's own name for the object's id. */
+const struct mt_operation *settle_read_of(struct mt_exec *x, const struct mt_operation *op,
+                                          const struct mt_account *account, struct mt_error *e);
+json_t *settle_read_params(const struct mt_operation *op, const struct mt_operation *read_op,
+                           const json_t *params);
+void settle_write_entry(struct mt_exec *x, struct mt_entry *entry, const json_t *meta, bool written);
 /* A release: reads, decides, and settles the call it has chosen. As call_settle. */
 bool release_settle(struct mt_exec *x, struct mt_entry *entry, const struct mt_operation *op,
                     const struct mt_account *account, json_t *params, bool written, struct mt_answer *a);

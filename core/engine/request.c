@@ -122,7 +122,8 @@ bool call_in_flight(const struct mt_entry *entry) {
     struct call_meta m;
     if (entry->outcome != MT_OUTCOME_NONE || !entry->request) return false;
     read_meta(entry, &m);
-    bool in_flight = !m.stale && (m.unsure || m.next != NEXT_SEND);
+    bool in_flight = (!m.stale && (m.unsure || m.next != NEXT_SEND)) ||
+                     json_is_true(json_object_get(m.rest, "half")); /* of a release */
     json_decref(m.rest);
     return in_flight;
 }
@@ -270,6 +271,20 @@ void call_begin(struct call *c, struct mt_exec *x, struct mt_entry *entry, const
     c->a = a;
     read_meta(entry, &c->meta);
     if (c->meta.stale) drop_request(c);
+}
+
+void call_change(struct call *c, const struct mt_operation *op, const char *full_name, json_t *params) {
+    json_decref(c->params);
+    json_decref(c->value);
+    c->value = NULL;
+    c->op = op;
+    c->full_name = full_name;
+    c->params = json_incref(params);
+    identify(c);
+    c->repeat = mt_operation_repeat(op, params);
+    call_new_attempt(c);
+    c->meta.sends = c->meta.refused = c->meta.asked = 0;
+    c->meta.next = NEXT_SEND;
 }
 
 void call_end(struct call *c) {

@@ -1,6 +1,5 @@
-/* Operations that read before they answer: settled waits for an object at rest, release gives back what was
- * taken. Events are hints; reading decides. Only the answer, and what a release has chosen to do, is
- * journaled. One thread an execution. */
+/* settled: waits for an object at rest. Events are hints; reading decides, and only the answer is journaled.
+ * One thread an execution. */
 #include "engine/internal.h"
 #include <stdlib.h>
 #include <string.h>
@@ -8,9 +7,8 @@
 #define WITHIN_MS 3600000 /* when the script does not say */
 
 static const int64_t settled_reads_ms[] = {5000, 60000, 300000, 3600000};
-static const int64_t release_reads_ms[] = {5000, 60000, 300000, 3600000, 86400000}; /* then a person */
 
-static const struct mt_operation *read_of(struct mt_exec *x, const struct mt_operation *op,
+const struct mt_operation *settle_read_of(struct mt_exec *x, const struct mt_operation *op,
                                           const struct mt_account *account, struct mt_error *e) {
     char full[96];
     const struct mt_account *same;
@@ -19,14 +17,14 @@ static const struct mt_operation *read_of(struct mt_exec *x, const struct mt_ope
 }
 
 /* The read's own name for the object's id. */
-static json_t *read_params(const struct mt_operation *op, const struct mt_operation *read_op,
+json_t *settle_read_params(const struct mt_operation *op, const struct mt_operation *read_op,
                            const json_t *params) {
     const char *id = mt_operation_object_id(op, params);
     const char *name = read_op->params && read_op->params[0].name ? read_op->params[0].name : "id";
     return json_pack("{s:s}", name, id ? id : "");
 }
 
-static void write_entry(struct mt_exec *x, struct mt_entry *entry, const json_t *meta, bool written) {
+void settle_write_entry(struct mt_exec *x, struct mt_entry *entry, const json_t *meta, bool written) {
     entry_set_meta(entry, meta);
     if (written)
         exec_op_answer(x, entry);
@@ -72,7 +70,7 @@ static void wait_for_rest(struct mt_exec *x, struct settling *s, struct mt_entry
     int64_t next = now + settled_reads_ms[(size_t)reads < last ? (size_t)reads : last];
     if (next > deadline) next = deadline;
     json_object_set_new(s->meta, "reads", json_integer(reads + 1));
-    write_entry(x, entry, s->meta, written);
+    settle_write_entry(x, entry, s->meta, written);
     mt_time_format(deadline, until);
     exec_suspend(x, MT_RUN_WAITING, next, s->op->topic, s->key, mt_json_int(s->meta, "cursor", 0),
                  json_pack("{s:s, s:s, s:s, s:s, s:i}", "what", entry->name, "topic", s->op->topic, "key",
@@ -117,124 +115,14 @@ void settled_settle(struct mt_exec *x, struct mt_entry *entry, const struct mt_o
                     const struct mt_account *account, json_t *params, bool written, struct mt_answer *a) {
     struct settling s = {.op = op, .account = account, .params = params, .meta = entry_meta(entry)};
     struct mt_error e;
-    s.read_op = read_of(x, op, account, &e);
+    s.read_op = settle_read_of(x, op, account, &e);
     if (!s.read_op) {
         exec_park(x, a, &e, entry->site, NULL);
     } else {
-        s.read_params = read_params(op, s.read_op, params);
+        s.read_params = settle_read_params(op, s.read_op, params);
         s.key = json_string_value(json_object_iter_value(json_object_iter(s.read_params)));
         settle(x, &s, entry, written, a);
     }
     json_decref(s.read_params);
     json_decref(s.meta);
-}
-
-/* ---- release ---- */
-
-struct releasing {
-    const struct mt_operation *op;
-    const struct mt_account *account;
-    json_t *params, *meta, *chosen_params;
-    char chosen[96]; /* the full name of the call to make; "": nothing is left to do */
-};
-
-enum release_step { RELEASE_CALL, RELEASE_NOTHING, RELEASE_REFUSED, RELEASE_LATER, RELEASE_BROKEN };
-
-/* Reads the object and decides. NOTHING: *object is the answer. REFUSED, LATER, BROKEN: *e says why. */
-static enum release_step choose(struct mt_exec *x, struct releasing *r, json_t **object, struct mt_error *e) {
-    const char *name = NULL;
-    const struct mt_operation *read_op = read_of(x, r->op, r->account, e);
-    if (!read_op) return RELEASE_BROKEN;
-    json_t *of = read_params(r->op, read_op, r->params);
-    int rc = call_read(x, read_op, r->account, of, object, e);
-    json_decref(of);
-    if (rc != 0) return e->outcome == MT_REJECTED && !e->retryable ? RELEASE_REFUSED : RELEASE_LATER;
-    memset(e, 0, sizeof *e);
-    if (r->op->decide(r->op, r->params, *object, &name, &r->chosen_params, e) != 0) {
-        e->outcome = MT_REJECTED;
-        return e->retryable ? RELEASE_LATER : RELEASE_REFUSED; /* it may be settled by then */
-    }
-    if (!name) return RELEASE_NOTHING;
-    mt_format(r->chosen, sizeof r->chosen, "%s.%s", r->account->provider->name, name);
-    json_object_set_new(r->meta, "chosen", json_string(r->chosen));
-    json_object_set(r->meta, "chosen_params", r->chosen_params);
-    return RELEASE_CALL;
-}
-
-/* A definite no. Compensating, the entry stays open for a person. */
-static bool refuse(struct mt_exec *x, struct releasing *r, struct mt_entry *entry, const struct mt_error *e,
-                   bool written, struct mt_answer *a) {
-    if (!x->compensating) {
-        exec_answer_error(x, entry, e, written, a);
-        return x->leave == LEAVE_NONE;
-    }
-    json_object_set_new(r->meta, "failed", mt_error_json(e));
-    write_entry(x, entry, r->meta, written);
-    return true;
-}
-
-static void read_later(struct mt_exec *x, struct releasing *r, struct mt_entry *entry, struct mt_error *e,
-                       bool written, struct mt_answer *a) {
-    int64_t reads = mt_json_int(r->meta, "reads", 0);
-    bool enough = reads >= (int64_t)(sizeof release_reads_ms / sizeof *release_reads_ms);
-    json_object_set_new(r->meta, "reads", json_integer(enough ? 0 : reads + 1));
-    write_entry(x, entry, r->meta, written);
-    if (enough) {
-        mt_error_wrap(e, "effect %d, %s, has to read before it can give back, and cannot", entry->seq,
-                      entry->name);
-        exec_park(x, a, e, entry->site, json_pack("{s:i}", "seq", entry->seq));
-        return;
-    }
-    exec_suspend(x, MT_RUN_WAITING, exec_wall(x) + release_reads_ms[reads], NULL, NULL, 0,
-                 json_pack("{s:s, s:s, s:i}", "what", entry->name, "why", e->message, "seq", entry->seq), a);
-}
-
-static bool call_chosen(struct mt_exec *x, struct releasing *r, struct mt_entry *entry, bool written,
-                        struct mt_answer *a) {
-    struct mt_error e;
-    const struct mt_account *same;
-    const struct mt_operation *op = exec_operation(x, r->chosen, &same, &e);
-    if (op) return call_settle(x, entry, op, r->chosen, r->account, r->chosen_params, written, a);
-    if (!written) exec_op_entry(x, entry);
-    exec_park(x, a, &e, entry->site, json_pack("{s:i}", "seq", entry->seq));
-    return false;
-}
-
-bool release_settle(struct mt_exec *x, struct mt_entry *entry, const struct mt_operation *op,
-                    const struct mt_account *account, json_t *params, bool written, struct mt_answer *a) {
-    struct releasing r = {.op = op, .account = account, .params = params, .meta = entry_meta(entry)};
-    struct mt_error e = {0};
-    json_t *object = NULL;
-    enum release_step next = RELEASE_CALL;
-    bool answered = false;
-    mt_copy(r.chosen, sizeof r.chosen, mt_json_str(r.meta, "chosen", ""));
-    if (r.chosen[0]) {
-        r.chosen_params = json_incref(json_object_get(r.meta, "chosen_params"));
-    } else {
-        next = choose(x, &r, &object, &e);
-        entry_set_meta(entry, r.meta);
-    }
-    switch (next) {
-    case RELEASE_CALL:
-        answered = call_chosen(x, &r, entry, written, a);
-        break;
-    case RELEASE_NOTHING:
-        exec_answer(x, entry, MT_DONE, mt_json_dump(object, NULL), written, a);
-        answered = x->leave == LEAVE_NONE;
-        break;
-    case RELEASE_REFUSED:
-        answered = refuse(x, &r, entry, &e, written, a);
-        break;
-    case RELEASE_LATER:
-        read_later(x, &r, entry, &e, written, a);
-        break;
-    case RELEASE_BROKEN:
-        if (!written) exec_op_entry(x, entry);
-        exec_park(x, a, &e, entry->site, json_pack("{s:i}", "seq", entry->seq));
-        break;
-    }
-    json_decref(object);
-    json_decref(r.chosen_params);
-    json_decref(r.meta);
-    return answered;
 }

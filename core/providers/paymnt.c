@@ -221,12 +221,13 @@ static const struct mt_operation operations[] = {
      .moves_money = true,
      .params = release_params,
      .doc = "Gives a payment back, by its state: what is not captured is cancelled, what was captured and is "
-            "not "
-            "refunded yet is refunded, what came to nothing is left alone.",
+            "not refunded yet is refunded, what came to nothing is left alone. Captured in part and still "
+            "capturable, it is cancelled first and refunded then.",
      .returns = "the payment, or the refund",
      .check = paymnt_check,
      .read_operation = "payments.retrieve",
-     .decide = paymnt_decide},
+     .decide = paymnt_decide,
+     .again_after = "payments.cancel"},
     {.name = "refunds.settled",
      .kind = MT_OPERATION_SETTLED,
      .method = "",

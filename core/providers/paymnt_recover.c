@@ -228,13 +228,6 @@ int paymnt_decide(const struct mt_operation *op, const json_t *params, const jso
     if (one_of(status, nothing)) return 0;
     if (strcmp(status, "succeeded") == 0 || strcmp(status, "partially_captured") == 0)
         return decide_refund(op, params, payment, id, operation, operation_params, e);
-    if (strcmp(status, "partially_captured_and_capturable") == 0) {
-        conflict(op, e,
-                 "captured in part, with more to capture: cancel it first (payments.cancel), then release "
-                 "gives back what was captured; payment",
-                 id);
-        return -1;
-    }
     if (one_of(status, cancellable)) {
         *operation = "payments.cancel";
         *operation_params = json_pack("{s:s}", "payment_id", id);

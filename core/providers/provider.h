@@ -105,6 +105,9 @@ struct mt_operation {
     int (*decide)(const struct mt_operation *op, const json_t *params, const json_t *object,
                   const char **operation, json_t **operation_params, struct mt_error *e);
     const struct defined_operation *own; /* of a defined provider: what its definition says */
+    /* RELEASE: the operation that may be a part of what is to be done: after it, it decides anew. Its answer
+     * is such an object. NULL: there is none. */
+    const char *again_after;
 };
 
 /* A documented code of a provider and what it means in our vocabulary; a test walks every row. */

@@ -674,6 +674,20 @@ describe("flows that bill through Paymint", function()
     assert.equal(1, #voids)
   end)
 
+  it("give back what was paid between the read and the destruction", function()
+    local run = runtime:wait_for(runtime:run("bill", { price = "2500 KRW" }, { key = "undo-3" }).id, "waiting")
+    local id = run.progress.bill_id
+    local function reads() return #sandbox:http("GET", "/_sandbox/requests?operation=bills.read&limit=1000").json.data end
+    local before = reads()
+    arm("bills.read", "slow=1500")
+    runtime:api("POST", "/v1/runs/" .. run.id .. "/cancel")
+    testing.wait_until(function() return reads() > before end, "the bill is read")
+    sandbox:http("POST", "/_sandbox/pay", { bill_id = id })
+    runtime:wait_for(run.id, "cancelled")
+    assert.equal("C", read(id).appr_state)
+    assert.equal(1, #sandbox:http("GET", "/_sandbox/ledger?kind=void&reference=" .. id).json.data)
+  end)
+
   it("give back once when the answer is lost", function()
     for i, how in ipairs { "cancel", "destroy" } do
       local id = "TIDY" .. i

@@ -94,6 +94,81 @@ static inline json_t *net_mintro(struct net *n, const struct mt_http_request *re
     return intent_json(had);
 }
 
+/* ---- the model of Paymnt: one payment, held in cents ---- */
+
+static inline json_t *payment_json(const struct payment *p) {
+    return json_pack("{s:s, s:s, s:i, s:s, s:i, s:i, s:O}", "payment_id", "pay_1", "status", p->status,
+                     "amount", 5000, "currency", "USD", "amount_capturable", p->capturable, "amount_received",
+                     p->received, "refunds", p->refunds);
+}
+
+static inline json_t *paymnt_refusal(int *status, const char *code, const char *message) {
+    *status = 400;
+    return json_pack("{s:{s:s, s:s, s:s}}", "error", "type", "invalid_request", "code", code, "message",
+                     message);
+}
+
+static inline json_t *paymnt_cancel(struct payment *p, int *status) {
+    if (p->capturable == 0) return paymnt_refusal(status, "IR_16", "You cannot cancel this payment");
+    p->capturable = 0;
+    p->status = p->received > 0 ? "partially_captured" : "cancelled";
+    return payment_json(p);
+}
+
+static inline json_t *paymnt_refund(struct payment *p, const json_t *body, int *status) {
+    const char *id = mt_json_str(body, "refund_id", "");
+    json_t *had;
+    size_t i;
+    int left = p->received, amount = (int)mt_json_int(body, "amount", 0);
+    json_array_foreach(p->refunds, i, had) {
+        left -= (int)mt_json_int(had, "amount", 0);
+        if (strcmp(mt_json_str(had, "refund_id", ""), id) == 0)
+            return paymnt_refusal(status, "HE_01", "Duplicate refund request");
+    }
+    if (p->capturable > 0) return paymnt_refusal(status, "IR_14", "This Payment could not be refund");
+    if (amount > left) return paymnt_refusal(status, "IR_13", "Refund amount exceeds the payment amount");
+    json_t *refund = json_pack("{s:s, s:s, s:i, s:s, s:s}", "refund_id", id, "payment_id", "pay_1", "amount",
+                               amount, "currency", "USD", "status", "succeeded");
+    json_array_append(p->refunds, refund);
+    return refund;
+}
+
+static inline json_t *paymnt_read(struct payment *p, const char *path, int *status) {
+    json_t *had;
+    size_t i;
+    if (strncmp(path, "/refunds/", 9) == 0) {
+        json_array_foreach(p->refunds, i, had) if (strcmp(mt_json_str(had, "refund_id", ""), path + 9) ==
+                                                   0) return json_incref(had);
+        *status = 404;
+        return json_pack("{s:{s:s, s:s, s:s}}", "error", "type", "invalid_request", "code", "HE_02",
+                         "message", "Refund does not exist");
+    }
+    json_t *answer = payment_json(p);
+    if (p->captured_after_read) {
+        p->captured_after_read = false;
+        p->received += p->capturable;
+        p->capturable = 0;
+        p->status = "succeeded";
+    }
+    return answer;
+}
+
+/* As the real one: a key that is known is given the answer that it was given before. */
+static inline json_t *net_paymnt(struct net *n, const struct mt_http_request *req, struct sent *s,
+                                 const char *path, int *status) {
+    struct mt_error e;
+    struct payment *p = &n->payment;
+    if (strcmp(req->method, "GET") == 0) return paymnt_read(p, path, status);
+    json_t *had = json_object_get(p->by_key, s->key);
+    if (had) return json_incref(had);
+    json_t *body = mt_json_parse(req->body, req->body_len, &e);
+    json_t *answer = strstr(path, "/cancel") ? paymnt_cancel(p, status) : paymnt_refund(p, body, status);
+    json_decref(body);
+    if (*status < 400) net_carry_out(n, s);
+    if (*status < 400) json_object_set_new(p->by_key, s->key, json_deep_copy(answer));
+    return answer;
+}
+
 static inline json_t *net_answer(struct net *n, const struct mt_http_request *req, struct sent *s,
                                  const char *path, int *status) {
     *status = 200;
@@ -103,6 +178,8 @@ static inline json_t *net_answer(struct net *n, const struct mt_http_request *re
         return net_mintro(n, req, path, status);
     }
     s->carried_out = true;
+    if (n->payment.status && (strncmp(path, "/payments/", 10) == 0 || strncmp(path, "/refunds", 8) == 0))
+        return net_paymnt(n, req, s, path, status);
     if (strncmp(path, "/pwapi/mint", 11) == 0) {
         net_carry_out(n, s);
         return json_pack("{s:b, s:[{s:i, s:s, s:s, s:s}], s:s}", "success", 1, "data", "pin_id", 52775,

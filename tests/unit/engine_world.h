@@ -54,6 +54,14 @@ struct sent {
     bool carried_out;
 };
 
+/* The one payment of the Paymnt model, "pay_1", in cents. */
+struct payment {
+    const char *status; /* NULL: there is none */
+    int capturable, received;
+    json_t *refunds, *by_key;
+    bool captured_after_read; /* by somebody else, as soon as it has been read once */
+};
+
 struct net {
     struct mt_transport base;
     bool counting; /* under load: only counts what it carries out */
@@ -69,6 +77,7 @@ struct net {
     size_t rule_count;
     json_t *intents;  /* of the mintro model, by reference */
     json_t *statuses; /* of objects at /object/ID */
+    struct payment payment;
 };
 
 /* ---- scripts ---- */
@@ -349,6 +358,8 @@ static inline void world_free(struct world *w) {
     for (size_t i = 0; i < w->net.done_count; i++) free(w->net.done[i]);
     json_decref(w->net.intents);
     json_decref(w->net.statuses);
+    json_decref(w->net.payment.refunds);
+    json_decref(w->net.payment.by_key);
     w->clock->free(w->clock);
     free(w->random);
     pthread_mutex_destroy(&w->lock);
@@ -515,6 +526,7 @@ static inline char *run_story(struct world *w, const struct mt_run *run) {
     mask_after(b.data, "run_", "\" \n", 'R');
     mask_after(b.data, "\"at\":", ",", '0');
     mask_after(b.data, "\"event\":", ",", '0');
+    mask_after(b.data, "\"refund_id\":\"", "\"", 'I');
     return mt_buf_take(&b, NULL);
 }
 

@@ -129,6 +129,18 @@ static void flow_unsafe(struct flow *f) {
     finish(f, value ? "\"done\"" : "\"not sent\"");
 }
 
+static void flow_release(struct flow *f) {
+    const char *value = call(f, "paymnt.payments.release", "{\"payment_id\":\"pay_1\"}");
+    finish(f, value);
+}
+
+static void flow_undone(struct flow *f) {
+    mt_effect_undo(f->x, "paymnt.payments.release", "{\"payment_id\":\"pay_1\"}",
+                   strlen("{\"payment_id\":\"pay_1\"}"), "flow.lua:14", &f->a);
+    flow_take(f);
+    fail_flow(f, "regretted");
+}
+
 /* Gives up, and pays back what comes after that. */
 static void flow_patient(struct flow *f) {
     await_event(f, "order", "p", 3600000);
@@ -143,6 +155,7 @@ static void flow_patient_late(struct flow *f) {
 }
 
 static const struct flow_row flows[] = {
+    {"release", flow_release},   {"undone", flow_undone},
     {"patient", flow_patient},   {"patient.late", flow_patient_late},
     {"three", flow_three},       {"mixed", flow_mixed},
     {"timeout", flow_timeout},   {"failing", flow_failing},
@@ -522,6 +535,69 @@ static void test_unsafe(void **state) {
     exhaust((struct scenario){.flow = "unsafe", .check = check_unsafe, .end = MT_RUN_COMPLETED});
 }
 
+static void hold(struct world *w, const char *status, int received, int capturable) {
+    w->net.payment = (struct payment){.status = status,
+                                      .received = received,
+                                      .capturable = capturable,
+                                      .refunds = json_array(),
+                                      .by_key = json_object()};
+}
+
+static void half_captured(struct world *w) {
+    hold(w, "partially_captured_and_capturable", 3000, 2000);
+}
+
+/* Somebody captures it between the release's read and its call. */
+static void held_and_captured(struct world *w) {
+    hold(w, "requires_capture", 0, 5000);
+    w->net.payment.captured_after_read = true;
+}
+
+static void drops_everything_once(struct world *w) {
+    half_captured(w);
+    net_rule(w, "/payments/pay_1/cancel", FAULT_DROP_AFTER, 1);
+    net_rule(w, "POST /refunds", FAULT_DROP_AFTER, 1);
+}
+
+static void check_given_back(struct world *w, const char *id) {
+    (void)id;
+    struct payment *p = &w->net.payment;
+    assert_int_equal(p->capturable, 0);
+    assert_int_equal(json_array_size(p->refunds), 1); /* never two */
+    assert_int_equal(mt_json_int(json_array_get(p->refunds, 0), "amount", 0), p->received);
+    assert_true(done_times(w, "POST /refunds") == 1 && done_times(w, "/cancel") <= 1);
+}
+
+static void test_release_in_two_calls(void **state) {
+    (void)state;
+    static const char *const as[] = {"release", "undone"};
+    for (int i = 0; i < 2; i++)
+        exhaust((struct scenario){.flow = as[i],
+                                  .faults = half_captured,
+                                  .check = check_given_back,
+                                  .end = i ? MT_RUN_FAILED : MT_RUN_COMPLETED,
+                                  .pairs = true});
+}
+
+static void test_release_whose_state_moves(void **state) {
+    (void)state;
+    static const char *const as[] = {"release", "undone"};
+    for (int i = 0; i < 2; i++)
+        exhaust((struct scenario){.flow = as[i],
+                                  .faults = held_and_captured,
+                                  .check = check_given_back,
+                                  .end = i ? MT_RUN_FAILED : MT_RUN_COMPLETED,
+                                  .pairs = true});
+}
+
+static void test_release_with_lost_answers(void **state) {
+    (void)state;
+    exhaust((struct scenario){.flow = "release",
+                              .faults = drops_everything_once,
+                              .check = check_given_back,
+                              .end = MT_RUN_COMPLETED});
+}
+
 static void pays_late(struct world *w, const char *id) {
     struct mt_error e;
     (void)id;
@@ -575,6 +651,9 @@ int main(void) {
         cmocka_unit_test(test_documents),
         cmocka_unit_test(test_unsafe),
         cmocka_unit_test(test_late_event),
+        cmocka_unit_test(test_release_in_two_calls),
+        cmocka_unit_test(test_release_whose_state_moves),
+        cmocka_unit_test(test_release_with_lost_answers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

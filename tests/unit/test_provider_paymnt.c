@@ -522,7 +522,8 @@ static void release_and_settled_go_by_state(void **state) {
          "{\"payment_id\":\"p\",\"amount\":{\"$money\":\"7.50 USD\"},\"reason\":\"why\"}"},
         {"partially_captured", true, 0, "refunds.create",
          "{\"payment_id\":\"p\",\"amount\":{\"$money\":\"7.50 USD\"},\"reason\":\"why\"}"},
-        {"partially_captured_and_capturable", true, -1, NULL, NULL},
+        {"partially_captured_and_capturable", true, 0, "payments.cancel",
+         "{\"payment_id\":\"p\",\"cancellation_reason\":\"why\"}"},
         {"cancelled", true, 0, NULL, NULL},
         {"cancelled_post_capture", true, 0, NULL, NULL},
         {"failed", true, 0, NULL, NULL},
@@ -534,6 +535,8 @@ static void release_and_settled_go_by_state(void **state) {
     struct mt_error e;
     json_t *params = from_text("{\"id\":\"p\",\"reason\":\"why\"}");
     assert_string_equal(settled->topic, "paymnt.payment");
+    assert_string_equal(release->again_after,
+                        "payments.cancel"); /* its answer is a payment: more may be left */
     assert_string_equal(mt_operation_object_id(release, params), "p");
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         json_t *object =
