@@ -187,6 +187,7 @@ static int read_all(struct checking *c, struct mt_error *e) {
     int rc = -1;
     lua_State *L = luaL_newstate();
     if (!L) return mt_fail(e, MT_LIMIT, "no memory for a Lua state");
+    known.defined = mt_check_defined(c->registered);
     if (!(known.asked = mt_check_asked(c->vm, e))) goto out;
     luaL_openlibs(L);
     mt_check_open(L, &known);
@@ -208,6 +209,7 @@ broken:
 out:
     if (known.asked) mt_generation_release(known.asked);
     lua_close(L);
+    mt_check_undefine(known.defined);
     return rc;
 }
 

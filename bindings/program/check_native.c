@@ -100,17 +100,59 @@ static int currency(lua_State *L) {
 
 /* ---- the operations' tables ---- */
 
-static const struct mt_operation *find_row(const char *name, const struct mt_provider **provider) {
-    for (const struct mt_provider *const *p = mt_providers_all(); *p; p++) {
-        size_t n = strlen((*p)->name);
-        if (strncmp((*p)->name, name, n) != 0 || name[n] != '.') continue;
-        for (const struct mt_operation *row = (*p)->operations; row->name; row++) {
-            if (strcmp(row->name, name + n + 1) != 0) continue;
-            *provider = *p;
-            return row;
-        }
+struct mt_provider **mt_check_defined(const json_t *registered) {
+    struct mt_provider **list = mt_calloc(json_array_size(registered) + 1, sizeof *list);
+    const json_t *row;
+    struct mt_error e;
+    size_t i, n = 0;
+    json_array_foreach(registered, i, row) {
+        if (strcmp(mt_json_str(row, "kind", ""), "provider") != 0) continue;
+        list[n] = mt_provider_define(json_object_get(row, "definition"), &e);
+        if (list[n]) n++;
     }
+    return list;
+}
+
+void mt_check_undefine(struct mt_provider **list) {
+    for (size_t i = 0; list && list[i]; i++) mt_provider_undefine(list[i]);
+    free(list);
+}
+
+static const struct mt_operation *row_of(const struct mt_provider *provider, const char *name) {
+    size_t n = strlen(provider->name);
+    if (strncmp(provider->name, name, n) != 0 || name[n] != '.') return NULL;
+    for (const struct mt_operation *row = provider->operations; row->name; row++)
+        if (strcmp(row->name, name + n + 1) == 0) return row;
     return NULL;
+}
+
+/* upvalue: what is known. Shipped or defined. */
+static const struct mt_operation *find_row(lua_State *L, const char *name,
+                                           const struct mt_provider **provider) {
+    const struct mt_check_known *k = lua_touserdata(L, lua_upvalueindex(1));
+    const struct mt_operation *row = NULL;
+    for (const struct mt_provider *const *p = mt_providers_all(); *p && !row; p++)
+        if ((row = row_of(*p, name))) *provider = *p;
+    for (size_t i = 0; k->defined[i] && !row; i++)
+        if ((row = row_of(k->defined[i], name))) *provider = k->defined[i];
+    return row;
+}
+
+/* The names of a defined provider's operations, or nil. */
+static int defined(lua_State *L) {
+    const struct mt_check_known *k = lua_touserdata(L, lua_upvalueindex(1));
+    const char *name = luaL_checkstring(L, 1);
+    for (size_t i = 0; k->defined[i]; i++) {
+        if (strcmp(k->defined[i]->name, name) != 0) continue;
+        lua_Integer n = 0;
+        lua_newtable(L);
+        for (const struct mt_operation *row = k->defined[i]->operations; row->name; row++) {
+            lua_pushstring(L, row->name);
+            lua_rawseti(L, -2, ++n);
+        }
+        return 1;
+    }
+    return 0;
 }
 
 /* Whether "mintage.mintro" is a provider's module. */
@@ -126,7 +168,7 @@ static int is_provider(lua_State *L) {
 /* The JSON of an operation's row, or nil. */
 static int operation(lua_State *L) {
     const struct mt_provider *provider;
-    const struct mt_operation *row = find_row(luaL_checkstring(L, 1), &provider);
+    const struct mt_operation *row = find_row(L, luaL_checkstring(L, 1), &provider);
     if (!row) return 0;
     json_t *described = mt_provider_describe(provider); /* its operations are in the table's order */
     char *text = mt_json_dump(
@@ -143,7 +185,7 @@ static int param(lua_State *L) {
     const struct mt_provider *provider;
     const char *full_name = luaL_checkstring(L, 1), *name = luaL_checkstring(L, 2);
     const char *text = luaL_checkstring(L, 3);
-    const struct mt_operation *row = find_row(full_name, &provider);
+    const struct mt_operation *row = find_row(L, full_name, &provider);
     struct mt_error e;
     size_t count = 0;
     if (!row) return 0;
@@ -176,13 +218,13 @@ static int open_c(lua_State *L) {
                                          {"operation", operation},
                                          {"param", param},
                                          {"is_provider", is_provider},
+                                         {"defined", defined},
+                                         {"ask", ask},
                                          {NULL, NULL}};
     lua_newtable(L);
     mt_testing_add_json(L);
-    luaL_setfuncs(L, functions, 0);
     lua_pushvalue(L, lua_upvalueindex(1));
-    lua_pushcclosure(L, ask, 1);
-    lua_setfield(L, -2, "ask");
+    luaL_setfuncs(L, functions, 1);
     return 1;
 }
 

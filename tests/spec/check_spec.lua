@@ -216,6 +216,36 @@ web.get("/open", { pubic = true }, handle)
     assert.matches("did you mean 'order'", found[1].message)
   end)
 
+  it("providers that the flows define themselves", function()
+    local acme = [[
+local provider = require "mintage.provider"
+local acme = provider.define {
+  name = "acme", base_url = "https://api.acme.example", money = { amounts = "minor", currency = "currency" },
+  operations = {
+    ["charges.create"] = { method = "POST", path = "/charges", repeats = "unsafe", params = { amount = "money" } },
+    ["charges.get"] = { method = "GET", path = "/charges/{id}", params = { id = "string" } },
+  },
+}
+]]
+    local use = [[
+require("mintage.flow").define { name = "f", run = function()
+  local charge = acme.charges.create { amount = 5 }
+  acme.charges.creat {}
+  acme.chages.get(charge.id)
+  acme.charges.get { idd = "x" }
+end }
+]]
+    local apart = check { ["lib/acme.lua"] = acme .. "return acme\n", ["f.lua"] = 'local acme = require "lib.acme"\n' .. use }
+    local together = check { ["f.lua"] = acme .. use }
+    for i, words in ipairs { "wanted money", "did you mean 'create'", "did you mean 'charges'", 'field "id" is missing',
+                             'unknown field "idd"' } do
+      for _, found in ipairs { apart, together } do
+        assert.equal(5, #found, testing.json.encode(found))
+        assert.truthy(found[i].message:find(words, 1, true), found[i].message)
+      end
+    end
+  end)
+
   it("believes nothing of a variable that changes", function()
     silent [[
       local m = money "1.00 USD"

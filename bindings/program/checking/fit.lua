@@ -277,7 +277,8 @@ local function check_missing(name, operation, node, provided, report)
   end
   if #missing == 1 then
     local one = missing[1]
-    report(node, "error", ('%s: field "%s" is missing: %s'):format(name, one.name, one.doc or one.type))
+    local wanted = one.doc and one.doc ~= "" and one.doc or "wanted " .. one.type
+    report(node, "error", ('%s: field "%s" is missing: %s'):format(name, one.name, wanted))
   elseif #missing > 1 then
     for i, param in ipairs(missing) do missing[i] = '"' .. param.name .. '"' end
     report(node, "error", ("%s: fields %s are missing"):format(name, table.concat(missing, ", ")))

@@ -5,6 +5,7 @@ local c = require "mintage.checking.c"
 local native = {
   nearest = c.nearest, duration = c.duration, money = c.money, currency = c.currency, param = c.param,
   is_provider = c.is_provider, encode = c.encode,
+  defined = c.defined,
 }
 
 -- What the VM says of a module's or a global's member: see ask.lua.

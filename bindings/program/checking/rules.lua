@@ -91,9 +91,11 @@ local function report_member(walker, node, at, name)
   if answer.message then
     walker.report(node, "error", answer.message)
   elseif answer.missing then
-    local parent = { module = at.module, path = table.move(at.path, 1, #at.path - 1, 1, {}) }
-    walker.report(node, "warning", ("%s has no '%s'%s"):format(values.full_name(parent), name,
-      fit.nearest(name, values.ask(parent).names or {})))
+    local path = table.move(at.path, 1, #at.path - 1, 1, {})
+    local parent = { module = at.module, defined = at.defined, path = path }
+    local near = fit.nearest(name, values.ask(parent).names or {})
+    local words = ("%s has no '%s'%s"):format(values.full_name(parent), name, near)
+    walker.report(node, at.defined and "error" or "warning", words)
   end
 end
 

@@ -10,16 +10,28 @@ local values = {}
 
 local asked = {}
 
+-- The same for a provider that the flows define themselves, by the names of its operations.
+local function ask_defined(at)
+  local wanted, names = table.concat(at.path, "."), {}
+  for _, name in ipairs(native.defined(at.defined)) do
+    if name == wanted then return { type = "userdata", operation = at.defined .. "." .. name, names = {} } end
+    local below = wanted == "" and name or name:sub(1, #wanted + 1) == wanted .. "." and name:sub(#wanted + 2)
+    if below then names[#names + 1] = below:match "^[^.]+" end
+  end
+  return #names > 0 and { type = "table", names = names } or { missing = true }
+end
+
 -- What the VM says of a module's member, or of a global's: { type, operation, names }, { message } or
 -- { missing = true }.
 function values.ask(at)
+  if at.defined then return ask_defined(at) end
   local key = (at.module or "") .. "\0" .. table.concat(at.path, "\0")
   if asked[key] == nil then asked[key] = native.ask { module = at.module, path = at.path } end
   return asked[key]
 end
 
 function values.full_name(at)
-  local short = at.module and at.module:match "[^.]+$"
+  local short = at.defined or at.module and at.module:match "[^.]+$"
   local path = table.concat(at.path, ".")
   if not short then return path end
   return path == "" and short or short .. "." .. path
@@ -28,7 +40,7 @@ end
 local function member(at, name)
   local path = table.move(at.path, 1, #at.path, 1, {})
   path[#path + 1] = name
-  return { t = "member", module = at.module, path = path }
+  return { t = "member", module = at.module, defined = at.defined, path = path }
 end
 
 -- The operation's name when the value is one.
@@ -42,7 +54,7 @@ end
 function values.signature(at)
   if not at then return nil end
   if at.t == "method" then return at.signature end
-  if at.t ~= "member" or not at.module then return nil end
+  if at.t ~= "member" or not at.module or at.defined then return nil end
   return types.signature(at.module, table.concat(at.path, "."))
 end
 
@@ -109,13 +121,32 @@ local function infer_index(node, scope)
   return nil
 end
 
+local function defined_provider(name)
+  return name and native.defined(name) and { t = "member", module = name, defined = name, path = {} } or nil
+end
+
+-- The name in provider.define { name = "acme", ... }.
+function values.defined_name(node)
+  for _, pair in ipairs(node[2] and node[2].tag == "Table" and node[2] or {}) do
+    local named = pair.tag == "Pair" and pair[1].tag == "String" and pair[1][1]
+    if named == "name" and pair[2].tag == "String" then return pair[2][1] end
+  end
+  return nil
+end
+
+-- Which provider a file answers that is required by this name; set by who knows the files.
+function values.provider_of_file() return nil end
+
 local function infer_call(node, scope)
   local called = infer(node[1], scope)
   if not called then return nil end
   if called.t == "member" and not called.module and called.path[1] == "require" and #called.path == 1 then
     local name = node[2] and node[2].tag == "String" and node[2][1]
     if name and name:find "^mintage%." then return { t = "member", module = name, path = {} } end
-    return nil
+    return name and defined_provider(values.provider_of_file(name))
+  end
+  if called.module == "mintage.provider" and called.path[1] == "define" then
+    return defined_provider(values.defined_name(node))
   end
   if called.t == "member" and called.module == "mintage.money" and #called.path == 0 then
     local text = node[2] and node[2].tag == "String" and node[2][1]
