@@ -122,10 +122,11 @@ static void start(struct mt_runtime *rt, const struct mt_request *req, struct mt
     int64_t wait_ms;
     if (!read_key(req, resp, key, &keyed) || !mt_api_duration(req, resp, "wait", 0, WAIT_MAX_MS, &wait_ms))
         return;
-    json_t *input = mt_api_body(req, resp);
-    if (!input) return;
-    json_decref(input); /* the engine reads the text itself, against the flow's schema */
-
+    if (req->body_len && (req->body[0] != '{' || memchr(req->body, 0, req->body_len))) {
+        json_t *input = mt_api_body(req, resp); /* the engine takes a text for granted, and an object */
+        if (!input) return;
+        json_decref(input);
+    }
     struct mt_starting starting = {.flow = mt_request_param(req, "flow"), .key = keyed ? key : NULL};
     struct mt_start s = {.flow = starting.flow,
                          .input = req->body_len ? req->body : "{}",
@@ -147,6 +148,9 @@ static void start(struct mt_runtime *rt, const struct mt_request *req, struct mt
     if (result == 0) wait_for_end(rt, &run, wait_ms);
     if (wait_ms) mt_server_release(server);
     if (result != 0) {
+        json_t *input = mt_api_body(req, resp); /* what is no JSON is said as everywhere */
+        if (!input) return;
+        json_decref(input);
         if (e.kind == MT_CONFLICT) /* the key was used with another input, which is the request's fault */
             mt_respond_error(resp, 422, &e);
         else

@@ -29,6 +29,7 @@ enum {
     IDLE_S = 3,
     LIFETIME_S = 300,
     SPARE_HANDLES = 64,
+    KEPT_CONNECTIONS = 5, /* by a thread's own handle */
 };
 
 /* One request under way. */
@@ -52,6 +53,7 @@ struct transfer {
 /* What a thread keeps. */
 struct handles {
     CURL *easy;
+    CURLM *single; /* drives `easy` */
     CURLM *multi;
     CURL *spare[SPARE_HANDLES];
     size_t spare_count;
@@ -64,6 +66,7 @@ static void free_handles(void *p) {
     if (h == NULL) return;
     curl_easy_cleanup(h->easy);
     for (size_t i = 0; i < h->spare_count; i++) curl_easy_cleanup(h->spare[i]);
+    curl_multi_cleanup(h->single);
     curl_multi_cleanup(h->multi);
     free(h);
 }
@@ -383,20 +386,44 @@ static int refuse(struct transfer *t, struct mt_error *e) {
 
 /* ---- the transport ---- */
 
+/* What curl_easy_perform() does, which asks the kernel for news before it has begun, each time. */
+static CURLcode drive(struct handles *h) {
+    CURLcode code = CURLE_FAILED_INIT;
+    int running = 1, queued;
+    if (curl_multi_add_handle(h->single, h->easy) != CURLM_OK) return code;
+    CURLMcode rc = curl_multi_perform(h->single, &running);
+    while (rc == CURLM_OK && running > 0) {
+        rc = curl_multi_poll(h->single, NULL, 0, 1000, NULL);
+        if (rc == CURLM_OK) rc = curl_multi_perform(h->single, &running);
+    }
+    for (CURLMsg *m; (m = curl_multi_info_read(h->single, &queued)) != NULL;)
+        if (m->msg == CURLMSG_DONE) code = m->data.result;
+    curl_multi_remove_handle(h->single, h->easy);
+    return code;
+}
+
+static bool have_easy(struct handles *h) {
+    if (h->single == NULL) {
+        h->single = curl_multi_init();
+        if (h->single != NULL) curl_multi_setopt(h->single, CURLMOPT_MAXCONNECTS, (long)KEPT_CONNECTIONS);
+    }
+    if (h->easy == NULL) h->easy = new_easy();
+    return h->easy != NULL && h->single != NULL;
+}
+
 static int perform(struct mt_transport *self, const struct mt_http_request *req,
                    struct mt_http_response *resp, struct mt_error *e) {
     (void)self;
     struct handles *h = thread_handles();
     struct transfer t = {.resp = resp};
-    if (h->easy == NULL) h->easy = new_easy();
-    if (h->easy == NULL) {
+    if (!have_easy(h)) {
         mt_fail(e, MT_INTERNAL, "the HTTP client cannot start");
         e->outcome = MT_NOT_SENT;
         *resp = (struct mt_http_response){0};
         return -1;
     }
     if (prepare(&t, h->easy, req, resp, e) != 0) return refuse(&t, e);
-    return conclude(&t, curl_easy_perform(h->easy), e);
+    return conclude(&t, drive(h), e);
 }
 
 static CURL *take_spare(struct handles *h) {
