@@ -5,7 +5,7 @@ set -eu
 root=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 
 build_packages="gcc libc6-dev binutils cmake ninja-build pkg-config libcurl4-openssl-dev libssl-dev libsqlite3-dev
-  libcivetweb-dev libjansson-dev liblua5.4-dev lua-cjson-dev lua-check zlib1g-dev"
+  libcivetweb-dev libjansson-dev libjemalloc-dev liblua5.4-dev lua-cjson-dev lua-check zlib1g-dev"
 test_packages="libcmocka-dev lua-busted lua-filesystem clang-format chromium nodejs curl"
 
 say() { printf '%s\n' "$*" >&2; }

@@ -57,6 +57,9 @@ int mt_setting_port(const struct mt_config *c, int fallback);
 json_t *mt_setting_providers(const struct mt_config *c);
 enum { MT_PORT_RUNTIME = 8080, MT_PORT_SANDBOX = 8090 };
 
+/* Gives the system back what the allocator keeps. Any thread. */
+void mt_memory_trim(void);
+
 int mt_dev_command(const struct mt_command *self, struct mt_config *config, int argc, const char **argv);
 int mt_serve_command(const struct mt_command *self, struct mt_config *config, int argc, const char **argv);
 int mt_sandbox_command(const struct mt_command *self, struct mt_config *config, int argc, const char **argv);

@@ -3,10 +3,10 @@
 #include "reload.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "program.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -90,7 +90,7 @@ static void reload(struct mt_reload *r) {
     struct mt_error e = {0};
     enum mt_load result = mt_generations_load(r->generations, &e);
     /* What old generations leave lies scattered over the allocator's pools, which keep it unless told. */
-    if (result == MT_LOAD_SWAPPED) malloc_trim(0);
+    if (result == MT_LOAD_SWAPPED) mt_memory_trim();
     if (r->loaded) r->loaded(r->ctx, result, &e);
 }
 

@@ -65,10 +65,6 @@ char *mt_buf_grow(struct mt_buf *b, size_t len) {
     return at;
 }
 
-void mt_buf_adds(struct mt_buf *b, const char *s) {
-    mt_buf_add(b, s, strlen(s));
-}
-
 void mt_buf_addc(struct mt_buf *b, char c) {
     mt_buf_add(b, &c, 1);
 }

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct mt_buf {
     char *data; /* never NULL after mt_buf_init until mt_buf_clear; owned by the buffer */
@@ -19,7 +20,9 @@ void mt_buf_init(struct mt_buf *b, size_t max);
 void mt_buf_clear(struct mt_buf *b); /* frees; b may be init'ed again */
 void mt_buf_reset(struct mt_buf *b); /* len 0, failure forgotten, memory kept */
 void mt_buf_add(struct mt_buf *b, const void *data, size_t len);
-void mt_buf_adds(struct mt_buf *b, const char *s);
+static inline void mt_buf_adds(struct mt_buf *b, const char *s) {
+    mt_buf_add(b, s, strlen(s)); /* here, so that a literal's length is known */
+}
 void mt_buf_addc(struct mt_buf *b, char c);
 void mt_buf_addi(struct mt_buf *b, int64_t n); /* in decimal */
 void mt_buf_addf(struct mt_buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));

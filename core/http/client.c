@@ -184,7 +184,6 @@ static CURL *new_easy(void) {
     curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(c, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
     curl_easy_setopt(c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    curl_easy_setopt(c, CURLOPT_USERAGENT, "mintage/" MT_VERSION);
     curl_easy_setopt(c, CURLOPT_MAXAGE_CONN, (long)IDLE_S);
     curl_easy_setopt(c, CURLOPT_MAXLIFETIME_CONN, (long)LIFETIME_S);
     curl_easy_setopt(c, CURLOPT_TCP_KEEPALIVE, 1L);
@@ -275,6 +274,8 @@ static int build_headers(struct transfer *t, struct mt_error *e) {
         if (add_header(t, name, value, e) != 0) return -1;
     }
     struct curl_slist *list = curl_slist_append(t->headers, "Expect:");
+    if (list != NULL && mt_headers_get(h, "User-Agent") == NULL) /* libcurl's option formats it twice */
+        t->headers = list = curl_slist_append(t->headers, "User-Agent: mintage/" MT_VERSION);
     if (list != NULL) t->headers = list;
     if (list != NULL && mt_headers_get(h, "Content-Type") == NULL) /* or libcurl would call the body a form */
         t->headers = list = curl_slist_append(t->headers, "Content-Type:");
