@@ -54,6 +54,8 @@ struct transfer {
 struct handles {
     CURL *easy;
     CURLM *single; /* drives `easy` */
+    CURLU *url;    /* what url_text says: a script mostly calls the same again */
+    char url_text[512];
     CURLM *multi;
     CURL *spare[SPARE_HANDLES];
     size_t spare_count;
@@ -68,6 +70,7 @@ static void free_handles(void *p) {
     for (size_t i = 0; i < h->spare_count; i++) curl_easy_cleanup(h->spare[i]);
     curl_multi_cleanup(h->single);
     curl_multi_cleanup(h->multi);
+    curl_url_cleanup(h->url);
     free(h);
 }
 
@@ -293,7 +296,6 @@ static int prepare(struct transfer *t, CURL *easy, const struct mt_http_request 
     int timeout = req->timeout_ms > 0 ? req->timeout_ms : TIMEOUT_MS;
     int connect = req->connect_timeout_ms > 0 ? req->connect_timeout_ms : CONNECT_TIMEOUT_MS;
     set_method(easy, req);
-    curl_easy_setopt(easy, CURLOPT_URL, req->url);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, t->headers);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)timeout);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect);
@@ -403,6 +405,18 @@ static CURLcode drive(struct handles *h) {
     return code;
 }
 
+/* libcurl reads a URL anew each time, unless it is given one that has been read. One that it cannot read, or
+ * that is long, it is given as text. */
+static void set_url(struct handles *h, const char *url) {
+    if (h->url_text[0] != '\0' && strcmp(h->url_text, url) == 0) return;
+    if (h->url == NULL) h->url = curl_url();
+    bool read = h->url != NULL && mt_copy(h->url_text, sizeof(h->url_text), url) &&
+                curl_url_set(h->url, CURLUPART_URL, url, CURLU_PATH_AS_IS) == CURLUE_OK;
+    if (!read) h->url_text[0] = '\0';
+    curl_easy_setopt(h->easy, CURLOPT_URL, url); /* also where the other is used: for messages */
+    curl_easy_setopt(h->easy, CURLOPT_CURLU, read ? h->url : NULL);
+}
+
 static bool have_easy(struct handles *h) {
     if (h->single == NULL) {
         h->single = curl_multi_init();
@@ -424,6 +438,7 @@ static int perform(struct mt_transport *self, const struct mt_http_request *req,
         return -1;
     }
     if (prepare(&t, h->easy, req, resp, e) != 0) return refuse(&t, e);
+    set_url(h, req->url);
     return conclude(&t, drive(h), e);
 }
 
@@ -483,6 +498,7 @@ static bool start_one(struct handles *h, struct transfer *t, const struct mt_htt
         *resp = (struct mt_http_response){0};
         mt_fail(e, MT_INTERNAL, "the HTTP client cannot start");
     } else if (prepare(t, easy, req, resp, e) == 0) {
+        curl_easy_setopt(easy, CURLOPT_URL, req->url);
         curl_easy_setopt(easy, CURLOPT_PRIVATE, (char *)t);
         if (curl_multi_add_handle(h->multi, easy) == CURLM_OK) return true;
         mt_fail(e, MT_INTERNAL, "the HTTP client cannot start");
