@@ -200,7 +200,7 @@ static int write_value(struct writer *w, int index) {
         return 0;
     case LUA_TNUMBER:
         if (lua_isinteger(L, index))
-            mt_buf_addf(out, LUA_INTEGER_FMT, lua_tointeger(L, index));
+            mt_buf_addi(out, lua_tointeger(L, index));
         else
             write_float(out, lua_tonumber(L, index));
         return 0;

@@ -50,7 +50,7 @@ static bool reserve(struct mt_buf *b, size_t more) {
     return true;
 }
 
-void mt_buf_add(struct mt_buf *b, const void *data, size_t len) {
+void mt_buf_add_slowly(struct mt_buf *b, const void *data, size_t len) {
     if (!reserve(b, len)) return;
     if (len > 0) memcpy(b->data + b->len, data, len);
     b->len += len;
@@ -63,10 +63,6 @@ char *mt_buf_grow(struct mt_buf *b, size_t len) {
     b->len += len;
     b->data[b->len] = '\0';
     return at;
-}
-
-void mt_buf_addc(struct mt_buf *b, char c) {
-    mt_buf_add(b, &c, 1);
 }
 
 void mt_buf_addi(struct mt_buf *b, int64_t n) {

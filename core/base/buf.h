@@ -19,11 +19,22 @@ struct mt_buf {
 void mt_buf_init(struct mt_buf *b, size_t max);
 void mt_buf_clear(struct mt_buf *b); /* frees; b may be init'ed again */
 void mt_buf_reset(struct mt_buf *b); /* len 0, failure forgotten, memory kept */
-void mt_buf_add(struct mt_buf *b, const void *data, size_t len);
+void mt_buf_add_slowly(struct mt_buf *b, const void *data, size_t len); /* mt_buf_add's other half */
+static inline void mt_buf_add(struct mt_buf *b, const void *data, size_t len) {
+    if (len < b->cap - b->len && len > 0 && !b->failed) { /* cap never passes max by more than the NUL */
+        memcpy(b->data + b->len, data, len);
+        b->len += len;
+        b->data[b->len] = '\0';
+    } else {
+        mt_buf_add_slowly(b, data, len);
+    }
+}
 static inline void mt_buf_adds(struct mt_buf *b, const char *s) {
     mt_buf_add(b, s, strlen(s)); /* here, so that a literal's length is known */
 }
-void mt_buf_addc(struct mt_buf *b, char c);
+static inline void mt_buf_addc(struct mt_buf *b, char c) {
+    mt_buf_add(b, &c, 1);
+}
 void mt_buf_addi(struct mt_buf *b, int64_t n); /* in decimal */
 void mt_buf_addf(struct mt_buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void mt_buf_addv(struct mt_buf *b, const char *format, va_list args);

@@ -1,7 +1,6 @@
 /* RFC 3339 to milliseconds since 1970 and back, without the C library's time zones and locales.
  * Invariant: formatting what was parsed gives the same instant. No state; any thread. */
 #include "base/clock.h"
-#include <stdio.h>
 #include <string.h>
 
 /* Days since 1970-01-01 of a date of the Gregorian calendar; years begin in March, so leap days come last. */
@@ -26,6 +25,10 @@ static void date_of(int64_t days, int64_t *year, int *month, int *day) {
     *year = year_of_era + era * 400 + (*month <= 2);
 }
 
+static void put_digits(char *at, int n, int value) {
+    for (; n > 0; value /= 10) at[--n] = (char)('0' + value % 10);
+}
+
 void mt_time_format(int64_t ms, char out[25]) {
     static const int64_t first = INT64_C(-62167219200000), last = INT64_C(253402300799999);
     if (ms < first) ms = first;
@@ -38,11 +41,14 @@ void mt_time_format(int64_t ms, char out[25]) {
     int64_t year;
     int month, day;
     date_of(days, &year, &month, &day);
-    char text[64];
-    snprintf(text, sizeof(text), "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", (int)year, month, day,
-             (int)(rest / 3600000), (int)(rest / 60000 % 60), (int)(rest / 1000 % 60), (int)(rest % 1000));
-    memcpy(out, text, 24);
-    out[24] = '\0';
+    memcpy(out, "0000-00-00T00:00:00.000Z", 25);
+    put_digits(out, 4, (int)year);
+    put_digits(out + 5, 2, month);
+    put_digits(out + 8, 2, day);
+    put_digits(out + 11, 2, (int)(rest / 3600000));
+    put_digits(out + 14, 2, (int)(rest / 60000 % 60));
+    put_digits(out + 17, 2, (int)(rest / 1000 % 60));
+    put_digits(out + 20, 3, (int)(rest % 1000));
 }
 
 /* Exactly n digits at *s, which moves past them. */

@@ -253,10 +253,12 @@ static int check_url(struct transfer *t, struct mt_error *e) {
 
 static int add_header(struct transfer *t, const char *name, const char *value, struct mt_error *e) {
     char small[512], *line = small;
-    size_t need = strlen(name) + strlen(value) + 4;
+    size_t name_len = strlen(name), value_len = strlen(value), need = name_len + value_len + 3;
     if (need > sizeof(small)) line = mt_realloc(NULL, need);
     /* "Name:" alone takes a header away, "Name;" sends it empty. */
-    mt_format(line, need, value[0] == '\0' ? "%s;" : "%s: %s", name, value);
+    memcpy(line, name, name_len);
+    memcpy(line + name_len, value_len ? ": " : ";", 2);
+    memcpy(line + name_len + (value_len ? 2 : 1), value, value_len + 1);
     struct curl_slist *list = curl_slist_append(t->headers, line);
     if (line != small) free(line);
     if (list == NULL) return mt_fail(e, MT_INTERNAL, "out of memory");
