@@ -297,9 +297,9 @@ static int take_names(struct defined *d, struct mt_error *e) {
 /* ---- the whole ---- */
 
 static int define(struct defined *d, struct mt_error *e) {
-    static const char *const known[] = {"name",    "title",   "base_url", "credentials", "auth",
-                                        "headers", "money",   "error",    "errors",      "idempotency",
-                                        "limits",  "webhook", "doc",      "operations",  NULL};
+    static const char *const known[] = {"name",    "title",   "base_url",   "credentials", "auth",
+                                        "headers", "money",   "error",      "errors",      "idempotency",
+                                        "limits",  "webhook", "operations", NULL};
     if (define_fields("", d->json, known, e) != 0 || take_names(d, e) != 0 || take_credentials(d, e) != 0 ||
         take_auth(d, e) != 0 || take_headers(d, e) != 0 || take_errors(d, e) != 0 || take_money(d, e) != 0 ||
         take_key(d, e) != 0 || take_limits(d, e) != 0)

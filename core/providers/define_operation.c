@@ -41,6 +41,13 @@ static const struct mt_param *param_of(const struct mt_operation *op, const char
     return NULL;
 }
 
+static int word_at(const char *where, const char *field, const char *word, const char *const *words, size_t n,
+                   size_t *out, struct mt_error *e) {
+    char whole[DEFINED_WHERE_MAX + 16];
+    mt_format(whole, sizeof(whole), "%s.%s", where, field);
+    return define_word(whole, word, words, n, out, e);
+}
+
 /* ---- calls ---- */
 
 static bool path_ok(const char *path) {
@@ -66,7 +73,7 @@ static int take_request(struct defined *d, struct mt_operation *op, struct defin
         define_duration(where, o, "timeout", 100, 300000, &timeout, e) != 0)
         return -1;
     own->timeout_ms = (int)timeout;
-    if (define_word(where, op->method, methods, 5, &at, e) != 0) return mt_error_wrap(e, "method");
+    if (word_at(where, "method", op->method, methods, 5, &at, e) != 0) return -1;
     if (!path_ok(op->path))
         return define_fail(where, e,
                            "path \"%.100s\" is none; wanted \"/v1/charges/{id}/capture\": each {parameter} a "
@@ -74,7 +81,7 @@ static int take_request(struct defined *d, struct mt_operation *op, struct defin
                            op->path);
     own->body = at == 0 || at == 4 ? DEFINED_QUERY : DEFINED_JSON;
     if (body == NULL) return 0;
-    if (define_word(where, body, bodies, 3, &at, e) != 0) return mt_error_wrap(e, "body");
+    if (word_at(where, "body", body, bodies, 3, &at, e) != 0) return -1;
     if (strcmp(op->method, "GET") == 0 && at != DEFINED_QUERY)
         return define_fail(where, e, "a GET has no body");
     own->body = (enum defined_body)at;
@@ -91,7 +98,7 @@ static int take_repeats(const struct defined *d, struct mt_operation *op, const 
         return define_fail(where, e,
                            "field \"repeats\" is missing: whether the call may be sent again when nobody "
                            "knows what became of it; one of \"read\", \"keyed\", \"natural\", \"unsafe\"");
-    if (define_word(where, word, words, 4, &at, e) != 0) return mt_error_wrap(e, "repeats");
+    if (word_at(where, "repeats", word, words, 4, &at, e) != 0) return -1;
     op->repeat = (enum mt_repeat)at;
     if (op->repeat != MT_REPEAT_KEYED) return 0;
     if (d->key_header == NULL && d->key_member == NULL)
@@ -116,8 +123,9 @@ static int take_answer(struct defined_operation *own, const char *where, const j
         return define_fail(where, e,
                            "\"refused\": wanted a table such as { declined = { status = \"failed\" } }");
     json_object_foreach((json_t *)(uintptr_t)refused, kind, condition) {
-        if (define_kind("refused", kind, &ignored, e) != 0 || define_condition("refused", condition, e) != 0)
-            return mt_error_wrap(e, "%s", where);
+        char at[DEFINED_WHERE_MAX + 16];
+        mt_format(at, sizeof(at), "%s.refused", where);
+        if (define_kind(at, kind, &ignored, e) != 0 || define_condition(at, condition, e) != 0) return -1;
     }
     own->refused = refused;
     return 0;
@@ -192,7 +200,9 @@ static int take_settled(struct defined *d, struct mt_operation *op, struct defin
         define_required(where, o, "read", &op->read_operation, e) != 0 ||
         define_required(where, o, "topic", &topic, e) != 0)
         return -1;
-    if (define_condition("at_rest", own->rests, e) != 0) return mt_error_wrap(e, "%s", where);
+    char at[DEFINED_WHERE_MAX + 16];
+    mt_format(at, sizeof(at), "%s.at_rest", where);
+    if (define_condition(at, own->rests, e) != 0) return -1;
     char *full = define_alloc(d, 64, 1);
     if (!mt_format(full, 64, "%s.%s", d->row.name, topic))
         return define_fail(where, e, "\"topic\": wanted at most %d bytes", 40);
@@ -233,7 +243,7 @@ static int reader(const struct defined *d, const char *where, const char *name,
     for (const struct mt_operation *op = d->operations; op->name != NULL; op++)
         if (op->kind == MT_OPERATION_CALL && op->repeat == MT_REPEAT_READ) names[n++] = op->name;
     if (n == 0) return define_fail(where, e, "\"%.60s\": no operation is a read", name);
-    if (define_word(where, name, names, n, &at, e) != 0) return mt_error_wrap(e, "read");
+    if (word_at(where, "read", name, names, n, &at, e) != 0) return -1;
     *read = defined_find(d, name);
     return 0;
 }
@@ -313,7 +323,7 @@ static int check_rule(const struct defined *d, const char *operation, size_t i, 
     for (const struct mt_operation *op = d->operations; op->name != NULL; op++)
         if (op->kind == MT_OPERATION_CALL && op->repeat != MT_REPEAT_READ) names[n++] = op->name;
     if (n == 0) return define_fail(where, e, "no operation can give anything back");
-    if (define_word(where, call, names, n, &at, e) != 0) return mt_error_wrap(e, "call");
+    if (word_at(where, "call", call, names, n, &at, e) != 0) return -1;
     return check_with(where, defined_find(d, call), param(rule, "with"), e);
 }
 

@@ -52,7 +52,8 @@ static void collect(lua_State *L, const char *prefix, struct names *n) {
 
 /* ---- the VM's side ---- */
 
-static const char *const modules[] = {"flow", "time", "collection", "web", "task", "crypto", "money", "json"};
+static const char *const modules[] = {"flow",   "time",  "collection", "web",     "task",
+                                      "crypto", "money", "json",       "provider"};
 enum { MODULES = sizeof(modules) / sizeof(modules[0]) };
 
 /* Classes with methods: the module that declares each, and how a script gets one. */
@@ -62,8 +63,8 @@ static const struct {
 enum { CLASSES = sizeof(classes) / sizeof(classes[0]) };
 
 static const char script[] =
-    "local names = { 'flow', 'time', 'collection', 'web', 'task', 'crypto', 'money', 'json', 'mintro', "
-    "'http' }\n"
+    "local names = { 'flow', 'time', 'collection', 'web', 'task', 'crypto', 'money', 'json', 'provider', "
+    "'mintro', 'http' }\n"
     "local m = {}\n"
     "for _, name in ipairs(names) do m[name] = require('mintage.' .. name) end\n"
     "m.deliver = require 'mintage.deliver'\n"
