@@ -77,7 +77,8 @@ end)
 route("get", "/faults", function() return { json = { data = json.array(faults.list()) } } end)
 
 route("delete", "/faults", function()
-  faults.disarm_all()
+  local left = faults.disarm_all()
+  if left > 0 then return problem(409, left .. " faults are left, too many for one go: ask again") end
   return { status = 204 }
 end)
 
