@@ -287,6 +287,13 @@ describe("a definition that is wrong", function()
     return result.code, result.out .. result.err
   end
 
+  it("is told from the example, which is right", function()
+    local result = testing.run { "check", flows() }
+    assert.equal(0, result.code, result.out)
+    assert.is_nil(result.out:find("error", 1, true), result.out)
+    assert.is_nil(result.out:find("warning", 1, true), result.out)
+  end)
+
   local cases = {
     { 'auth        =', 'auht        =', 'unknown field "auht" (did you mean "auth"?)' },
     { 'bearer = "api_key"', 'bearer = "api_kee"', 'auth.bearer: found "api_kee" (did you mean "api_key"?)' },
@@ -312,7 +319,7 @@ describe("a definition that is wrong", function()
       local code, out = check(case[1], case[2])
       assert.equal(1, code)
       assert.is_truthy(out:find(case[3], 1, true), out)
-      assert.is_truthy(out:find("lib/acme.lua:%d+: provider.define: "), out)
+      assert.is_truthy(out:find "lib/acme.lua:7:1: error: provider.define: ", out)
     end)
   end
 end)
