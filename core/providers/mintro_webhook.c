@@ -50,16 +50,43 @@ static int need_id(const json_t *data, const char *event, const char *name, char
                    "mintro webhook %s: \"%s\" is missing or malformed; wanted a string", event, name);
 }
 
-/* Which billing period a renewal belongs to. Mintro documents no member for it; one that says so is taken,
- * else the UTC day on which it came: a cycle is a day at least, so two renewals never share one, while
- * redeliveries that cross midnight count twice. */
-static void billing_period(const struct mt_account *account, const json_t *data, char *out, size_t size) {
-    static const char *const members[] = {
+static bool first_word(const json_t *object, const char *const *names, char *out, size_t size) {
+    for (; *names != NULL; names++)
+        if (word_of(object, *names, out, size)) return true;
+    return false;
+}
+
+/* A header's value, when it could be somebody's identifier. */
+static bool header_word(const struct mt_request *req, const char *name, char *out, size_t size) {
+    const char *value = mt_headers_get(&req->headers, name);
+    size_t len = value != NULL ? strlen(value) : 0;
+    if (len == 0 || len >= size) return false;
+    for (const char *c = value; *c != '\0'; c++)
+        if ((unsigned char)*c <= ' ' || (unsigned char)*c >= 0x7F) return false;
+    return mt_copy(out, size, value);
+}
+
+/* Which renewal this is. All renewals of a subscription have the same documented members, so what tells one
+ * from the other is taken where it may stand: what names the period or the charge; what names the event, or
+ * says when it was; what names the delivery, which is the same however often it is sent. Else the UTC day on
+ * which it came: a cycle is a day at least, so two renewals that come when they are due never share one. */
+static void which_renewal(const struct mt_account *account, const struct mt_request *req, const json_t *body,
+                          const json_t *data, char *out, size_t size) {
+    static const char *const periods[] = {
         "billing_period", "period",     "period_start", "current_period_start",
-        "charge_id",      "invoice_id", "cycle"};
+        "charge_id",      "invoice_id", "cycle",        NULL};
+    static const char *const events[] = {"event_id", "webhook_id", "delivery_id", "renewed_at", "charged_at",
+                                         "paid_at",  "created_at", "occurred_at", "timestamp",  NULL};
+    static const char *const deliveries[] = {
+        "Webhook-Id",      "X-Webhook-Id",       "X-Event-Id", "X-Delivery-Id",
+        "Idempotency-Key", "X-Sandbox-Delivery", NULL};
     char now[25];
-    for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
-        if (word_of(data, members[i], out, size)) return;
+    if (first_word(data, periods, out, size) || first_word(data, events, out, size) ||
+        first_word(body, events, out, size))
+        return;
+    if (data != body && word_of(body, "id", out, size)) return; /* the envelope's own */
+    for (size_t i = 0; deliveries[i] != NULL; i++)
+        if (header_word(req, deliveries[i], out, size)) return;
     mt_time_format(account->clock->wall_ms(account->clock), now);
     mt_format(out, size, "%.10s", now);
 }
@@ -94,8 +121,9 @@ static int payment_hint(const char *event, const json_t *data, struct mt_hint *h
     return 0;
 }
 
-static int subscription_hint(const struct mt_account *account, const char *event, const json_t *data,
-                             struct mt_hint *hints, size_t *count, struct mt_error *e) {
+static int subscription_hint(const struct mt_account *account, const struct mt_request *req,
+                             const char *event, const json_t *body, const json_t *data, struct mt_hint *hints,
+                             size_t *count, struct mt_error *e) {
     char subscription[128], intent[128] = "", period[80];
     bool created = strcmp(event, "subscription.created") == 0;
     bool once = created || strcmp(event, "subscription.canceled") == 0;
@@ -106,7 +134,7 @@ static int subscription_hint(const struct mt_account *account, const char *event
     if (once) {
         mt_format(h->source, sizeof(h->source), "mintro:%s:%s", event, subscription);
     } else {
-        billing_period(account, data, period, sizeof(period));
+        which_renewal(account, req, body, data, period, sizeof(period));
         mt_format(h->source, sizeof(h->source), "mintro:%s:%s:%s", event, subscription, period);
     }
     if (created) { /* its first charge was the intent's */
@@ -159,7 +187,7 @@ int mintro_webhook(const struct mt_account *account, const struct mt_request *re
                 "/webhooks/mintro?s=...",
                 event);
     } else {
-        r = subscription_hint(account, event, data, hints, count, e);
+        r = subscription_hint(account, req, event, body, data, hints, count, e);
     }
 done:
     json_decref(body);

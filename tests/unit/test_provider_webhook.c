@@ -91,6 +91,45 @@ static void a_renewal_is_dated_by_its_day(void **state) {
     world_end(&h.w);
 }
 
+static void renewals_are_told_apart_by_what_there_is(void **state) {
+    (void)state;
+    static const struct {
+        const char *body, *header, *value, *which;
+    } told[] = {
+        {"{\"event\":\"subscription.renewed\",\"event_id\":\"e1\",\"data\":{\"subscription_id\":\"s\"}}",
+         NULL, NULL, "e1"},
+        {"{\"event\":\"subscription.renewed\",\"id\":7,\"data\":{\"subscription_id\":\"s\"}}", NULL, NULL,
+         "7"},
+        {"{\"event\":\"subscription.renewed\",\"id\":7,\"subscription_id\":\"s\"}", NULL, NULL, "2026-11-20"},
+        {"{\"event\":\"subscription.renewed\",\"data\":{\"subscription_id\":\"s\",\"created_at\":17}}", NULL,
+         NULL, "17"},
+        {"{\"event\":\"subscription.renewed\",\"data\":{\"subscription_id\":\"s\"}}", "x-webhook-id", "d-1",
+         "d-1"},
+        {"{\"event\":\"subscription.renewed\",\"data\":{\"subscription_id\":\"s\"}}", "X-Sandbox-Delivery",
+         "d-2", "d-2"},
+        {"{\"event\":\"subscription.renewed\",\"data\":{\"subscription_id\":\"s\"}}", "Webhook-Id", "no word",
+         "2026-11-20"},
+        {"{\"event\":\"subscription.renewed\",\"data\":{\"subscription_id\":\"s\",\"charge_id\":5}}",
+         "Webhook-Id", "d-3", "5"},
+    };
+    struct hook h = {.w = world_with(NULL, "http://127.0.0.1:8090")};
+    for (size_t i = 0; i < sizeof(told) / sizeof(told[0]); i++) {
+        char source[96];
+        const struct mt_account *a = mt_providers_account(h.w.providers, "mintro");
+        struct mt_request req = {.method = "POST",
+                                 .path = "/webhooks/mintro",
+                                 .body = told[i].body,
+                                 .body_len = strlen(told[i].body)};
+        if (told[i].header) mt_headers_add(&req.headers, told[i].header, told[i].value);
+        assert_int_equal(a->provider->webhook(a, &req, true, h.hints, &h.count, &h.w.e), 0);
+        mt_format(source, sizeof(source), "mintro:subscription.renewed:s:%s", told[i].which);
+        assert_string_equal(h.hints[0].source, source);
+        mt_headers_clear(&req.headers);
+        drop(&h);
+    }
+    world_end(&h.w);
+}
+
 static void unknown_events_are_kept_apart(void **state) {
     (void)state;
     struct hook h = {.w = world_with(NULL, "http://127.0.0.1:8090")};
@@ -142,6 +181,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_event_becomes_a_hint),
         cmocka_unit_test(a_renewal_is_dated_by_its_day),
+        cmocka_unit_test(renewals_are_told_apart_by_what_there_is),
         cmocka_unit_test(unknown_events_are_kept_apart),
         cmocka_unit_test(nonsense_is_a_bad_request),
     };
