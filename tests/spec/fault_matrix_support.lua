@@ -130,7 +130,8 @@ end
 
 -- cell: operation, variant, prepare, fault, times, undo, slow (it takes half a minute).
 function Matrix:add(cell)
-  cell.id = ("C%05d"):format(#self.cells + 1)
+  self.added = (self.added or 0) + 1
+  cell.id = ("C%05d"):format(self.added)
   cell.name = cell.operation .. (cell.variant and " (" .. cell.variant .. ")" or "") .. (cell.undo and " as undo" or "")
   self.cells[#self.cells + 1] = cell
 end
