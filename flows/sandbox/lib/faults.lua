@@ -151,8 +151,7 @@ function faults.list()
   return out
 end
 
--- Forgets the faults, the armed ones first; at most as many as one transaction may touch. Answers how many are
--- left.
+-- Forgets the faults, the armed ones first; as many as one transaction may touch. Answers how many are left.
 function faults.disarm_all()
   local rows, deleted = read(read({}, "state", "armed"), "state", "consumed"), 0
   for i = 1, math.min(#rows, AT_ONCE) do
