@@ -86,6 +86,7 @@ static void tell_parting(const struct mt_exec *x, struct mt_migration *m) {
     m->found = effect_text("error", mt_kind_name(x->error.kind), x->error_site);
     split_site(x->error_site, m);
     mt_copy(m->message, sizeof m->message, x->error.message);
+    mt_mask_digits(m->message, strlen(m->message)); /* the words are the script's own */
 }
 
 /* ---- calls under way ---- */

@@ -104,6 +104,7 @@ describe("mintage check", function()
     finds("local amuont = 1\n_ = amuont + amount", "error", 2, 14, "undeclared global 'amount'")
     finds("count = 1", "error", 1, 1, "assignment to undeclared global 'count'")
     finds("local n = math.random(3)\n_ = n", "error", 1, 16, "use flow.random")
+    finds("_ = assert.equal", "error", 1, 12, "a function has no fields")
     finds("local n = string.trim('x')\n_ = n", "warning", 1, 18, "string has no 'trim'")
   end)
 

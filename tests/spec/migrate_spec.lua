@@ -201,6 +201,40 @@ describe("mintage runs migrate", function()
     assert.equal(1, #ended.moves)
   end)
 
+  it("is carried on after a kill -9 in the middle of many", function()
+    local runtime, sandbox = serve { ["nap.lua"] = first }
+    local ids = {}
+    for i = 1, 150 do ids[i] = runtime:run("nap", { n = i }).id end
+    for _, id in ipairs(ids) do runtime:wait_for(id, "sleeping") end
+    local to = publish(runtime, "nap.lua", compatible)
+    local function moved()
+      local n = 0
+      for _, run in ipairs(runtime:api("GET", "/v1/runs?limit=1000").json.data) do
+        if run.generation == to then n = n + 1 end
+      end
+      return n
+    end
+    local out = testing.folder() .. "/out"
+    local command = testing.native.spawn(
+      { testing.program, "runs", "migrate", "--url", runtime.url, "--data", runtime.data },
+      { out = out, err = out })
+    testing.wait_until(function() return moved() > 0 end, "the first has been moved")
+    runtime:kill()
+    command:wait(60000)
+    command:close()
+    runtime:launch()
+    local before = moved()
+    assert.is_true(before > 0)
+    assert.equal(0, migrate(runtime).code)
+    assert.equal(150, moved())
+    testing.advance(sandbox, "2h")
+    for _, id in ipairs(ids) do
+      local run = runtime:wait_for(id, "completed")
+      assert.equal("the second", run.output.by)
+      assert.equal(1, #run.moves)
+    end
+  end)
+
   it("refuses what it does not know, and who has no token", function()
     local runtime = serve { ["nap.lua"] = first }
     assert.equal(401, runtime:http("POST", "/v1/runs/migrate", {}).status)

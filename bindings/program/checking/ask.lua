@@ -24,6 +24,9 @@ local function look(question)
     if not ok then return { message = message(found) } end
   end
   for i = 1, #question.path do
+    if type(found) == "function" then
+      return { message = ("a function has no fields, so no '%s'"):format(question.path[i]) }
+    end
     local ok, value = pcall(function() return found[question.path[i]] end)
     if not ok then return { message = message(value) } end
     if value == nil then return { missing = true } end
