@@ -208,6 +208,18 @@ web.get("/open", { pubic = true }, handle)
     assert.matches("^10 .*did you mean 'public'", lines[6])
   end)
 
+  it("fields of what a flow is given when it is late", function()
+    local found = check {
+      ["f.lua"] = [[
+require("mintage.flow").define { name = "f", run = function() end,
+  late = function(event) return { event.keyy, event.run.stat, event.payload.anything } end }
+]],
+    }
+    assert.equal(2, #found, testing.json.encode(found))
+    assert.matches("did you mean 'key'", found[1].message)
+    assert.matches("did you mean 'state'", found[2].message)
+  end)
+
   it("flows that are started by a name that nobody has", function()
     local found = check {
       ["a.lua"] = head .. unused .. 'flow.define { name = "order", run = function() flow.start("ordr", {}) end }\n',

@@ -41,7 +41,9 @@ local function learn_flow(walker, node, scope)
   local fields = input_fields(given.input)
   local input = fields and { t = "input", fields = fields } or nil
   learn(walker, given.run, scope, { purpose = "run", parameters = { input } })
-  learn(walker, given.late, scope, { purpose = "run" })
+  local class = types.class "mintage.LateEvent"
+  local event = class and { t = "object", class = class } or nil
+  learn(walker, given.late, scope, { purpose = "run", parameters = { event } })
 end
 
 function learning.call(walker, node, scope)
