@@ -122,12 +122,15 @@ static char escape_of(unsigned char c) {
     }
 }
 
+/* What stands in a JSON string as it is. */
+static const bool plain[256] = {[0x20 ... 0x21] = true, [0x23 ... 0x5b] = true, [0x5d ... 0x7f] = true};
+
 void mt_buf_add_json_string(struct mt_buf *b, const char *s, size_t len) {
     mt_buf_addc(b, '"');
     size_t start = 0, i = 0; /* s[start..i) can be copied as it is */
     while (i < len) {
         unsigned char c = (unsigned char)s[i];
-        if (c >= 0x20 && c < 0x80 && c != '"' && c != '\\') {
+        if (plain[c]) {
             i++;
             continue;
         }

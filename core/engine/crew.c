@@ -16,6 +16,7 @@ static void *worker_main(void *arg) {
     struct mt_run run;
     struct mt_exec *x = exec_new(w->g);
     works_for = w->g;
+    pthread_setname_np(pthread_self(), "mt-worker"); /* else that of whoever hired it */
     while (ready_pop(w, &run)) {
         exec_execute(x, &run);
         ready_done(w->g);
