@@ -86,7 +86,8 @@ static bool in_path(const struct mt_operation *op, const char *name) {
 static json_t *members(const struct mt_operation *op, const json_t *params, const char *key,
                        struct mt_error *e) {
     const struct defined_operation *own = defined_operation(op);
-    json_t *o = own->fixed != NULL ? json_deep_copy(own->fixed) : json_object();
+    json_t *o = own->fixed != NULL ? value_to_plain(own->fixed, e) : json_object();
+    if (o == NULL) return NULL;
     for (size_t i = 0; op->params[i].name != NULL; i++) {
         const json_t *v = param(params, op->params[i].name);
         struct mt_money m;

@@ -146,8 +146,10 @@ static json_t *provider_json(struct mt_providers *p, const struct mt_provider_se
         json_object_set_new(o, "breaker", json_string(mt_breaker_state_name(breaker_state(&s->breaker))));
         json_object_set_new(o, "breaker_opened", json_integer((json_int_t)times_opened(s)));
     }
-    if (s->breaker.max_per_second > 0)
-        json_object_set_new(o, "max_per_second", json_integer(s->breaker.max_per_second));
+    pthread_mutex_lock(&s->breaker.lock);
+    int rate = s->breaker.max_per_second;
+    pthread_mutex_unlock(&s->breaker.lock);
+    if (rate > 0) json_object_set_new(o, "max_per_second", json_integer(rate));
     json_array_foreach(json_object_get(o, "operations"), i, op) {
         struct operation_counters *c = counters_of(p, row, &row->operations[i]);
         if (c != NULL) json_object_set_new(op, "calls", calls_json(c));

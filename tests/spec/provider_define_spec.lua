@@ -28,7 +28,37 @@ return flow.define {
 }
 ]]
 
-local function flows(definition) return testing.flows { ["order.lua"] = order, ["lib/acme.lua"] = definition or example } end
+local others = [[
+local flow, web = require "mintage.flow", require "mintage.web"
+local acme = require "lib.acme"
+
+web.get("/charge/{id}", { public = true }, function(req) return { json = acme.charges.get(req.params.id) } end)
+
+flow.define {
+  name  = "two",
+  input = { amount = "money" },
+  run   = function(input)
+    local answers = flow.all {
+      { acme.charges.create, { amount = input.amount, card = "good" } },
+      { acme.charges.create, { amount = input.amount, card = "declined" } },
+    }
+    return { paid = answers[1].value.id, refused = answers[2].err.kind }
+  end,
+}
+]]
+
+local slip = [[
+local flow = require "mintage.flow"
+local acme = require "lib.acme"
+
+return flow.define { name = "slip", run = function() acme.charges.create { amonut = "1.00 USD", card = "good" } end }
+]]
+
+local function flows(definition, more)
+  return testing.flows {
+    ["order.lua"] = order, ["others.lua"] = others, ["lib/acme.lua"] = definition or example, ["slip.lua"] = more,
+  }
+end
 
 local function config(url, more)
   local acme = { base_url = url, api_key = "key-of-the-shop", webhook_secret = "secret-of-the-webhooks" }
@@ -42,7 +72,7 @@ describe("a provider that a script defines", function()
   local fake, runtime, folder
 
   setup(function()
-    fake, folder = support.start(), flows()
+    fake, folder = support.start(), flows(nil, slip)
     runtime = testing.start("serve", { flows = folder, config = config(fake.url) })
   end)
   teardown(testing.clean_up)
@@ -99,6 +129,22 @@ describe("a provider that a script defines", function()
     assert.same({ kind = "declined", code = "card_declined", hard = false }, run.output)
     run = buy({ card = "failing" }, "completed") -- a 200 that is a no, and a code that is for good
     assert.same({ kind = "declined", code = "stolen_card", hard = true }, run.output)
+  end)
+
+  it("is called in handlers, and several calls at once", function()
+    local run = runtime:wait_for(runtime:run("two", { amount = "3.00 USD" }).id, "completed")
+    assert.equal("declined", run.output.refused)
+    local charge = runtime:http("GET", "/charge/" .. run.output.paid).json
+    assert.equal("3.00 USD", charge.amount)
+    assert.equal(404, runtime:http("GET", "/charge/nobody").status)
+  end)
+
+  it("refuses a parameter that it does not know, naming the nearest", function()
+    local said = 'unknown field "amonut" (did you mean "amount"?)'
+    local run = runtime:wait_for(runtime:run("slip").id, "needs_attention")
+    assert.is_truthy(run.error.message:find(said, 1, true), run.error.message)
+    local out = testing.run({ "check", folder }).out -- and before any run does
+    assert.is_truthy(out:find(said, 1, true), out)
   end)
 
   it("is left alone as long as it asks for", function()

@@ -157,7 +157,7 @@ static void requests_are_what_the_definition_says(void **state) {
                    "\"credentials\":{\"user\":\"string\",\"password\":\"secret\"},"
                    "\"auth\":{\"basic\":[\"user\",\"password\"]},"
                    "\"operations\":{\"pay\":{\"method\":\"POST\",\"path\":\"/v1/{shop}/{id}/pay\","
-                   "\"repeats\":\"keyed\",\"fixed\":{\"capture\":false},"
+                   "\"repeats\":\"keyed\",\"fixed\":{\"capture\":false,\"charge\":{\"$$k\":1}},"
                    "\"params\":{\"id\":\"string\",\"shop\":\"integer\",\"sum\":{\"type\":\"money\","
                    "\"as\":\"charge.amount\",\"currency\":\"charge.currency\"},"
                    "\"meta\":\"object?\"}}}"),
