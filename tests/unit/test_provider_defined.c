@@ -170,7 +170,7 @@ static void requests_are_what_the_definition_says(void **state) {
     json_decref(v);
     assert_string_equal(d.w.net.last.url, "https://api.acme.example/v1/7/a%2Fb%20c/pay");
     assert_string_equal(d.w.net.last.body,
-                        "{\"capture\":false,\"charge\":{\"amount\":8000,\"currency\":\"USD\"},"
+                        "{\"capture\":false,\"charge\":{\"$k\":1,\"amount\":8000,\"currency\":\"USD\"},"
                         "\"meta\":{}}");
     assert_string_equal(header(&d, "Authorization"), "Basic dTpw");
     assert_string_equal(header(&d, "Acme-Version"), "7");
