@@ -6,8 +6,9 @@
 #define TEXT(x) #x
 #define TEXT_OF(x) TEXT(x)
 
-/* Read by the library before main: memory that is not used goes back to the system also when nobody calls. */
-const char *malloc_conf = "background_thread:true";
+/* Read by the library before main: memory that is not used goes back to the system also when nobody calls,
+ * and what a thread keeps for itself is little, since there are hundreds. */
+const char *malloc_conf = "background_thread:true,tcache_nslots_small_max:32";
 
 void mt_memory_trim(void) {
     /* what all arenas keep; fails only where there is nothing to give back */
