@@ -34,6 +34,7 @@ const struct mt_vm_module mt_modules[] = {
     {"mintage.paymint", open_paymint},
     {"mintage.paymnt", open_paymnt},
     {"mintage.provider", mt_open_provider},
+    {"mintage.settings", mt_open_settings},
     {"mintage.task", mt_open_task},
     {"mintage.time", mt_open_time},
     {"mintage.web", mt_open_web},

@@ -21,5 +21,6 @@ int mt_open_task(lua_State *L);
 int mt_open_deliver(lua_State *L);
 int mt_open_crypto(lua_State *L);
 int mt_open_time(lua_State *L);
-int mt_open_money(lua_State *L); /* money.c */
-int mt_open_json(lua_State *L);  /* json.c */
+int mt_open_money(lua_State *L);    /* money.c */
+int mt_open_json(lua_State *L);     /* json.c */
+int mt_open_settings(lua_State *L); /* settings.c */

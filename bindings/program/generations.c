@@ -13,7 +13,7 @@
 
 struct mt_generations {
     struct mt_generations_options o;
-    char *dir, *settings;
+    char *dir;
     struct mt_scripts *scripts;
     struct mt_engine *engine;
     pthread_mutex_t lock; /* guards what follows */
@@ -25,7 +25,6 @@ struct mt_generations *mt_generations_new(const struct mt_generations_options *o
     struct mt_generations *g = mt_calloc(1, sizeof *g);
     g->o = *o;
     g->dir = mt_strdup(o->dir);
-    g->settings = mt_strdup(o->settings);
     pthread_mutex_init(&g->lock, NULL);
     return g;
 }
@@ -34,7 +33,6 @@ void mt_generations_free(struct mt_generations *g) {
     if (!g) return;
     pthread_mutex_destroy(&g->lock);
     free(g->dir);
-    free(g->settings);
     free(g);
 }
 
@@ -99,13 +97,18 @@ static void tell(struct mt_generations *g) {
 /* ---- from the folder ---- */
 
 static struct mt_generation *load_files(struct mt_generations *g, struct mt_error *e) {
-    struct mt_source_set set;
+    struct mt_source_set set = {0};
+    struct mt_generation *gen = NULL;
+    char *settings = NULL;
+    if (g->o.settings && g->o.settings(g->o.ctx, &settings, e) != 0) return NULL;
     if (g->o.embedded && !folder_exists(g))
         mt_source_set_embedded(g->o.embedded, &set);
     else if (mt_source_set_read(g->dir, &set, e) != 0)
-        return NULL;
-    struct mt_generation *gen = mt_generation_load(g->o.vm, set.files, set.count, g->settings, e);
+        goto out;
+    gen = mt_generation_load(g->o.vm, set.files, set.count, settings, e);
     mt_source_set_clear(&set);
+out:
+    free(settings);
     return gen;
 }
 

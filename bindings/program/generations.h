@@ -17,7 +17,9 @@ struct mt_generations_options {
     struct mt_clock *clock;
     const char *dir;                 /* the folder of flows; NULL: the embedded ones only */
     const struct mt_asset *embedded; /* used when there is no such folder; NULL: it must be there */
-    const char *settings; /* JSON: the settings that scripts can see, part of each generation; NULL: none */
+    /* The settings that scripts can see, as they are now, part of each generation: 0 and malloc'ed JSON or
+     * NULL (none), or -1. NULL: there are never any. */
+    int (*settings)(void *ctx, char **json, struct mt_error *e);
     /* After each swap, each failed load and each repair; on the thread that loads. NULL: nobody listens. */
     void (*changed)(void *ctx);
     void *ctx;

@@ -55,6 +55,9 @@ int mt_setting_port(const struct mt_config *c, int fallback);
 /* The providers' sections that have something in them, file and environment merged. New reference; holds
  * secrets. */
 json_t *mt_setting_providers(const struct mt_config *c);
+/* The section that scripts can see, read anew from the configuration file: malloc'ed JSON, or NULL. -1: the
+ * file cannot be read, or is wrong now. */
+int mt_setting_scripts(const struct mt_config *c, char **json, struct mt_error *e);
 enum { MT_PORT_RUNTIME = 8080, MT_PORT_SANDBOX = 8090 };
 
 /* Gives the system back what the allocator keeps. Any thread. */

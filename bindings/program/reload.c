@@ -26,7 +26,7 @@ enum {
 
 struct mt_reload {
     struct mt_generations *generations;
-    char *dir;
+    char *dir, *config;
     void (*loaded)(void *ctx, enum mt_load result, const struct mt_error *e);
     void *ctx;
     pthread_t thread;
@@ -94,6 +94,16 @@ static void reload(struct mt_reload *r) {
     if (r->loaded) r->loaded(r->ctx, result, &e);
 }
 
+/* The folder, and the configuration file: one that is replaced in the same moment has another inode. */
+static uint64_t look_at_all(struct mt_reload *r) {
+    struct stat st;
+    uint64_t sum = look(r, r->dir, 0);
+    if (!r->config || stat(r->config, &st) != 0) return sum;
+    if (r->inotify >= 0) inotify_add_watch(r->inotify, r->config, IN_CLOSE_WRITE | IN_MOVE_SELF | IN_ATTRIB);
+    uint64_t time = (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec;
+    return mix(mix(mix(sum, st.st_ino), time), (uint64_t)st.st_size);
+}
+
 /* Lets time pass until nothing happens any more, or for so long. False: stop. */
 static bool settle(struct mt_reload *r) {
     int news = 1;
@@ -107,10 +117,10 @@ static bool settle(struct mt_reload *r) {
 /* Looks until the folder looks the same twice, since a file may just be being written; or often enough.
  * False: stop. */
 static bool look_twice(struct mt_reload *r, uint64_t *now) {
-    *now = look(r, r->dir, 0);
+    *now = look_at_all(r);
     for (int looks = 0; *now != r->signature && looks < LOOKS_MAX; looks++) {
         if (!settle(r)) return false;
-        uint64_t again = look(r, r->dir, 0);
+        uint64_t again = look_at_all(r);
         if (again == *now) break;
         *now = again;
     }
@@ -129,19 +139,20 @@ static void *watch(void *arg) {
     }
 }
 
-struct mt_reload *mt_reload_start(struct mt_generations *g, const char *dir,
+struct mt_reload *mt_reload_start(struct mt_generations *g, const char *dir, const char *config,
                                   void (*loaded)(void *ctx, enum mt_load result, const struct mt_error *e),
                                   void *ctx, struct mt_error *e) {
     struct mt_reload *r = mt_calloc(1, sizeof *r);
     r->generations = g;
     r->dir = mt_strdup(dir);
+    r->config = mt_strdup(config);
     r->loaded = loaded;
     r->ctx = ctx;
     r->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     if (r->inotify < 0)
         mt_warn("cannot be told of changes to flows; looking every 2 seconds", "error", strerror(errno));
     r->stop = eventfd(0, EFD_CLOEXEC);
-    look(r, r->dir, 0); /* for the watches; what changed since the first load is found at the first look */
+    look_at_all(r); /* for the watches; what changed since the first load is found at the first look */
     if (r->stop < 0 || pthread_create(&r->thread, NULL, watch, r) != 0) {
         mt_fail(e, MT_INTERNAL, "cannot start the watcher of flows: %s", strerror(errno));
         r->thread = 0;
@@ -160,5 +171,6 @@ void mt_reload_stop(struct mt_reload *r) {
     if (r->inotify >= 0) close(r->inotify);
     if (r->stop >= 0) close(r->stop);
     free(r->dir);
+    free(r->config);
     free(r);
 }

@@ -7,7 +7,8 @@
 struct mt_reload;
 
 /* loaded(ctx, result, error): after each attempt, on the watcher's thread. */
-struct mt_reload *mt_reload_start(struct mt_generations *g, const char *dir,
+/* config: the configuration file, whose settings for scripts are part of a generation; NULL: none. */
+struct mt_reload *mt_reload_start(struct mt_generations *g, const char *dir, const char *config,
                                   void (*loaded)(void *ctx, enum mt_load result, const struct mt_error *e),
                                   void *ctx, struct mt_error *e);
 void mt_reload_stop(struct mt_reload *r);

@@ -63,6 +63,10 @@ static int open_providers(struct mt_runtime *rt, struct mt_error *e) {
     return rt->providers ? 0 : -1;
 }
 
+static int script_settings(void *ctx, char **json, struct mt_error *e) {
+    return mt_setting_scripts(((struct mt_runtime *)ctx)->o.config, json, e);
+}
+
 static int load_sources(void *ctx, const char *id, struct mt_source **files, size_t *count, char **settings,
                         struct mt_error *e) {
     return mt_generations_fetch(((struct mt_runtime *)ctx)->generations, id, files, count, settings, e);
@@ -95,6 +99,7 @@ static int open_scripts(struct mt_runtime *rt, struct mt_error *e) {
         .clock = rt->clock,
         .dir = rt->o.flows,
         .embedded = rt->o.embedded,
+        .settings = rt->o.sandbox ? NULL : script_settings,
         .changed = flows_changed,
         .ctx = rt,
     };
@@ -277,7 +282,8 @@ static int first_load(struct mt_runtime *rt, struct mt_error *error) {
 int mt_runtime_start(struct mt_runtime *rt, struct mt_error *e) {
     if (first_load(rt, e) != 0 || mt_engine_start(rt->engine, e) != 0) return -1;
     if (rt->o.flows && !rt->o.parts && mt_config_bool(rt->o.config, "reload")) {
-        rt->reload = mt_reload_start(rt->generations, rt->o.flows, reloaded, rt, e);
+        rt->reload = mt_reload_start(rt->generations, rt->o.flows, mt_config_str(rt->o.config, "config"),
+                                     reloaded, rt, e);
         if (!rt->reload) return -1;
     }
     atomic_store(&rt->ready, true);

@@ -1,6 +1,7 @@
 /* The table of settings: every option, its variable and its line of --help is a row here, and nowhere else.
  * What a row means is decided where it is read. Filled once by mt_settings_init, immutable from then on; any
  * thread. */
+#include "base/json.h"
 #include "program.h"
 #include "providers/provider.h"
 #include <stdlib.h>
@@ -19,7 +20,8 @@ static const struct mt_setting settings[] = {
      "folder for runs, keys and the admin token", 'd'},
     {"flows", MT_SET_PATH, "./flows", 0, 0, NULL, SERVERS | MT_CMD_CHECK | MT_CMD_PROVIDERS,
      "folder of flows: *.lua in it are flows, its subfolders are for require", 0},
-    {"config", MT_SET_PATH, NULL, 0, 0, NULL, LONG_RUNNING | MT_CMD_CLIENT, "configuration file (JSON)", 'c'},
+    {"config", MT_SET_PATH, NULL, 0, 0, NULL, LONG_RUNNING | MT_CMD_CLIENT,
+     "configuration file (JSON): these options, \"providers\", and \"settings\" for scripts", 'c'},
     {"public-url", MT_SET_URL, NULL, 0, 0, NULL, SERVERS,
      "how customers and providers reach the runtime (http://HOST:PORT)", 0},
     {"sandbox", MT_SET_URL, NULL, 0, 0, NULL, MT_CMD_SERVE,
@@ -115,4 +117,16 @@ json_t *mt_setting_providers(const struct mt_config *c) {
         if (json_object_size(section) > 0) json_object_set_new(all, provider, json_deep_copy(section));
     }
     return all;
+}
+
+int mt_setting_scripts(const struct mt_config *c, char **json, struct mt_error *e) {
+    const char *path = mt_config_str(c, "config");
+    *json = NULL;
+    if (!path) return 0;
+    struct mt_config *now = mt_config_new(&mt_program_settings);
+    int rc = mt_config_load_file(now, path, e);
+    const json_t *section = rc == 0 ? mt_config_section(now, "settings") : NULL;
+    if (section) *json = mt_json_dump(section, NULL);
+    mt_config_free(now);
+    return rc;
 }

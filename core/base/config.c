@@ -219,9 +219,10 @@ static int unknown_setting(const struct mt_config *c, const char *source, const 
                            struct mt_error *e) {
     char where[300];
     size_t n = c->spec->setting_count;
-    const char **names = mt_calloc(n + 1, sizeof(*names));
+    const char **names = mt_calloc(n + 2, sizeof(*names));
     for (size_t i = 0; i < n; i++) names[i] = c->spec->settings[i].name;
-    names[n] = "providers";
+    names[n++] = "providers";
+    names[n] = "settings";
     mt_format(where, sizeof(where), "%s: ", source);
     unknown(where, "setting", key, names, n + 1, e);
     free(names);
@@ -249,6 +250,10 @@ int mt_config_load_json(struct mt_config *c, const char *text, size_t len, const
         int64_t number;
         if (i == SIZE_MAX && strcmp(key, "providers") == 0) {
             if (check_providers(c->spec, source, member, e) != 0) goto done;
+            continue;
+        }
+        if (i == SIZE_MAX && strcmp(key, "settings") == 0) {
+            if (mt_config_check_settings(source, member, e) != 0) goto done;
             continue;
         }
         if (i == SIZE_MAX) {

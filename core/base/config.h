@@ -93,7 +93,10 @@ const char *mt_config_source(const struct mt_config *c, const char *name);
 const json_t *mt_config_provider(const struct mt_config *c, const char *provider);
 /* All of them by name, those that are known later included. Borrowed; secrets are in it. */
 const json_t *mt_config_providers(const struct mt_config *c);
-/* A whole section of the file by name ("providers"). NULL when absent. Borrowed. */
+/* Refuses what may not stand in the section "settings", which scripts can see: secrets by their names, null,
+ * depth and size beyond limits. MT_USAGE. */
+int mt_config_check_settings(const char *source, const json_t *settings, struct mt_error *e);
+/* A whole section of the file by name ("providers", "settings"). NULL when absent. Borrowed. */
 const json_t *mt_config_section(const struct mt_config *c, const char *name);
 
 /* The table of options for --help of `command` (0: all rows): names, values, defaults, variables. */

@@ -22,7 +22,9 @@ function events.emit(name, intent, data, own_fault)
     event = name,
     reference = intent.reference_id,
     headers = {
-      ["Content-Type"] = "application/json", ["User-Agent"] = "Mintro-Sandbox", ["X-Sandbox-Delivery"] = ids.uuid(),
+      ["Content-Type"] = "application/json",
+      ["User-Agent"] = "Mintro-Sandbox",
+      ["X-Sandbox-Delivery"] = ids.uuid(),
     },
     body = ordered.encode({ event = name, data = data }, ORDER),
     schedule = SCHEDULE,
