@@ -85,6 +85,12 @@ describe("settings for scripts", function()
     assert.equal(5, completed({}).after)
   end)
 
+  it("are no mistake to mintage check, which has no configuration", function()
+    local result = testing.run { "check", "--flows", testing.flows { ["reads.lua"] = flow } }
+    assert.equal(0, result.code, result.out .. result.err)
+    assert.is_nil(result.out:find("settings has", 1, true), result.out)
+  end)
+
   it("keep the runtime from starting when they are wrong at first", function()
     for text, wanted in pairs {
       ['{"settings":{"password":"x"}}'] = "settings%.password: this name is a secret's",

@@ -92,7 +92,7 @@ local function report_member(walker, node, at, name)
   local answer = values.ask(at)
   if answer.message then
     walker.report(node, "error", answer.message)
-  elseif answer.missing then
+  elseif answer.missing and at.module ~= "mintage.settings" then -- their names are the configuration's
     local path = table.move(at.path, 1, #at.path - 1, 1, {})
     local parent = { module = at.module, defined = at.defined, path = path }
     local near = fit.nearest(name, values.ask(parent).names or {})
