@@ -83,6 +83,57 @@ describe("mintage sandbox", function()
     assert.equal("delivered", sandbox:http("GET", "/_sandbox/webhooks").json.data[1].state)
   end)
 
+  local function arm(match, fault, times)
+    return sandbox:http("POST", "/_sandbox/faults", { match = match, fault = fault, times = times })
+  end
+
+  local function consumed(id)
+    for _, fault in ipairs(sandbox:http("GET", "/_sandbox/faults").json.data) do
+      if fault.id == id then return fault.consumed end
+    end
+  end
+
+  it("finds a fault among any number of them", function()
+    for i = 1, 150 do assert.equal(201, arm({ provider = "mintro", reference = "OTHER-" .. i }, "status=503").status) end
+    local body = arm({ provider = "mintro", contains = '"reference_id":"SB-4"' }, "status=503").json
+    local any = arm({ reference = "SB-5" }, "status=503", 2).json
+    intent "SB-3"
+    assert.has_error(function() intent "SB-4" end)
+    intent "SB-4"
+    assert.equal(1, consumed(body.id))
+    assert.has_error(function() intent "SB-5" end)
+    assert.equal(1, consumed(any.id))
+    assert.has_error(function() intent "SB-5" end)
+    assert.equal(2, consumed(any.id))
+    intent "SB-5"
+    assert.equal(152, #sandbox:http("GET", "/_sandbox/faults").json.data)
+    assert.equal(204, sandbox:http("DELETE", "/_sandbox/faults").status)
+    assert.equal(0, #sandbox:http("GET", "/_sandbox/faults").json.data)
+    intent "OTHER-1"
+  end)
+
+  it("loses the webhooks of one payment alone", function()
+    local fault = arm({ provider = "mintro", reference = "SB-6" }, "lose").json
+    local lost, sent = intent "SB-6", intent "SB-7"
+    pay(sent)
+    pay(lost)
+    testing.wait_until(function() return receiver:count() == 1 end, "the other webhook came")
+    assert.equal(sent, json.decode(receiver:requests()[1].body).data.intent_id)
+    assert.equal(1, consumed(fault.id))
+  end)
+
+  it("refuses faults that could never happen", function()
+    for _, row in ipairs {
+      { { event = "payment.succeeded" }, "reset", "event" }, { { operation = "intents.create" }, "lose", "operation" },
+      { { path = "/x" }, "duplicate", "path" }, { { method = "POST" }, "reorder", "method" }, { { body = "x" }, "reset", "body" },
+      { { contains = 7 }, "reset", "contains" },
+    } do
+      local response = arm(row[1], row[2])
+      assert.equal(422, response.status, response.body)
+      assert.matches("match." .. row[3], response.json.detail, 1, true)
+    end
+  end)
+
   it("forgets everything but where webhooks go", function()
     pay(intent "SB-3")
     assert.equal(204, sandbox:http("DELETE", "/_sandbox/state").status)
