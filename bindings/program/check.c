@@ -22,6 +22,7 @@ enum { PROBLEMS_MAX = 100 };
 struct checking {
     const char *path;
     bool folder;
+    char *settings; /* that scripts can see, as JSON; NULL: none */
     struct mt_source_set set;
     struct mt_vm *vm;
     struct mt_generation *g; /* NULL: something cannot be loaded */
@@ -71,7 +72,7 @@ static void load_all(struct checking *c) {
     size_t all = c->set.count;
     struct mt_error e;
     for (size_t i = 0; i < PROBLEMS_MAX && !c->g; i++) {
-        c->g = mt_generation_load(c->vm, c->set.files, c->set.count, NULL, &e);
+        c->g = mt_generation_load(c->vm, c->set.files, c->set.count, c->settings, &e);
         if (c->g) break;
         struct mt_flow_problem p;
         mt_flow_problem_fill(&p, e.message, 0);
@@ -295,7 +296,7 @@ int mt_check_command(const struct mt_command *self, struct mt_config *config, in
         goto out;
     }
     int read = c.folder ? mt_source_set_read(c.path, &c.set, &e) : mt_source_set_read_one(c.path, &c.set, &e);
-    if (read != 0 || !(c.vm = mt_vm_new(&vo, &e))) {
+    if (read != 0 || mt_setting_scripts(config, &c.settings, &e) != 0 || !(c.vm = mt_vm_new(&vo, &e))) {
         code = mt_report(&e);
         goto out;
     }
@@ -316,5 +317,6 @@ out:
     if (c.g) mt_generation_release(c.g);
     if (c.vm) mt_vm_free(c.vm);
     mt_source_set_clear(&c.set);
+    free(c.settings);
     return code;
 }

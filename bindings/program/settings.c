@@ -20,7 +20,7 @@ static const struct mt_setting settings[] = {
      "folder for runs, keys and the admin token", 'd'},
     {"flows", MT_SET_PATH, "./flows", 0, 0, NULL, SERVERS | MT_CMD_CHECK | MT_CMD_PROVIDERS,
      "folder of flows: *.lua in it are flows, its subfolders are for require", 0},
-    {"config", MT_SET_PATH, NULL, 0, 0, NULL, LONG_RUNNING | MT_CMD_CLIENT,
+    {"config", MT_SET_PATH, NULL, 0, 0, NULL, LONG_RUNNING | MT_CMD_CLIENT | MT_CMD_CHECK,
      "configuration file (JSON): these options, \"providers\", and \"settings\" for scripts", 'c'},
     {"public-url", MT_SET_URL, NULL, 0, 0, NULL, SERVERS,
      "how customers and providers reach the runtime (http://HOST:PORT)", 0},

@@ -208,6 +208,30 @@ web.get("/open", { pubic = true }, handle)
     assert.matches("^10 .*did you mean 'public'", lines[6])
   end)
 
+  it("believes what the configuration says of settings, and nothing else of them", function()
+    local dir = testing.flows { ["f.lua"] = [[
+local flow, settings = require "mintage.flow", require "mintage.settings"
+local pause = settings.shop.pause
+flow.define { name = "f", run = function()
+  flow.sleep(settings.pause)
+  flow.sleep(pause)
+  flow.log(settings.greeting or "hello")
+end }
+]] }
+    local config = testing.folder() .. "/mintage.json"
+    testing.write(config, [[{"settings": {"shop": {"pause": "1d"}}}]])
+    local result = testing.run { "check", dir, "--config", config }
+    assert.equal(0, result.code, result.out .. result.err)
+    assert.equal(1, testing.run({ "check", dir }).code) -- settings.shop is nil when the file loads
+    testing.write(config, "{")
+    assert.equal(2, testing.run({ "check", dir, "--config", config }).code)
+  end)
+
+  it("values of modules, whatever they hold, where any value may stand", function()
+    silent "flow.signal('a', 'b', json.null)\nflow.log('x', math.pi)\nflow.sleep(math.pi)"
+    finds("local a, b = flow.try(mintro.intents, {})\n_ = a or b", "error", 1, 23, "wanted mintage.Operation")
+  end)
+
   it("fields of what a flow is given when it is late", function()
     local found = check {
       ["f.lua"] = [[
