@@ -327,6 +327,17 @@ static int check_rule(const struct defined *d, const char *operation, size_t i, 
     return check_with(where, defined_find(d, call), param(rule, "with"), e);
 }
 
+/* The parameter that mt_operation_object_id reads. */
+static bool has_object_id(const struct mt_operation *op) {
+    for (const struct mt_param *p = op->params; p->name != NULL; p++) {
+        size_t n = strlen(p->name);
+        if (p->type == MT_P_STRING && p->required &&
+            (strcmp(p->name, "id") == 0 || (n > 3 && strcmp(p->name + n - 3, "_id") == 0)))
+            return true;
+    }
+    return false;
+}
+
 static int link_operation(const struct defined *d, struct mt_operation *op, struct defined_operation *own,
                           const json_t *o, struct mt_error *e) {
     const struct mt_operation *read;
@@ -336,6 +347,10 @@ static int link_operation(const struct defined *d, struct mt_operation *op, stru
     if (reader(d, where, op->read_operation, &read, e) != 0) return -1;
     if (read->params[0].name == NULL || read->params[0].type != MT_P_STRING)
         return define_fail(where, e, "%s has no {id} in its path to read by", read->name);
+    if (!has_object_id(op))
+        return define_fail(where, e,
+                           "\"params\": wanted \"id\", or a string whose name ends in \"_id\": the "
+                           "object that is given back");
     for (size_t i = 0; i < json_array_size(own->release); i++)
         if (check_rule(d, op->name, i, json_array_get(own->release, i), e) != 0) return -1;
     return 0;

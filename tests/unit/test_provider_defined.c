@@ -120,6 +120,11 @@ static void definitions_are_refused_with_what_is_wrong(void **state) {
          "booleans"},
         {ACME("\"operations\":{" GET ",\"r\":{\"read\":\"get\",\"release\":[{\"call\":\"get\"}]}}"),
          "operations[\"r\"].release[1]: field \"when\" is missing"},
+        {ACME("\"operations\":{" GET
+              ",\"r\":{\"read\":\"get\",\"params\":{\"it\":\"string\"},\"release\":[{\"when\":{\"s\":1}}]}}"),
+         "operations[\"r\"]: \"params\": wanted \"id\", or a string whose name ends in \"_id\": the object "
+         "that is "
+         "given back"},
         {ACME("\"auth\":{\"bearer\":\"key\"},\"operations\":{" GET "}"),
          "auth.bearer: \"key\" is no credential: \"credentials\" names none"},
         {ACME("\"credentials\":{\"label\":\"string\"},\"operations\":{" GET "}"),
