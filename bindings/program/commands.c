@@ -116,11 +116,28 @@ static const char check_details[] =
     "as compilers\n"
     "do; a comment \"-- mintage: ignore\" silences its line. Exit code 1 when anything is found.\n";
 
-static const char test_details[] = "Runs specs (busted) under Mintage's own Lua 5.4. PATH is a spec file or "
-                                   "a folder of *_spec.lua (default: tests/spec, else\n"
-                                   "spec). A spec gets at running programs, HTTP and JSON with require "
-                                   "\"mintage.testing\". What stands after -- goes to busted:\n"
-                                   "  mintage test tests/spec/api_spec.lua -- --filter=cancel --output=TAP\n";
+static const char test_details[] =
+    "Runs specs (busted) under Mintage's own Lua 5.4. PATH is a spec file or a folder of *_spec.lua "
+    "(default: "
+    "tests/spec, else\n"
+    "spec). What stands after -- goes to busted:\n"
+    "  mintage test tests/flows/checkout_spec.lua -- --output=TAP\n"
+    "\n"
+    "require \"mintage.world\" gives a spec simulated worlds: runtime and sandbox in one process, virtual "
+    "time, "
+    "a network and\n"
+    "disks that a seed decides. At the end of each world it is checked that money and runs agree. Then\n"
+    "  mintage test tests/flows --crash           each test again, once for each point at which the runtime "
+    "could die:\n"
+    "                                             before and after each sync, each request, each answer\n"
+    "  mintage test tests/flows --faults 50       each test again, with 50 schedules of lost, late, double "
+    "and "
+    "refused\n"
+    "                                             requests and answers, wrong clocks and deaths; what fails "
+    "is "
+    "made small\n"
+    "  mintage test ... --replay 'p37 n12:lost'   just that, as a failure printed it: point 37, exchange 12\n"
+    "require \"mintage.testing\" gets a spec at running programs, HTTP and JSON.\n";
 
 const struct mt_command mt_commands[] = {
     {"dev", MT_CMD_DEV, "", "runtime and sandbox together, for writing flows", dev_details, 0, 0,
@@ -179,10 +196,8 @@ void mt_command_help(const struct mt_command *c, FILE *out) {
             c->details);
     struct mt_buf options;
     mt_buf_init(&options, 64 * 1024);
-    if (c->bit != MT_CMD_TEST) { /* specs have no settings of their own */
-        mt_config_help(&mt_program_settings, c->bit, &options);
-        fprintf(out, "Options:\n%s", options.data);
-    }
+    mt_config_help(&mt_program_settings, c->bit, &options);
+    fprintf(out, "Options:\n%s", options.data);
     mt_buf_clear(&options);
     if (c->bit & (MT_CMD_SERVE | MT_CMD_DEV)) provider_help(out);
     fprintf(out, "Exit codes: 0 done, 1 failed, 2 wrong usage.\n");

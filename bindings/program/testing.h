@@ -13,6 +13,10 @@ void mt_testing_add_http(lua_State *L);      /* testing_http.c */
 void mt_testing_add_json(lua_State *L);      /* testing_json.c */
 void mt_testing_add_world(lua_State *L);     /* testing_world.c */
 
+void mt_testing_add_forks(lua_State *L); /* testing_fork.c */
+
+/* The memory behind a shared log (testing_fork.c) at `index`; NULL: there is none. */
+void *mt_testing_shared_log(lua_State *L, int index);
 /* A request from the table at `index`: method, url, headers, body, timeout_ms. The caller clears it. */
 void mt_testing_read_request(lua_State *L, int index, struct mt_http_request *req);
 /* A table: status, headers (names in small letters), body, duration_us. */

@@ -1,7 +1,9 @@
 /* Simulated worlds for specs: what world.h offers, as methods of a userdata. The Lua half, with which specs
  * are written, is world.lua. A world belongs to the thread of the specs; one that is forgotten is closed when
  * it is collected. */
+#include "base/json.h"
 #include "base/text.h"
+#include "story.h"
 #include "testing.h"
 #include "world.h"
 #include <lauxlib.h>
@@ -112,6 +114,11 @@ static void read_options(lua_State *L, struct mt_world_options *o) {
     o->loss = (enum mt_disk_crash)luaL_checkoption(L, -1, "unsynced", losses);
     lua_getfield(L, 1, "config");
     o->config = luaL_optstring(L, -1, NULL);
+    o->mishaps = (unsigned)integer(L, 1, "mishaps");
+    lua_getfield(L, 1, "plan");
+    o->plan = luaL_optstring(L, -1, NULL);
+    lua_getfield(L, 1, "log");
+    o->log = mt_testing_shared_log(L, -1);
     lua_getfield(L, 1, "deaths");
     for (int i = 0; lua_istable(L, -1) && i < MT_WORLD_DEATHS; i++) {
         lua_rawgeti(L, -1, i + 1);
@@ -121,7 +128,7 @@ static void read_options(lua_State *L, struct mt_world_options *o) {
 }
 
 /* world_open{seed=, start_ms=, flows={["a.lua"]=text}, config=json, deaths={n, m}, loss=, faults=, crashes=,
- * serve=function}: a world; or nil and why not. */
+ * mishaps=most, plan=text, log=shared log, serve=function}: a world; or nil and why not. */
 static int world_open(lua_State *L) {
     struct mt_world_options o = {0};
     struct mt_error e;
@@ -161,14 +168,15 @@ static int world_close(lua_State *L) {
 
 /* ---- driving ---- */
 
-static int world_request(lua_State *L) {
+static int ask(lua_State *L, int (*perform)(struct mt_world *, const struct mt_http_request *,
+                                            struct mt_http_response *, struct mt_error *)) {
     struct world *u = check(L);
     struct mt_http_request req;
     struct mt_http_response resp = {0};
     struct mt_error e;
     luaL_checktype(L, 2, LUA_TTABLE);
     mt_testing_read_request(L, 2, &req);
-    int result = mt_world_request(u->w, &req, &resp, &e), pushed = 1;
+    int result = perform(u->w, &req, &resp, &e), pushed = 1;
     if (result == 0) {
         mt_testing_push_response(L, &resp);
     } else {
@@ -180,6 +188,14 @@ static int world_request(lua_State *L) {
     mt_http_response_clear(&resp);
     mt_http_request_clear(&req);
     return pushed;
+}
+
+static int world_request(lua_State *L) {
+    return ask(L, mt_world_request);
+}
+
+static int world_look(lua_State *L) {
+    return ask(L, mt_world_look);
 }
 
 static int world_step(lua_State *L) {
@@ -243,6 +259,13 @@ static int world_points(lua_State *L) {
     return 2;
 }
 
+static int world_mishaps(lua_State *L) {
+    char *text = mt_world_mishaps(check(L)->w);
+    lua_pushstring(L, text);
+    free(text);
+    return 1;
+}
+
 static int world_log(lua_State *L) {
     char *text = mt_world_log(check(L)->w);
     lua_pushstring(L, text);
@@ -250,9 +273,32 @@ static int world_log(lua_State *L) {
     return 1;
 }
 
+/* story(run, journal, now_ms): both as JSON texts; what `mintage runs show` prints. */
+static int story(lua_State *L) {
+    struct mt_error e;
+    size_t run_len, journal_len, len = 0;
+    const char *run_text = luaL_checklstring(L, 1, &run_len);
+    const char *journal_text = luaL_checklstring(L, 2, &journal_len);
+    lua_Integer now = luaL_checkinteger(L, 3);
+    char *text = NULL;
+    json_t *run = mt_json_parse(run_text, run_len, &e);
+    json_t *journal = mt_json_parse(journal_text, journal_len, &e);
+    FILE *out = run && journal ? open_memstream(&text, &len) : NULL;
+    if (out) {
+        mt_story_print(out, mt_colors_for(out, "never"), run, journal, now);
+        fclose(out);
+    }
+    json_decref(run);
+    json_decref(journal);
+    lua_pushlstring(L, text ? text : "", len);
+    free(text);
+    return 1;
+}
+
 void mt_testing_add_world(lua_State *L) {
     static const luaL_Reg methods[] = {
-        {"request", world_request}, {"step", world_step},
+        {"request", world_request}, {"look", world_look},
+        {"mishaps", world_mishaps}, {"step", world_step},
         {"advance", world_advance}, {"now", world_now},
         {"reload", world_reload},   {"kill", world_kill},
         {"calm", world_calm},       {"up", world_up},
@@ -267,4 +313,6 @@ void mt_testing_add_world(lua_State *L) {
     lua_pop(L, 1);
     lua_pushcfunction(L, world_open);
     lua_setfield(L, -2, "world_open");
+    lua_pushcfunction(L, story);
+    lua_setfield(L, -2, "story");
 }

@@ -23,7 +23,7 @@ static void random_bytes(struct mt_random *self, void *out, size_t len) {
 /* ---- what went on ---- */
 
 void world_log(struct mt_world *w, const char *format, ...) {
-    char at[25], *line = w->log[w->logged++ % LOG_LINES];
+    char at[25], *line = w->log->lines[w->log->count++ % LOG_LINES];
     va_list args;
     mt_time_format(mt_baton_wall_ms(w->baton), at);
     size_t n = (size_t)snprintf(line, LOG_LINE, "%s  ", at);
@@ -32,12 +32,24 @@ void world_log(struct mt_world *w, const char *format, ...) {
     va_end(args);
 }
 
-char *mt_world_log(const struct mt_world *w) {
+char *mt_world_read_log(const void *memory) {
+    const struct mt_world_lines *log = memory;
     struct mt_buf b;
-    mt_buf_init(&b, (size_t)LOG_LINES * LOG_LINE + 64);
-    size_t from = w->logged > LOG_LINES ? w->logged - LOG_LINES : 0;
-    for (size_t i = from; i < w->logged; i++) mt_buf_addf(&b, "%s\n", w->log[i % LOG_LINES]);
+    mt_buf_init(&b, MT_WORLD_LOG_SIZE + LOG_LINES);
+    uint64_t from = log->count > LOG_LINES ? log->count - LOG_LINES : 0;
+    for (uint64_t i = from; i < log->count; i++)
+        mt_buf_addf(&b, "%.*s\n", LOG_LINE - 1, log->lines[i % LOG_LINES]);
     return mt_buf_take(&b, NULL);
+}
+
+char *mt_world_log(const struct mt_world *w) {
+    return mt_world_read_log(w->log);
+}
+
+/* What the two sides write to their logs, without the real time it begins with. */
+static void keep_line(void *ctx, const char *line, size_t len) {
+    const char *text = memchr(line, ' ', len);
+    if (text) world_log(ctx, "%.*s", (int)strcspn(text + 1, "\n"), text + 1);
 }
 
 /* ---- dying, and standing up again ---- */
@@ -58,8 +70,7 @@ static _Noreturn void die(struct mt_world *w) {
 
 static bool fated(struct mt_world *w) {
     uint64_t at = w->died < MT_WORLD_DEATHS ? w->o.deaths[w->died] : 0;
-    if (at && w->since_death == at) return true;
-    return w->o.crashes && mt_baton_choose(w->baton, 1000) < w->o.crashes;
+    return (at && w->since_death == at) || world_chance_dies(w);
 }
 
 void world_point(struct mt_world *w, const char *format, ...) {
@@ -113,29 +124,41 @@ struct driven {
     struct mt_http_response *resp;
     struct mt_error *e;
     int rc;
-    bool done;
+    bool quiet, done;
 };
 
 static void *driven_main(void *arg) {
     struct driven *d = arg;
-    d->rc = d->w->outside.base.perform(&d->w->outside.base, d->req, d->resp, d->e);
+    d->rc = d->quiet ? world_net_look(d->w, d->req, d->resp, d->e)
+                     : d->w->outside.base.perform(&d->w->outside.base, d->req, d->resp, d->e);
     d->done = true;
     world_ring(d->w);
     return NULL;
 }
 
 /* By a task of its own, so that the driver can answer what is asked of it meanwhile. */
-int mt_world_request(struct mt_world *w, const struct mt_http_request *req, struct mt_http_response *resp,
-                     struct mt_error *e) {
-    struct driven d = {.w = w, .req = req, .resp = resp, .e = e};
-    if (mt_baton_spawn(w->baton, SIDE_OUTSIDE, driven_main, &d) != 0) abort();
-    while (!d.done) {
+static int drive(struct driven *d) {
+    struct mt_world *w = d->w;
+    if (mt_baton_spawn(w->baton, SIDE_OUTSIDE, driven_main, d) != 0) abort();
+    while (!d->done) {
         if (w->inbox)
             world_net_serve(w);
         else
             mt_futex_wait(&w->driver, w->driver, MT_NO_DEADLINE);
     }
-    return d.rc;
+    return d->rc;
+}
+
+int mt_world_request(struct mt_world *w, const struct mt_http_request *req, struct mt_http_response *resp,
+                     struct mt_error *e) {
+    struct driven d = {.w = w, .req = req, .resp = resp, .e = e};
+    return drive(&d);
+}
+
+int mt_world_look(struct mt_world *w, const struct mt_http_request *req, struct mt_http_response *resp,
+                  struct mt_error *e) {
+    struct driven d = {.w = w, .req = req, .resp = resp, .e = e, .quiet = true};
+    return drive(&d);
 }
 
 static void settle(struct mt_world *w) {
@@ -182,7 +205,11 @@ void mt_world_kill(struct mt_world *w) {
 }
 
 void mt_world_calm(struct mt_world *w) {
+    size_t deaths = 0;
     w->o.faults = w->o.crashes = 0;
+    for (size_t i = 0; i < w->planned_count; i++)
+        if (w->planned[i].kind == MISHAP_DEATH) w->planned[deaths++] = w->planned[i];
+    w->planned_count = deaths;
 }
 
 bool mt_world_up(const struct mt_world *w) {
@@ -265,10 +292,17 @@ int mt_world_reload(struct mt_world *w, const struct mt_source *flows, size_t co
 
 /* ---- beginning and end ---- */
 
+static unsigned worlds_open;
+
+unsigned mt_worlds_open(void) {
+    return worlds_open;
+}
+
 /* One world runs on one core: handing the baton on is then a plain switch. */
-static void stay_on_this_core(void) {
+static void stay_on_this_core(struct mt_world *w) {
     cpu_set_t set;
     int cpu = sched_getcpu();
+    w->moved = sched_getaffinity(0, sizeof w->cores, &w->cores) == 0;
     CPU_ZERO(&set);
     CPU_SET(cpu < 0 ? 0 : cpu, &set);
     sched_setaffinity(0, sizeof set, &set);
@@ -303,13 +337,19 @@ struct mt_world *mt_world_open(const struct mt_world_options *o, struct mt_error
     w->o = *o;
     w->o.crashes = w->o.faults = 0; /* it begins in calm */
     w->random.bytes = random_bytes;
-    w->log = mt_calloc(LOG_LINES, sizeof *w->log);
+    w->log = o->log ? o->log : mt_calloc(1, sizeof *w->log);
+    w->log->count = 0;
+    mt_log_setup(MT_LOG_WARN, MT_LOG_TEXT);
+    mt_log_sink(keep_line, w);
+    worlds_open++;
     w->flows = o->flows ? copy_flows(o->flows, o->flow_count) : shipped_flows();
-    stay_on_this_core();
+    stay_on_this_core(w);
     w->baton = mt_baton_new(o->seed, o->start_ms ? o->start_ms : START_MS);
     memset(w->key.bytes, 0x5A, sizeof w->key.bytes);
     world_net_init(w, &w->outside, SIDE_OUTSIDE);
     mt_baton_enter(w->baton);
+    if (o->plan && world_chance_plan(w, o->plan, e) != 0) goto fail;
+    if (o->plan) w->o.plan = ""; /* it is read, and that there was one is what counts */
     if (mt_baton_spawn(w->baton, SIDE_OUTSIDE, keeper_main, w) != 0) abort();
     if (world_side_open(w, SIDE_SANDBOX, e) != 0 || world_side_open(w, SIDE_RUNTIME, e) != 0) goto fail;
     world_side_start(w, SIDE_SANDBOX);
@@ -338,7 +378,11 @@ void mt_world_close(struct mt_world *w) {
     world_side_close(w, SIDE_RUNTIME);
     world_side_close(w, SIDE_SANDBOX);
     mt_baton_free(w->baton);
+    mt_log_sink(NULL, NULL);
+    mt_log_setup(MT_LOG_INFO, MT_LOG_TEXT);
+    worlds_open--;
+    if (w->moved) sched_setaffinity(0, sizeof w->cores, &w->cores);
     free_flows(w->flows);
-    free(w->log);
+    if (!w->o.log) free(w->log);
     free(w);
 }

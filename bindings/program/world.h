@@ -20,7 +20,8 @@
 
 struct mt_world;
 
-enum { MT_WORLD_DEATHS = 4 };
+/* MISHAPS: most that chance brings into one world. */
+enum { MT_WORLD_DEATHS = 4, MT_WORLD_MISHAPS = 64, MT_WORLD_LOG_SIZE = 96 * 1024 };
 
 struct mt_world_options {
     uint64_t seed;
@@ -34,6 +35,11 @@ struct mt_world_options {
     enum mt_disk_crash loss;
     unsigned faults;  /* of 1,000 exchanges, how many go wrong on the way, until mt_world_calm */
     unsigned crashes; /* of 1,000 points, at how many the runtime dies, until mt_world_calm */
+    unsigned mishaps; /* after so many of both it is calm; 0: MT_WORLD_MISHAPS */
+    /* What goes wrong, exactly, instead of what chance brings: "p37 n12:lost n14:late=60000", as
+     * mt_world_mishaps gives it. NULL: chance. */
+    const char *plan;
+    void *log; /* borrowed: MT_WORLD_LOG_SIZE zeroes to keep the log in; NULL: the world's own */
     /* Requests to any other host; on the driving thread. NULL, or false: there is no such host. */
     bool (*serve)(void *ctx, const struct mt_http_request *req, struct mt_http_response *resp);
     void *ctx;
@@ -47,6 +53,11 @@ void mt_world_close(struct mt_world *w);
 /* Sends a request as anybody outside does, to one of the URLs above or any other. As mt_transport.perform. */
 int mt_world_request(struct mt_world *w, const struct mt_http_request *req, struct mt_http_response *resp,
                      struct mt_error *e);
+/* The same without time passing, without points and without mishaps: what is known of the world from above
+ * it.
+ */
+int mt_world_look(struct mt_world *w, const struct mt_http_request *req, struct mt_http_response *resp,
+                  struct mt_error *e);
 /* Lets everything happen that happens without time passing; then, when something is due by `until_ms` (wall
  * time), moves the clock there. False: nothing is. */
 bool mt_world_step(struct mt_world *w, int64_t until_ms);
@@ -58,7 +69,7 @@ int mt_world_reload(struct mt_world *w, const struct mt_source *flows, size_t co
 
 /* The runtime dies now. */
 void mt_world_kill(struct mt_world *w);
-/* No more faults and crashes of chance. */
+/* No more faults and crashes of chance, and no more faults of the plan; its deaths stay. */
 void mt_world_calm(struct mt_world *w);
 bool mt_world_up(const struct mt_world *w);
 /* Why the runtime cannot stand up again; NULL: it can. */
@@ -67,5 +78,11 @@ const struct mt_error *mt_world_broken(const struct mt_world *w);
 /* How many points at which it could have died the runtime has passed; how often it died. */
 uint64_t mt_world_points(const struct mt_world *w);
 unsigned mt_world_died(const struct mt_world *w);
+/* What went wrong so far, as a plan; caller frees. */
+char *mt_world_mishaps(const struct mt_world *w);
 /* What went on, a line each with its time: requests, points, deaths. The last few hundred; caller frees. */
 char *mt_world_log(const struct mt_world *w);
+/* The log that is kept in there; the world may be gone, with its process. */
+char *mt_world_read_log(const void *memory);
+/* How many worlds this process has open: it has threads then, and must not fork. */
+unsigned mt_worlds_open(void);

@@ -93,18 +93,30 @@ static void answer(struct mt_exchange *x, struct mt_runtime *rt) {
     struct mt_request *req = make_request(x, &space);
     mt_response_init(&resp);
     mt_runtime_serve(rt, req, &resp);
-    if (x->to == SIDE_RUNTIME) world_point(x->w, "answering %s %s", req->method, req->path);
-    if (resp.delay_ms) mt_nap(resp.delay_ms * MS);
+    if (x->to == SIDE_RUNTIME && !x->quiet) world_point(x->w, "answering %s %s", req->method, req->path);
+    if (resp.delay_ms && !x->quiet) mt_nap(resp.delay_ms * MS);
     if (resp.fault == MT_FAULT_DROP || resp.fault == MT_FAULT_RESET) {
         end(x, RESET);
     } else if (!x->done) {
         take_response(x, &resp);
         end(x, resp.fault == MT_FAULT_TRUNCATE ? CUT : ANSWERED);
     }
-    if (x->to == SIDE_RUNTIME) world_point(x->w, "answered %s %s", req->method, req->path);
+    if (x->to == SIDE_RUNTIME && !x->quiet) world_point(x->w, "answered %s %s", req->method, req->path);
     mt_response_clear(&resp);
     free(req);
     free(space);
+}
+
+static void *carry_in(void *arg);
+
+/* What is long on its way outlives the one it goes to. */
+static void *courier(void *arg) {
+    struct mt_exchange *x = arg;
+    mt_nap(x->delay_ms * MS);
+    x->life = x->w->life;
+    world_log(x->w, "arrives late: %s %.60s", x->req.method, x->req.url);
+    if (mt_baton_spawn(x->w->baton, x->to, carry_in, x) != 0) abort();
+    return NULL;
 }
 
 static void *carry_in(void *arg) {
@@ -153,12 +165,19 @@ static void latency(struct mt_world *w) {
 }
 
 /* Sends it on its way. NULL: nobody is there. */
-static struct mt_exchange *set_out(struct mt_world_net *net, const struct mt_http_request *req) {
+static struct mt_exchange *set_out(struct mt_world_net *net, const struct mt_http_request *req,
+                                   int64_t delay_ms, bool quiet) {
     struct mt_world *w = net->w;
     enum mt_side to = side_of(req->url);
-    if (to != SIDE_OUTSIDE && !w->sides[to].up) return NULL;
+    if (to != SIDE_OUTSIDE && !w->sides[to].up && !delay_ms) return NULL;
     struct mt_exchange *x = mt_calloc(1, sizeof *x);
-    *x = (struct mt_exchange){.w = w, .refs = 2, .from = net->side, .to = to, .life = w->life};
+    *x = (struct mt_exchange){.w = w,
+                              .refs = 2,
+                              .from = net->side,
+                              .to = to,
+                              .life = w->life,
+                              .delay_ms = delay_ms,
+                              .quiet = quiet};
     copy_request(&x->req, req);
     mt_http_response_init(&x->resp);
     if (to == SIDE_OUTSIDE) {
@@ -170,17 +189,10 @@ static struct mt_exchange *set_out(struct mt_world_net *net, const struct mt_htt
     }
     x->next = w->under_way;
     w->under_way = x;
-    if (mt_baton_spawn(w->baton, to, carry_in, x) != 0) abort();
+    int rc = delay_ms ? mt_baton_spawn(w->baton, SIDE_OUTSIDE, courier, x)
+                      : mt_baton_spawn(w->baton, to, carry_in, x);
+    if (rc != 0) abort();
     return x;
-}
-
-/* What goes wrong on the way, by chance. */
-enum mishap { FINE, REFUSED, LOST, ANSWER_LOST, TWICE };
-
-static enum mishap mishap(struct mt_world *w, const struct mt_world_net *net) {
-    if (!w->o.faults || net->side == SIDE_OUTSIDE || mt_baton_choose(w->baton, 1000) >= w->o.faults)
-        return FINE;
-    return (enum mishap)(REFUSED + mt_baton_choose(w->baton, 4));
 }
 
 static int finish(struct mt_exchange *x, int64_t began, int64_t deadline, const char *where,
@@ -204,32 +216,70 @@ static int finish(struct mt_exchange *x, int64_t began, int64_t deadline, const 
     return rc;
 }
 
+/* Answered by something in between. */
+static int answer_for(struct mt_http_response *resp, int status) {
+    mt_http_response_init(resp);
+    resp->status = status;
+    return 0;
+}
+
+static void set_clock(struct mt_world *w, int64_t by_ms) {
+    struct mt_world_clock *c = &w->sides[SIDE_RUNTIME].clock;
+    c->wrong_ms += by_ms;
+    c->word++;
+    mt_futex_wake(&c->word);
+}
+
 static int send_once(struct mt_world_net *net, const struct mt_http_request *req, const char *where,
                      struct mt_http_response *resp, struct mt_error *e) {
     struct mt_world *w = net->w;
     int64_t began = mt_mono_ns();
     int64_t deadline = began + (req->timeout_ms > 0 ? req->timeout_ms : TIMEOUT_MS) * MS;
-    enum mishap bad = mishap(w, net);
-    if (bad != FINE) world_log(w, "mishap %d on the way to %s %s", bad, req->method, req->url);
+    struct mt_mishap bad = world_chance_exchange(w, net->side, side_of(req->url));
+    if (bad.kind != MISHAP_NONE)
+        world_log(w, "MISHAP n%llu:%s: %s %.80s", (unsigned long long)bad.at, world_mishap_name(bad.kind),
+                  req->method, req->url);
     latency(w);
-    if (bad == REFUSED) return fail(e, MT_UNAVAILABLE, false, where, "connection refused");
-    if (bad == LOST) {
+    switch (bad.kind) {
+    case MISHAP_REFUSED:
+        return fail(e, MT_UNAVAILABLE, false, where, "connection refused");
+    case MISHAP_LOST:
         mt_nap(deadline - mt_mono_ns());
         return fail(e, MT_TIMEOUT, true, where, "no answer came in time");
+    case MISHAP_BUSY:
+        return answer_for(resp, 503);
+    case MISHAP_SWALLOWED:
+        return answer_for(resp, 200);
+    case MISHAP_CLOCK:
+        set_clock(w, bad.ms);
+        break;
+    default:
+        break;
     }
-    struct mt_exchange *x = set_out(net, req);
+    struct mt_exchange *x = set_out(net, req, bad.kind == MISHAP_LATE ? bad.ms : 0, false);
     if (!x) return fail(e, MT_UNAVAILABLE, false, where, "connection refused");
-    if (bad == TWICE && net->side == SIDE_SANDBOX) { /* only webhooks arrive twice: theirs is at least once */
-        struct mt_exchange *again = set_out(net, req);
+    if (bad.kind == MISHAP_TWICE) {
+        struct mt_exchange *again = set_out(net, req, 0, false);
         if (again) release(again);
     }
     int rc = finish(x, began, deadline, where, resp, e);
     latency(w);
-    if (bad == ANSWER_LOST && rc == 0) {
+    if (bad.kind == MISHAP_SLOW && rc == 0) mt_nap(bad.ms * MS);
+    bool too_late = mt_mono_ns() > deadline;
+    if ((bad.kind == MISHAP_CUT || too_late) && rc == 0) {
         mt_http_response_clear(resp);
-        rc = fail(e, MT_UNAVAILABLE, true, where, "the connection was closed before an answer came");
+        rc = fail(e, too_late ? MT_TIMEOUT : MT_UNAVAILABLE, true, where,
+                  too_late ? "no answer came in time" : "the connection was closed before an answer came");
     }
     return rc;
+}
+
+int world_net_look(struct mt_world *w, const struct mt_http_request *req, struct mt_http_response *resp,
+                   struct mt_error *e) {
+    memset(resp, 0, sizeof *resp);
+    struct mt_exchange *x = set_out(&w->outside, req, 0, true);
+    if (!x) return fail(e, MT_UNAVAILABLE, false, req->url, "connection refused");
+    return finish(x, mt_mono_ns(), MT_NO_DEADLINE, req->url, resp, e);
 }
 
 static int perform(struct mt_transport *self, const struct mt_http_request *req,

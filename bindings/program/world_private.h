@@ -6,11 +6,40 @@
 #include "http/client.h"
 #include "runtime.h"
 #include "world.h"
+#include <sched.h>
 
 /* Groups of the baton, and ends of the network. */
 enum mt_side { SIDE_OUTSIDE, SIDE_RUNTIME, SIDE_SANDBOX, SIDES };
 
-enum { LOG_LINES = 512, LOG_LINE = 160 };
+enum { LOG_LINES = 560, LOG_LINE = 160 };
+
+struct mt_world_lines {
+    uint64_t count;
+    char lines[LOG_LINES][LOG_LINE];
+};
+_Static_assert(sizeof(struct mt_world_lines) <= MT_WORLD_LOG_SIZE, "the log's memory");
+
+/* What goes wrong with an exchange. Names are in world_chance.c. */
+enum mt_mishap_kind {
+    MISHAP_NONE,
+    MISHAP_REFUSED,   /* nobody listens */
+    MISHAP_LOST,      /* it never arrives, and no answer comes */
+    MISHAP_CUT,       /* it is answered, but the answer does not come back */
+    MISHAP_SLOW,      /* its answer takes long */
+    MISHAP_BUSY,      /* something in between answers 503 */
+    MISHAP_TWICE,     /* it arrives twice */
+    MISHAP_LATE,      /* it arrives long after the sender has given up */
+    MISHAP_SWALLOWED, /* something in between says yes and forgets it */
+    MISHAP_CLOCK,     /* the runtime's clock is set, by some seconds */
+    MISHAP_DEATH,     /* of a point: the runtime dies there */
+    MISHAP_KINDS
+};
+
+struct mt_mishap {
+    uint64_t at; /* number of the exchange, or of the point */
+    enum mt_mishap_kind kind;
+    int64_t ms; /* SLOW, LATE, CLOCK */
+};
 
 struct mt_exchange {
     struct mt_world *w;
@@ -20,6 +49,8 @@ struct mt_exchange {
     unsigned life; /* of the runtime, when it was sent there */
     struct mt_http_request req;
     struct mt_http_response resp;
+    bool quiet;       /* seen from above: no points, no mishaps */
+    int64_t delay_ms; /* on its way */
     enum { NO_ANSWER, ANSWERED, RESET, CUT } end;
     uint32_t done; /* word: 1 when it has ended */
 };
@@ -27,7 +58,8 @@ struct mt_exchange {
 struct mt_world_clock {
     struct mt_clock base;
     struct mt_world *w;
-    uint32_t word; /* changes with every wake */
+    int64_t wrong_ms; /* it is fast by so much */
+    uint32_t word;    /* changes with every wake */
     uint32_t seen;
 };
 
@@ -62,11 +94,13 @@ struct mt_world {
     uint32_t fallen;           /* word: changes when the runtime has died */
     bool closing, in_store;    /* in_store: it died inside SQLite */
     unsigned life, died;
-    uint64_t points, since_death;
-    bool broken;
+    uint64_t points, since_death, exchanges;
+    struct mt_mishap planned[MT_WORLD_MISHAPS], happened[MT_WORLD_MISHAPS];
+    size_t planned_count, happened_count;
+    bool broken, moved;
+    cpu_set_t cores; /* that the driver had before; moved: they are known */
     struct mt_error error;
-    char (*log)[LOG_LINE];
-    size_t logged;
+    struct mt_world_lines *log;
 };
 
 void world_log(struct mt_world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -75,8 +109,18 @@ void world_point(struct mt_world *w, const char *format, ...) __attribute__((for
 /* Wakes the driver. */
 void world_ring(struct mt_world *w);
 
+/* world_chance.c: what goes wrong, and when. */
+int world_chance_plan(struct mt_world *w, const char *plan, struct mt_error *e);
+bool world_chance_dies(struct mt_world *w); /* at the point that was just counted */
+/* Counts an exchange; kind NONE: it goes well. */
+struct mt_mishap world_chance_exchange(struct mt_world *w, enum mt_side from, enum mt_side to);
+const char *world_mishap_name(enum mt_mishap_kind kind);
+
 /* world_net.c */
 void world_net_init(struct mt_world *w, struct mt_world_net *net, enum mt_side side);
+/* As perform, but see mt_world_look. */
+int world_net_look(struct mt_world *w, const struct mt_http_request *req, struct mt_http_response *resp,
+                   struct mt_error *e);
 /* Those under way to a runtime that has died. */
 void world_net_reset(struct mt_world *w);
 /* Answers what waits for the driver. */

@@ -29,7 +29,8 @@ static const struct mt_route *const sandbox_routes[] = {
 /* ---- its clock ---- */
 
 static int64_t wall(struct mt_clock *self) {
-    return mt_baton_wall_ms(((struct mt_world_clock *)self)->w->baton);
+    struct mt_world_clock *c = (struct mt_world_clock *)self;
+    return mt_baton_wall_ms(c->w->baton) + c->wrong_ms;
 }
 
 static int64_t mono(struct mt_clock *self) {
