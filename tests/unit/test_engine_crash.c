@@ -590,6 +590,33 @@ static void test_release_whose_state_moves(void **state) {
                                   .pairs = true});
 }
 
+static void busy_between(struct world *w) {
+    half_captured(w);
+    net_rule(w, "POST /refunds", FAULT_BUSY_LATER, 1);
+}
+
+/* The rest is voided, the refund has to wait, and the run is cancelled meanwhile: the refund is made all the
+ * same, whether the process dies of it or not. */
+static void test_release_is_not_cancelled_half_way(void **state) {
+    (void)state;
+    for (int commit = 0; commit < 12; commit++) {
+        struct scenario s = {.flow = "release", .act_at = 10000, .act = cancel_it};
+        struct world *w = world_new(flows, true);
+        busy_between(w);
+        w->die_at_commit = commit;
+        world_open(w);
+        while (!live(w, &s)) {
+            world_stop(w);
+            w->die_at_commit = 0;
+            world_open(w);
+        }
+        assert_safe(w);
+        assert_true(mt_run_ended(state_of(w, s.id)));
+        check_given_back(w, s.id);
+        world_free(w);
+    }
+}
+
 static void test_release_with_lost_answers(void **state) {
     (void)state;
     exhaust((struct scenario){.flow = "release",
@@ -654,6 +681,7 @@ int main(void) {
         cmocka_unit_test(test_release_in_two_calls),
         cmocka_unit_test(test_release_whose_state_moves),
         cmocka_unit_test(test_release_with_lost_answers),
+        cmocka_unit_test(test_release_is_not_cancelled_half_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
