@@ -119,7 +119,7 @@ static const char check_details[] =
 static const char test_details[] =
     "Runs specs (busted) under Mintage's own Lua 5.4. PATH is a spec file or a folder of *_spec.lua "
     "(default: "
-    "tests/spec, else\n"
+    "specs, tests/spec or\n"
     "spec). What stands after -- goes to busted:\n"
     "  mintage test tests/flows/checkout_spec.lua -- --output=TAP\n"
     "\n"
@@ -139,6 +139,17 @@ static const char test_details[] =
     "  mintage test ... --replay 'p37 n12:lost'   just that, as a failure printed it: point 37, exchange 12\n"
     "require \"mintage.testing\" gets a spec at running programs, HTTP and JSON.\n";
 
+static const char new_details[] =
+    "Writes flows/NAME.lua, a small flow that works, and specs/NAME_spec.lua, its stories in a simulated "
+    "world,\n"
+    "to be changed into what you want. NAME is how the flow is started: a letter, then letters, digits, - "
+    "and "
+    "_.\n"
+    "Refuses to touch a file that is there. The spec goes to where mintage test looks: specs, or tests/spec "
+    "or spec\n"
+    "when one of them is there already.\n"
+    "  mintage new tip && mintage check flows && mintage test\n";
+
 const struct mt_command mt_commands[] = {
     {"dev", MT_CMD_DEV, "", "runtime and sandbox together, for writing flows", dev_details, 0, 0,
      mt_dev_command},
@@ -153,6 +164,7 @@ const struct mt_command mt_commands[] = {
      events_details, 1, 2, mt_events_command},
     {"providers", MT_CMD_PROVIDERS, "[NAME]", "what providers offer: operations, parameters, errors",
      providers_details, 0, 1, mt_providers_command},
+    {"new", MT_CMD_NEW, "NAME", "a new flow with its spec", new_details, 1, 1, mt_new_command},
     {"check", MT_CMD_CHECK, "[PATH]", "find mistakes in flows without running them", check_details, 0, 1,
      mt_check_command},
     {"test", MT_CMD_TEST, "[PATH ...] [-- BUSTED OPTIONS]", "run specs", test_details, 0, -1,

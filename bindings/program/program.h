@@ -24,6 +24,7 @@ enum {
     MT_CMD_TEST = 1 << 6,
     MT_CMD_PROVIDERS = 1 << 7,
     MT_CMD_EVENTS = 1 << 8,
+    MT_CMD_NEW = 1 << 9,
     MT_CMD_RUNTIME = MT_CMD_DEV | MT_CMD_SERVE | MT_CMD_SANDBOX,
     MT_CMD_CLIENT = MT_CMD_RUN | MT_CMD_RUNS | MT_CMD_PROVIDERS | MT_CMD_EVENTS,
 };
@@ -73,6 +74,11 @@ int mt_providers_command(const struct mt_command *self, struct mt_config *config
                          const char **argv);
 int mt_check_command(const struct mt_command *self, struct mt_config *config, int argc, const char **argv);
 int mt_test_command(const struct mt_command *self, struct mt_config *config, int argc, const char **argv);
+int mt_new_command(const struct mt_command *self, struct mt_config *config, int argc, const char **argv);
+
+/* Where the specs of the project in the working folder are: specs, tests/spec or spec, the first that is
+ * there; specs when none is. */
+const char *mt_specs_folder(void);
 
 /* Prints "mintage: message" (and what to do next) on standard error and answers the exit code that fits the
  * error's kind. */

@@ -18,7 +18,7 @@ static const struct mt_setting settings[] = {
      "port of the sandbox; 0: any that is free", 0},
     {"data", MT_SET_PATH, "./mintage-data", 0, 0, NULL, LONG_RUNNING | MT_CMD_CLIENT,
      "folder for runs, keys and the admin token", 'd'},
-    {"flows", MT_SET_PATH, "./flows", 0, 0, NULL, SERVERS | MT_CMD_CHECK | MT_CMD_PROVIDERS,
+    {"flows", MT_SET_PATH, "./flows", 0, 0, NULL, SERVERS | MT_CMD_CHECK | MT_CMD_PROVIDERS | MT_CMD_NEW,
      "folder of flows: *.lua in it are flows, its subfolders are for require", 0},
     {"config", MT_SET_PATH, NULL, 0, 0, NULL, LONG_RUNNING | MT_CMD_CLIENT | MT_CMD_CHECK,
      "configuration file (JSON): these options, \"providers\", and \"settings\" for scripts", 'c'},

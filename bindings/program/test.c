@@ -27,9 +27,12 @@ int mt_open_testing(lua_State *L) {
     return 1;
 }
 
-/* The name of the folder of specs, when none was given. */
-static const char *default_path(void) {
-    return access("tests/spec", F_OK) == 0 ? "tests/spec" : "spec";
+const char *mt_specs_folder(void) {
+    static const char *const folders[] = {"specs", "tests/spec", "spec"};
+    for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
+        if (access(folders[i], F_OK) == 0) return folders[i];
+    }
+    return folders[0];
 }
 
 /* busted reads the global `arg`: what was given, its paths first. */
@@ -42,7 +45,7 @@ static void set_arguments(lua_State *L, const struct mt_config *config, int argc
     lua_rawseti(L, -2, 0);
     for (int i = 0; i < argc; i++) has_path = has_path || argv[i][0] != '-';
     if (!has_path) {
-        lua_pushstring(L, default_path());
+        lua_pushstring(L, mt_specs_folder());
         lua_rawseti(L, -2, ++n);
     }
     for (int i = 0; i < argc; i++) {
