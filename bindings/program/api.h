@@ -11,6 +11,10 @@ int mt_api_bind(struct mt_runtime *rt, struct mt_router *router, struct mt_error
 /* An mt_handler, ctx the runtime: the routes that scripts registered; 503 while starting. */
 void mt_api_scripts(void *rt, const struct mt_request *req, struct mt_response *resp);
 
+/* What each of the two kinds of serving process serves: lists of the tables below, ended by NULL. */
+extern const struct mt_route *const mt_serve_routes[];   /* serve.c */
+extern const struct mt_route *const mt_sandbox_routes[]; /* sandbox.c */
+
 extern const struct mt_route mt_api_run_routes[];     /* api_runs.c: start, look at and steer runs */
 extern const struct mt_route mt_api_migrate_routes[]; /* api_migrate.c: moving runs to newer code */
 extern const struct mt_route mt_api_event_routes[];   /* api_events.c: the log of events */

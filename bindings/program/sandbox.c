@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static const struct mt_route *const routes[] = {
+const struct mt_route *const mt_sandbox_routes[] = {
     mt_api_sandbox_routes,
     mt_api_health_routes,
     mt_api_asset_routes,
@@ -50,7 +50,7 @@ int mt_sandbox_command(const struct mt_command *self, struct mt_config *config, 
         .port = mt_setting_port(config, MT_PORT_SANDBOX),
         .sandbox = true,
         .embedded = mt_embedded_sandbox,
-        .routes = routes,
+        .routes = mt_sandbox_routes,
     };
     if (mt_runtime_open(&rt, &o, &e) != 0) return mt_report(&e);
     int code = MT_EXIT_DONE;

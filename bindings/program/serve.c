@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const struct mt_route *const routes[] = {
+const struct mt_route *const mt_serve_routes[] = {
     mt_api_run_routes,    mt_api_migrate_routes, mt_api_event_routes,  mt_api_list_routes,
     mt_api_public_routes, mt_api_asset_routes,   mt_api_health_routes, NULL,
 };
@@ -65,7 +65,7 @@ int mt_serve_command(const struct mt_command *self, struct mt_config *config, in
         .port = mt_setting_port(config, MT_PORT_RUNTIME),
         .flows = mt_config_str(config, "flows"),
         .embedded = mt_config_is_set(config, "flows") ? NULL : mt_embedded_flows,
-        .routes = routes,
+        .routes = mt_serve_routes,
     };
     if (check_settings(config, &e) != 0 || mt_runtime_open(&rt, &o, &e) != 0) {
         mono->free(mono);

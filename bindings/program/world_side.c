@@ -9,23 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct mt_route *const runtime_routes[] = {
-    mt_api_run_routes,
-    mt_api_event_routes,
-    mt_api_list_routes,
-    mt_api_public_routes,
-    mt_api_asset_routes,
-    mt_api_health_routes,
-    NULL,
-};
-
-static const struct mt_route *const sandbox_routes[] = {
-    mt_api_sandbox_routes,
-    mt_api_health_routes,
-    mt_api_asset_routes,
-    NULL,
-};
-
 /* ---- its clock ---- */
 
 static int64_t wall(struct mt_clock *self) {
@@ -117,7 +100,7 @@ static int open_runtime(struct mt_world *w, struct mt_world_side *s, struct mt_e
         .port = sandbox ? MT_PORT_SANDBOX : MT_PORT_RUNTIME,
         .sandbox = sandbox,
         .embedded = sandbox ? mt_embedded_sandbox : w->flows,
-        .routes = sandbox ? sandbox_routes : runtime_routes,
+        .routes = sandbox ? mt_sandbox_routes : mt_serve_routes,
         .parts = &s->parts,
     };
     struct mt_runtime *rt = mt_calloc(1, sizeof *rt);

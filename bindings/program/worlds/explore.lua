@@ -86,7 +86,7 @@ local function judged(result, why, errors, log)
   end
   return {
     failures = { { message = why .. (errors ~= "" and "\n" .. errors or "") .. "\nWhat went on last:\n" .. log } },
-    worlds = {}, log = log,
+    worlds = {}, log = log, broken = true,
   }
 end
 
@@ -293,16 +293,17 @@ local function faults(element, parent, rerun)
   table.sort(failing, function(a, b) return a.i < b.i end)
   local first = failing[1]
   local all = { seed = mix(options.seed, first.i), loss = options.loss }
-  local items, outcome = shrink(rerun, mishaps_of(first.outcome), all)
+  local items, outcome
+  if not first.outcome.broken then items, outcome = shrink(rerun, mishaps_of(first.outcome), all) end
   local text
   if items then
     text = ("%d of %d fail. The fewest mishaps: %s\n\n%s\n\n  To run just this again:\n    %s"):format(#failing,
       #plans, #items > 0 and table.concat(items, " ") or "none", first_message(outcome),
       command(write_plan(items, all)))
   else
-    text = ("%d of %d fail, the first with seed %d, and not with its plan (%s):\n\n%s\n\nIts log:\n%s"):format(#failing,
-      #plans, all.seed, table.concat(mishaps_of(first.outcome), " "), first_message(first.outcome),
-      first.outcome.log)
+    text = ("%d of %d fail, the first with seed %d%s:\n\n%s"):format(#failing, #plans, all.seed,
+      first.outcome.broken and "" or ", though not when its mishaps are a plan: "
+      .. table.concat(mishaps_of(first.outcome), " "), first_message(first.outcome))
   end
   local seeds = {}
   for k = 1, math.min(#failing, TOLD) do seeds[k] = ("%d"):format(mix(options.seed, failing[k].i)) end
@@ -343,6 +344,7 @@ end
 
 ---After a test has passed: again, and again.
 function explore.test(element, parent, worlds, rerun)
+  if options.replay then return end
   if options.crash then crash(element, parent, worlds, rerun) end
   if options.faults > 0 then faults(element, parent, rerun) end
 end
@@ -365,6 +367,7 @@ end
 
 function explore.install(core, _, given)
   busted, options = core, given
+  options.crash = options.crash or options.crash_pairs
   counts.began = now()
   tty = os.getenv "TERM" ~= "dumb" and native.is_terminal(2)
   for _, what in ipairs { "failure", "error" } do

@@ -3,6 +3,7 @@
 
 local registry = {
   opened = {},    -- by this test, in order
+  testing = false, -- a test is under way: worlds may be opened
   plan = {},      -- [n] or "all": settings that override those of the n-th world
   file = nil,     -- of the spec that runs, and the test's full name
   test = nil,
@@ -12,12 +13,15 @@ local registry = {
 
 -- A new test begins; plan: settings by the world's number.
 function registry.begin(plan)
-  registry.opened = {}
+  registry.opened, registry.testing = {}, true
   registry.plan = plan or {}
 end
 
 -- The settings of the world that is opened now: the plan's, over its own.
 function registry.settings(own)
+  if not registry.testing then
+    error("open a world in a test or in before_each: each test has worlds of its own", 3)
+  end
   local merged = {}
   for name, value in pairs(own) do merged[name] = value end
   local n = #registry.opened + 1
@@ -43,7 +47,7 @@ function registry.close()
     world:close()
     out[i] = world.outcome
   end
-  registry.opened = {}
+  registry.opened, registry.testing = {}, false
   return out
 end
 

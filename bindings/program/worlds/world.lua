@@ -17,6 +17,7 @@ local STEPS_MAX = 2000000
 local world = {
   runtime = RUNTIME,
   sandbox = SANDBOX,
+  epin = "1111111111111111", -- MINT's ePIN of every sandbox, worth 10.12 USD
   -- The sandbox's test cards.
   cards = {
     good = "4242424242424242",
