@@ -3,9 +3,9 @@
  * Pure; any thread. */
 #include "bindings/modules/schema.h"
 #include "base/buf.h"
-#include "base/clock.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "bindings/modules/schema_text.h"
 #include "money/money.h"
 #include <inttypes.h>
 #include <math.h>
@@ -20,8 +20,6 @@ enum {
     PROBLEMS_MAX = 5,
     STRING_MAX = 10000, /* bytes, unless the schema says otherwise */
     ITEMS_MAX = 1000,   /* of a list, unless the schema says otherwise */
-    EMAIL_MAX = 254,
-    URL_MAX = 2048,
     PATTERN_MAX = 500,
 };
 
@@ -35,6 +33,10 @@ enum type {
     T_URL,
     T_DATE,
     T_TIME,
+    T_LOCAL,
+    T_ZONE,
+    T_DURATION,
+    T_PERIOD,
     T_SECRET,
     T_OBJECT,
     T_ARRAY,
@@ -43,8 +45,9 @@ enum type {
     T_COUNT
 };
 
-static const char *const type_names[] = {"string", "integer", "number", "boolean", "money", "email", "url",
-                                         "date",   "time",    "secret", "object",  "array", "any"};
+static const char *const type_names[] = {"string", "integer", "number", "boolean", "money", "email",
+                                         "url",    "date",    "time",   "local",   "zone",  "duration",
+                                         "period", "secret",  "object", "array",   "any"};
 _Static_assert(sizeof(type_names) / sizeof(type_names[0]) == T_WORDS, "a name for each type");
 
 /* What is wanted, in the words of an error. */
@@ -57,6 +60,10 @@ static const char *const wanted[] = {"a string",
                                      "an http or https URL",
                                      "a date such as \"2027-01-31\"",
                                      "an instant such as \"2027-01-31T09:00:00Z\"",
+                                     "a date or local time such as \"2027-01-31\" or \"2027-01-31T09:00\"",
+                                     "a time zone such as \"Asia/Seoul\"",
+                                     "a duration such as \"3d\" or \"1h30m\"",
+                                     "a period of the calendar such as \"month\" or \"2 weeks\"",
                                      "a secret, which is a string",
                                      "an object",
                                      "a list",
@@ -74,7 +81,7 @@ struct rule {
     const json_t *fields; /* OBJECT: name -> schema; NULL: any */
     const json_t *items;  /* ARRAY: the schema of each; NULL: any */
     const json_t *min, *max;
-    const char *pattern;
+    const char *pattern, *currency;
 };
 
 /* ---- reading a schema ---- */
@@ -111,18 +118,19 @@ static int read_word(const char *text, struct rule *r, const char *path, struct 
     if (near != NULL)
         return mt_fail(e, MT_INVALID_REQUEST, "schema of %s: unknown type \"%s\"; did you mean \"%s\"?", path,
                        name, near);
-    return mt_fail(e, MT_INVALID_REQUEST,
-                   "schema of %s: unknown type \"%s\"; there are string, integer, number, boolean, money, "
-                   "email, url, date, "
-                   "time, secret, object, array, any, and words such as \"url|iframe\"",
-                   path, name);
+    return mt_fail(
+        e, MT_INVALID_REQUEST,
+        "schema of %s: unknown type \"%s\"; there are string, integer, number, boolean, money, "
+        "email, url, date, time, local, zone, duration, period, secret, object, array, any, and words "
+        "such as \"url|iframe\"",
+        path, name);
 }
 
 /* A table is a type with limits when its `type` is a string and everything else in it is a limit; otherwise
  * the fields of an object. (A field of that name is written { type = "object", fields = { type = "string" }
  * }.) */
-static const char *const limit_names[] = {"type",  "min",    "max",      "pattern", "values",
-                                          "items", "fields", "optional", "doc"};
+static const char *const limit_names[] = {"type",  "min",    "max",      "pattern",  "values",
+                                          "items", "fields", "optional", "currency", "doc"};
 enum { LIMIT_NAMES = sizeof(limit_names) / sizeof(limit_names[0]) };
 
 static bool is_limited(const json_t *schema) {
@@ -142,6 +150,7 @@ static int read_limited(const json_t *schema, struct rule *r, const char *path, 
     r->min = json_object_get(schema, "min");
     r->max = json_object_get(schema, "max");
     r->pattern = json_string_value(json_object_get(schema, "pattern"));
+    r->currency = json_string_value(json_object_get(schema, "currency"));
     r->items = json_object_get(schema, "items");
     r->fields = json_object_get(schema, "fields");
     r->values = json_object_get(schema, "values");
@@ -206,6 +215,9 @@ static int check_limits(const struct rule *r, const char *path, struct mt_error 
                 shown(path), r->pattern, (int)PATTERN_MAX);
         regfree(&compiled);
     }
+    if (r->currency != NULL && (r->type != T_MONEY || mt_currency_exponent(r->currency, NULL) < 0))
+        return mt_fail(e, MT_INVALID_REQUEST, "schema of %s: currency is for money, and one of ISO 4217's",
+                       shown(path));
     if (r->values == NULL) return 0;
     size_t n = json_array_size(r->values);
     for (size_t i = 0; i < n; i++)
@@ -311,38 +323,6 @@ static json_t *mismatch(const struct rule *r, const json_t *value, const char *p
     return NULL;
 }
 
-static bool email_ok(const char *s, size_t len) {
-    const char *at = memchr(s, '@', len);
-    if (at == NULL || at == s || len > EMAIL_MAX || strchr(at + 1, '@') != NULL) return false;
-    const char *dot = strchr(at + 1, '.');
-    if (dot == NULL || dot == at + 1 || s[len - 1] == '.') return false;
-    for (size_t i = 0; i < len; i++)
-        if ((unsigned char)s[i] <= ' ' || s[i] == 0x7f || strchr("<>()[],;:\\\"", s[i]) != NULL) return false;
-    return true;
-}
-
-static bool url_ok(const char *s, size_t len) {
-    size_t scheme = strncmp(s, "https://", 8) == 0 ? 8 : strncmp(s, "http://", 7) == 0 ? 7 : 0;
-    if (scheme == 0 || len > URL_MAX || s[scheme] == '\0' || s[scheme] == '/' || s[scheme] == ':')
-        return false;
-    for (size_t i = 0; i < len; i++)
-        if ((unsigned char)s[i] <= ' ' || s[i] == 0x7f || s[i] == '"' || s[i] == '<' || s[i] == '>' ||
-            s[i] == '\\')
-            return false;
-    return memchr(s + scheme, '@', strcspn(s + scheme, "/?#")) == NULL; /* no credentials in URLs */
-}
-
-static bool date_ok(const char *s) {
-    static const int days[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    if (strlen(s) != 10 || s[4] != '-' || s[7] != '-') return false;
-    for (size_t i = 0; i < 10; i++)
-        if (i != 4 && i != 7 && (s[i] < '0' || s[i] > '9')) return false;
-    int y = atoi(s), m = atoi(s + 5), d = atoi(s + 8);
-    if (y < 1 || m < 1 || m > 12 || d < 1 || d > days[m - 1]) return false;
-    bool leap = (y % 4 == 0 && y % 100 != 0) || y % 400 == 0;
-    return m != 2 || d < 29 || leap;
-}
-
 static bool bounds_ok(const struct rule *r, int64_t n, const char *unit, const char *path, struct check *c) {
     if (r->min != NULL && n < json_integer_value(r->min)) {
         problem(c, path, "has %" PRId64 "%s; at least %" JSON_INTEGER_FORMAT, n, unit,
@@ -371,20 +351,31 @@ static json_t *check_string(const struct rule *r, const json_t *value, const cha
     if (!json_is_string(value)) return mismatch(r, value, path, c);
     const char *s = json_string_value(value);
     size_t len = json_string_length(value);
-    int64_t at;
     bool ok = true;
     switch (r->type) {
     case T_EMAIL:
-        ok = email_ok(s, len);
+        ok = schema_email(s, len);
         break;
     case T_URL:
-        ok = url_ok(s, len);
+        ok = schema_url(s, len);
         break;
     case T_DATE:
-        ok = date_ok(s);
+        ok = schema_date(s);
         break;
     case T_TIME:
-        ok = mt_time_parse(s, &at);
+        ok = schema_time(s);
+        break;
+    case T_LOCAL:
+        ok = mt_time_is_local(s);
+        break;
+    case T_ZONE:
+        ok = schema_zone(s);
+        break;
+    case T_DURATION:
+        ok = schema_duration(s);
+        break;
+    case T_PERIOD:
+        ok = mt_time_is_period(s);
         break;
     default:
         if (r->max == NULL && len > STRING_MAX) {
@@ -465,6 +456,10 @@ static json_t *check_money(const struct rule *r, const json_t *value, const char
     if (!json_is_string(value) && !json_is_object(value)) return mismatch(r, value, path, c);
     if (mt_money_from_json(tagged != NULL ? tagged : value, &m, &e) != 0) {
         problem(c, path, "wanted %s: %s", wanted[T_MONEY], e.message);
+        return NULL;
+    }
+    if (r->currency != NULL && strcmp(m.currency, r->currency) != 0) {
+        problem(c, path, "wanted an amount in %s, found one in %s", r->currency, m.currency);
         return NULL;
     }
     int64_t min = r->min != NULL ? json_integer_value(r->min) : 0;
@@ -605,6 +600,10 @@ static json_t *check_at(const struct rule *r, const json_t *value, const char *p
     case T_URL:
     case T_DATE:
     case T_TIME:
+    case T_LOCAL:
+    case T_ZONE:
+    case T_DURATION:
+    case T_PERIOD:
     case T_SECRET:
         return check_string(r, value, path, c);
     case T_WORDS:

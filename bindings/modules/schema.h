@@ -1,12 +1,14 @@
 /* Input schemas: a small language in JSON, written in a flow's `input` table and kept in the registry of its
  * generation.
  *
- *   "string" "integer" "number" "boolean" "money" "email" "url" "date" "time" "secret" "object" "array" "any"
+ *   "string" "integer" "number" "boolean" "money" "email" "url" "secret" "object" "array" "any"
+ *   "date" 2027-01-31   "time" an instant   "local" 2027-01-31T09:00 somewhere   "zone" Asia/Seoul
+ *   "duration" 1h30m    "period" of the calendar: month, 2 weeks
  *   "url|iframe"                      one of these words        "string?"   may be left out
  *   { "name": "string", ... }         an object with exactly these fields
  *   [ { "name": "string" } ]          a list of such
  *   { "type": "string", "max": 100 }  a type with limits: min, max (bytes, items, value; minor units of
- * money), pattern, values, items, fields, optional, doc
+ * money), pattern, values, items, fields, currency, optional, doc
  *
  * Pure functions over JSON; no state; any thread. */
 #pragma once

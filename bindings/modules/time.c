@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "bindings/modules/module.h"
 #include "bindings/modules/modules.h"
+#include "bindings/modules/schema_text.h"
 #include "bindings/modules/zone.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -217,6 +218,11 @@ static bool parse_local(const char *s, struct mt_civil *c) {
     return true;
 }
 
+bool mt_time_is_local(const char *s) {
+    struct mt_civil c;
+    return parse_local(s, &c);
+}
+
 static bool local_field(lua_State *L, int index, const char *name, int least, int most, int fallback,
                         int *out) {
     int type = mt_module_option(L, index, name);
@@ -294,6 +300,11 @@ static bool parse_calendar(const char *s, int64_t *months, int64_t *days) {
         return true;
     }
     return false;
+}
+
+bool mt_time_is_period(const char *s) {
+    int64_t months = 0, days = 0;
+    return parse_calendar(s, &months, &days) && (months > 0 || days > 0);
 }
 
 /* t:plus(span [, count]), t:minus(...) */

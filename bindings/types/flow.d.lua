@@ -6,7 +6,8 @@
 ---@alias mintage.Instant mintage.Time|string|integer a time, RFC 3339 text, or milliseconds since 1970
 
 ---@alias mintage.Schema string|table a type ("string", "money?", "secret", "url|iframe"), {fields}, {{items}}, or
----{type=, max=, ...}. A "secret" is a string that only `run` sees: sealed in the store, "[sealed]" everywhere else.
+---{type=, max=, ...}. A "secret" is a string that only `run` sees: sealed in the store, "[sealed]" everywhere else. Of time:
+---"date", "time" (an instant), "local" ("2027-01-31T09:00" of some zone), "zone", "duration" ("1h30m"), "period" ("2 weeks").
 
 ---@class mintage.Error An error of the world: what effects raise and flow.try answers.
 ---@field kind string "declined", "insufficient_funds", "expired", "timeout", ..., or the word given to flow.fail

@@ -72,6 +72,33 @@ static void takes_each_type(void **state) {
     accepts("{\"a\":\"object\",\"b\":\"array\"}", "{\"a\":{\"x\":1},\"b\":[]}", "{\"a\":{\"x\":1},\"b\":[]}");
 }
 
+static void takes_days_times_and_zones(void **state) {
+    (void)state;
+    const char *schema =
+        "{\"on\":\"local\",\"zone\":\"zone\",\"every\":\"period\",\"pauses\":[\"duration\"]}";
+    const char *input = "{\"on\":\"2027-01-31T09:00\",\"zone\":\"Asia/Seoul\",\"every\":\"2 weeks\","
+                        "\"pauses\":[\"1h30m\",\"3d\"]}";
+    accepts(schema, input,
+            "{\"every\":\"2 weeks\",\"on\":\"2027-01-31T09:00\",\"pauses\":[\"1h30m\",\"3d\"],"
+            "\"zone\":\"Asia/Seoul\"}");
+    accepts("{\"on\":\"local\",\"every\":\"period\"}", "{\"every\":\"month\",\"on\":\"2028-02-29\"}",
+            "{\"every\":\"month\",\"on\":\"2028-02-29\"}");
+    refuses("{\"on\":\"local\"}", "{\"on\":\"2027-02-29\"}",
+            "on: wanted a date or local time such as \"2027-01-31\" or \"2027-01-31T09:00\", found a string "
+            "of 10 "
+            "bytes");
+    refuses("{\"zone\":\"zone\"}", "{\"zone\":\"Asia/Soul\"}",
+            "zone: wanted a time zone such as \"Asia/Seoul\", found a string of 9 bytes");
+    refuses(
+        "{\"every\":\"period\"}", "{\"every\":\"0 months\"}",
+        "every: wanted a period of the calendar such as \"month\" or \"2 weeks\", found a string of 8 bytes");
+    refuses(
+        "{\"every\":\"period\"}", "{\"every\":\"1h\"}",
+        "every: wanted a period of the calendar such as \"month\" or \"2 weeks\", found a string of 2 bytes");
+    refuses("{\"pauses\":[\"duration\"]}", "{\"pauses\":[\"1d\",\"3 dayz\"]}",
+            "pauses[2]: wanted a duration such as \"3d\" or \"1h30m\", found a string of 6 bytes");
+}
+
 static void money_has_one_normal_form(void **state) {
     (void)state;
     const char *normal = "{\"a\":{\"$money\":\"80.00 USD\"}}";
@@ -84,6 +111,10 @@ static void money_has_one_normal_form(void **state) {
     refuses("{\"a\":\"money\"}", "{\"a\":80}", "a: wanted money such as \"80.00 USD\", found the integer 80");
     refuses("{\"a\":\"money\"}", "{\"a\":\"-0.01 USD\"}", "a: is -0.01 USD; at least 0.00 USD");
     refuses("{\"a\":{\"type\":\"money\",\"min\":1}}", "{\"a\":\"0 KRW\"}", "a: is 0 KRW; at least 1 KRW");
+    accepts("{\"a\":{\"type\":\"money\",\"currency\":\"KRW\"}}", "{\"a\":\"9900 KRW\"}",
+            "{\"a\":{\"$money\":\"9900 KRW\"}}");
+    refuses("{\"a\":{\"type\":\"money\",\"currency\":\"KRW\"}}", "{\"a\":\"80.00 USD\"}",
+            "a: wanted an amount in KRW, found one in USD");
 }
 
 static void secrets_are_marked_and_never_repeated(void **state) {
@@ -194,6 +225,8 @@ static void broken_schemas_are_refused(void **state) {
     refuses_schema("{\"a\":[\"string\",\"string\"]}", "a list has one schema");
     refuses_schema("{\"a\":{\"type\":\"string\",\"pattern\":\"(\"}}", "not an extended regular expression");
     refuses_schema("{\"a\":{\"type\":\"integer\",\"min\":\"1\"}}", "min and max must be integers");
+    refuses_schema("{\"a\":{\"type\":\"money\",\"currency\":\"WON\"}}", "currency is for money");
+    refuses_schema("{\"a\":{\"type\":\"string\",\"currency\":\"KRW\"}}", "currency is for money");
     refuses_schema("{\"a\":\"x||y\"}", "empty word");
     refuses_schema("{\"a\":12}", "wanted a type");
     refuses_schema("[\"string\"]", "the input of a flow is an object");
@@ -202,6 +235,7 @@ static void broken_schemas_are_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(takes_each_type),
+        cmocka_unit_test(takes_days_times_and_zones),
         cmocka_unit_test(money_has_one_normal_form),
         cmocka_unit_test(secrets_are_marked_and_never_repeated),
         cmocka_unit_test(names_what_is_wrong),
