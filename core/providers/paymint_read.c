@@ -36,6 +36,19 @@ static const struct mt_error_row *row_of(const char *code) {
     return row->code != NULL ? row : NULL;
 }
 
+/* A card company's no that asking again will not change: the card is lost, stolen, expired, stopped or
+ * closed. Paymint has one code for every no, so it is told by the words; what they leave open may pass
+ * another day. */
+static bool card_is_gone(const char *said) {
+    static const char *const words[] = {"분실",        "도난",         "유효기간",    "유효 기간",
+                                        "거래정지",    "거래 정지",    "사용정지",    "사용 정지",
+                                        "해지",        "lost_card",    "lost card",   "stolen_card",
+                                        "stolen card", "expired_card", "expired card"};
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        if (strcasestr(said, words[i]) != NULL) return true;
+    return false;
+}
+
 /* The upstream's own code. "System error" is no answer to a write: nobody knows what it did before it failed.
  */
 static int refused_upstream(const struct mt_operation *op, const struct mt_http_response *resp,
@@ -54,7 +67,8 @@ static int refused_upstream(const struct mt_operation *op, const struct mt_http_
     }
     if (undefined && op == paymint_charge()) { /* there is no code of its own for a card's no */
         e->kind = MT_DECLINED;
-        e->retryable = true;
+        e->hard = card_is_gone(said);
+        e->retryable = !e->hard;
     }
     mt_copy(e->code, sizeof(e->code), code);
     return -1;

@@ -281,6 +281,33 @@ static void a_charge_that_fails_is_a_decline(void **state) {
     world_end(&w);
 }
 
+static void a_card_that_is_gone_is_a_hard_decline(void **state) {
+    (void)state;
+    struct world w = world_with(NULL, SANDBOX);
+    static const char charge[] =
+        "{\"customer_id\":\"m\",\"product_nm\":\"p\",\"price\":{\"$money\":\"9900 KRW\"}}";
+    static const struct {
+        const char *said;
+        bool hard;
+    } said[] = {{"분실 신고된 카드입니다. (lost_card)", true},
+                {"도난 신고된 카드입니다.", true},
+                {"유효기간이 지난 카드입니다.", true},
+                {"거래정지 카드", true},
+                {"잔액이 부족합니다. (insufficient_funds)", false},
+                {"카드사에서 승인을 거절했습니다. (card_declined)", false},
+                {"한도초과", false}};
+    for (size_t i = 0; i < sizeof(said) / sizeof(said[0]); i++) {
+        char body[160];
+        mt_format(body, sizeof(body), "{\"code\":\"9999\",\"msg\":\"%s\"}", said[i].said);
+        w.net.body = body;
+        assert_null(call(&w, "paymint.autopay.request", charge, KEY));
+        assert_int_equal(w.e.kind, MT_DECLINED);
+        assert_int_equal(w.e.hard, said[i].hard);
+        assert_int_equal(w.e.retryable, !said[i].hard);
+    }
+    world_end(&w);
+}
+
 static void every_status_is_read(void **state) {
     (void)state;
     struct world w = world_with(NULL, SANDBOX);
@@ -699,6 +726,7 @@ int main(void) {
         cmocka_unit_test(accounts_are_whole),
         cmocka_unit_test(every_upstream_code_is_read),
         cmocka_unit_test(a_charge_that_fails_is_a_decline),
+        cmocka_unit_test(a_card_that_is_gone_is_a_hard_decline),
         cmocka_unit_test(every_status_is_read),
         cmocka_unit_test(payment_required_is_two_things),
         cmocka_unit_test(nonsense_leaves_a_write_unknown),

@@ -28,6 +28,7 @@ cards.list = {
   { number = "4000002760003184", brand = "visa", result = "succeeded", challenge = true,
     renewal = "authentication_failed" },
   { number = "4000000000000341", brand = "visa", result = "succeeded", renewal = "card_declined" },
+  { number = "4000000000009904", brand = "visa", result = "succeeded", renewal = "lost_card" },
 }
 
 -- What a merchant reads about each result (English: it travels in webhooks and API answers).
