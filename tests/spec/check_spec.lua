@@ -294,6 +294,11 @@ end }
       return intents.creat(later)]]
   end)
 
+  it("takes the flow's input for the table that it is", function()
+    silent "input.amount = input.amount * 2 flow.log('again', input) flow.continue(input)"
+    finds("flow.continue(input.amount)", "error", 1, 15, "wanted table")
+  end)
+
   it("is silenced by a comment on the line", function()
     silent "flow.try(mintro.intents.get, 'pi_1') -- mintage: ignore, it is read below"
     finds("-- mintage: ignore\nflow.now()", "warning", 2, 1, "not used")

@@ -78,6 +78,7 @@ end
 -- ---- values against types ----
 
 local numbers = { integer = true, float = true }
+local tables = { table = true, object = true, input = true }
 
 -- Named types that values are compared with by their own name; each answers whether the value fits.
 local named = {
@@ -85,7 +86,7 @@ local named = {
   number = function(v) return numbers[v.t] end,
   integer = function(v) return v.t == "integer" or (v.t == "float" and v.value and v.value % 1 == 0) end,
   boolean = function(v) return v.t == "boolean" end,
-  table = function(v) return v.t == "table" or v.t == "object" end,
+  table = function(v) return tables[v.t] end,
   ["nil"] = function(v) return v.t == "nil" end,
   ["mintage.Money"] = function(v) return v.t == "money" end,
   ["mintage.Operation"] = function(v) return v.t == "member" and values.operation(v) ~= nil end,
@@ -97,8 +98,8 @@ local by_kind = {
   any = function() return true end,
   literal = function(type, v) return v.t == "string" and (not v.literal or v.value == type.value) end,
   array = function(_, v) return v.t == "table" end,
-  record = function(_, v) return v.t == "table" or v.t == "object" end,
-  table = function(_, v) return v.t == "table" or v.t == "object" end,
+  record = function(_, v) return tables[v.t] end,
+  table = function(_, v) return tables[v.t] end,
   ["function"] = function(_, v) return v.t == "function" or v.t == "member" end,
   union = function(type, v)
     for _, part in ipairs(type.list) do
