@@ -114,8 +114,27 @@ static void mask_range(char *s, size_t from, size_t to, size_t keep) {
     }
 }
 
+static bool is_hex(char c) {
+    return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+/* A UUID is an id, though its digits may stand in groups as a card's do; no number of a card is part of one.
+ */
+static bool uuid_at(const char *s, size_t i, size_t len) {
+    static const char shape[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+    enum { LENGTH = sizeof shape - 1 };
+    if (len - i < LENGTH || (i > 0 && (is_hex(s[i - 1]) || s[i - 1] == '-'))) return false;
+    for (size_t k = 0; k < LENGTH; k++)
+        if (shape[k] == '-' ? s[i + k] != '-' : !is_hex(s[i + k])) return false;
+    return len - i == LENGTH || (!is_hex(s[i + LENGTH]) && s[i + LENGTH] != '-');
+}
+
 void mt_mask_digits(char *s, size_t len) {
     for (size_t i = 0; i < len;) {
+        if (is_hex(s[i]) && uuid_at(s, i, len)) {
+            i += 36;
+            continue;
+        }
         if (!is_digit(s[i])) {
             i++;
             continue;
