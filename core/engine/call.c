@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REFUSED_TRIES 8 /* sends that never left, or came back "later": then the script hears of it */
-#define READ_TRIES 5
+#define REFUSED_TRIES 8   /* sends that never left, or came back "later": then the script hears of it */
+#define READ_TRIES 8      /* of a read without a clear answer: some four minutes, a provider's bad moment */
 #define UNKNOWN_SENDS 40  /* sends of one request without a clear answer: then a person */
 #define DOUBT_MS 60000    /* "it did not happen" of an unsafe call is not believed sooner after its send */
 #define BUSY_WAIT_MS 1000 /* a run lets go of its worker this long when others wait for one */

@@ -95,7 +95,7 @@ describe("documented error codes", function()
   end
 
   -- Runs the probe to its end; what waits for its next try is helped by the clock. flow.try answers a definite no; that nobody
-  -- knows, after five times of asking, it raises.
+  -- knows, after eight times of asking, it raises.
   local function met(by, operation, params)
     local run = by:run("probe", { operation = operation, params = params })
     local tries = 0

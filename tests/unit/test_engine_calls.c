@@ -111,7 +111,7 @@ static void test_unknown_read_reaches_the_script(void **state) {
     assert_int_equal(run.state, MT_RUN_COMPLETED);
     assert_non_null(strstr(run.output, "\"outcome\":\"unknown\""));
     mt_run_clear(&run);
-    assert_int_equal(sent_times(w, "/object/1"), 5);
+    assert_int_equal(sent_times(w, "/object/1"), 8);
 }
 
 static int creates(struct flow *f) {
