@@ -352,7 +352,7 @@ end
 local function plural(n, what) return ("%d %s%s"):format(n, what, n == 1 and "" or "s") end
 
 local function summary()
-  if not (options.crash or options.faults > 0) then return end
+  if options.replay or not (options.crash or options.faults > 0) then return end
   local parts = { plural(counts.tests, "spec") }
   if options.crash then parts[#parts + 1] = plural(counts.points, "crash point") end
   if options.faults > 0 then

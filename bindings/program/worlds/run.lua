@@ -52,7 +52,7 @@ function methods.wait_for(run, state, within, what)
   local done = run.world:passes(function() return reached(run.state) end, within or "1h")
   if done then return run end
   error(("waited %s in vain until %s %s; it is %s\n\n%s"):format(within or "1h", run.id,
-    what or "is " .. tostring(state), run.state, run:story()), 2)
+    what or type(state) == "function" and "is as it was to be" or "is " .. tostring(state), run.state, run:story()), 2)
 end
 
 ---Its effects, in order.
