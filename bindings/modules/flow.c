@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "bindings/modules/module.h"
 #include "bindings/modules/modules.h"
+#include "bindings/modules/schedule.h"
 #include "bindings/modules/schema.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -503,18 +504,32 @@ static int uuid(lua_State *L) {
 }
 
 static const luaL_Reg functions[] = {
-    {"define", define},  {"start", start},
-    {"signal", signal_}, {"progress", progress},
-    {"log", log_info},   {"warn", log_warn},
-    {"sleep", sleep_},   {"sleep_until", sleep_until},
-    {"await", await},    {"events", events},
-    {"undo", undo},      {"try", try},
-    {"all", all},        {"continue", continue_},
-    {"fail", fail},      {"now", now},
-    {"later", later},    {"date", mt_time_date},
-    {"id", id},          {"key", key},
-    {"token", token},    {"checkout_url", checkout_url},
-    {"random", random_}, {"uuid", uuid},
+    {"define", define},
+    {"start", start},
+    {"signal", signal_},
+    {"progress", progress},
+    {"log", log_info},
+    {"warn", log_warn},
+    {"sleep", sleep_},
+    {"sleep_until", sleep_until},
+    {"await", await},
+    {"events", events},
+    {"undo", undo},
+    {"try", try},
+    {"all", all},
+    {"continue", continue_},
+    {"fail", fail},
+    {"now", now},
+    {"later", later},
+    {"date", mt_time_date},
+    {"id", id},
+    {"key", key},
+    {"token", token},
+    {"checkout_url", checkout_url},
+    {"random", random_},
+    {"uuid", uuid},
+    {"every", mt_schedule_every},
+    {"cron", mt_schedule_cron},
     {NULL, NULL},
 };
 

@@ -4,7 +4,7 @@
 #include "bindings/modules/schema_text.h"
 #include "base/clock.h"
 #include "base/text.h"
-#include "bindings/modules/zone.h"
+#include "base/zone.h"
 #include <stdlib.h>
 #include <string.h>
 

@@ -412,12 +412,30 @@ static int carry_out_task(struct mt_script *self, int64_t n, const char *name, c
     return rc;
 }
 
+static json_t *schedules(struct mt_script *self, char generation[80]) {
+    struct mt_scripts *s = (struct mt_scripts *)self;
+    struct loaded *l = scripts_current(s);
+    json_t *rows = json_array(), *row;
+    size_t i;
+    mt_copy(generation, 80, l != NULL ? l->id : "");
+    json_array_foreach(l != NULL ? l->registry : NULL, i, row) {
+        /* a copy: threads that share a value would count its users at once */
+        if (strcmp(mt_json_str(row, "kind", ""), "schedule") == 0)
+            json_array_append_new(rows, json_deep_copy(row));
+    }
+    scripts_release(s, l);
+    return rows;
+}
+
 /* ---- life ---- */
 
 struct mt_scripts *mt_scripts_new(const struct mt_scripts_options *o) {
     struct mt_scripts *s = mt_calloc(1, sizeof(*s));
-    s->vtable = (struct mt_script){
-        .execute = execute, .current = current, .check_input = check_input, .task = carry_out_task};
+    s->vtable = (struct mt_script){.execute = execute,
+                                   .current = current,
+                                   .check_input = check_input,
+                                   .task = carry_out_task,
+                                   .schedules = schedules};
     s->o = *o;
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->ready, NULL);

@@ -5,10 +5,10 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "base/zone.h"
 #include "bindings/modules/module.h"
 #include "bindings/modules/modules.h"
 #include "bindings/modules/schema_text.h"
-#include "bindings/modules/zone.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

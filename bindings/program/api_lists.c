@@ -1,5 +1,5 @@
-/* What the runtime knows besides runs and events: flows, generations, providers; and the stream of all that
- * changes. */
+/* What the runtime knows besides runs and events: flows, schedules, generations, providers; and the stream of
+ * all that changes. */
 #include "api.h"
 #include "base/json.h"
 #include "base/text.h"
@@ -107,8 +107,17 @@ static void stream(struct mt_runtime *rt, const struct mt_request *req, struct m
     mt_sse_respond(rt->sse, atomic_load(&rt->server), resp);
 }
 
+static void schedules(struct mt_runtime *rt, const struct mt_request *req, struct mt_response *resp) {
+    (void)req;
+    struct mt_buf b;
+    mt_buf_init(&b, ANSWER_MAX);
+    mt_engine_schedules(rt->engine, &b);
+    mt_api_answer(resp, 200, &b);
+}
+
 const struct mt_route mt_api_list_routes[] = {
     {"GET", "/v1/flows", MT_ADMIN, flows},
+    {"GET", "/v1/schedules", MT_ADMIN, schedules},
     {"GET", "/v1/generations", MT_ADMIN, generations},
     {"GET", "/v1/providers", MT_ADMIN, providers},
     {"GET", "/v1/stream", MT_ADMIN, stream},

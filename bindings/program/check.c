@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "bindings/modules/modules.h"
+#include "bindings/modules/schedule.h"
 #include "embedded.h"
 #include "generations.h"
 #include "program.h"
@@ -86,6 +87,7 @@ static void load_all(struct checking *c) {
     c->registered =
         c->g ? mt_json_parse(mt_generation_registry(c->g), strlen(mt_generation_registry(c->g)), &e)
              : json_array();
+    if (whole && c->g && c->folder && mt_schedules_check(c->registered, &e) != 0) add_problem(c, e.message);
     if (whole) return;
     if (c->g) mt_generation_release(c->g); /* of a part only */
     c->g = NULL;

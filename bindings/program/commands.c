@@ -95,6 +95,14 @@ static const char events_details[] =
     "at any time, since\n"
     "the payment itself is read then; of other events a flow may count one more, so they want --again.\n";
 
+static const char schedules_details[] = "Lists what the runtime starts by the clock: each schedule's flow, "
+                                        "its times, when it is due next, and its "
+                                        "last run.\n"
+                                        "A file of flows registers one with flow.every(\"1h\", \"sweep\") or "
+                                        "flow.cron(\"0 3 * * *\", \"sweep\", {}, "
+                                        "{ zone = \"Asia/Seoul\" }).\n"
+                                        "mintage run sweep starts the flow now.\n";
+
 static const char providers_details[] =
     "  mintage providers                          all providers and their operations\n"
     "  mintage providers paymnt                   one: credentials, operations with parameters, errors\n"
@@ -162,6 +170,8 @@ const struct mt_command mt_commands[] = {
      "look at runs, and take a hand in them", runs_details, 1, 3, mt_runs_command},
     {"events", MT_CMD_EVENTS, "list|show|redeliver ...", "look at events, and deliver one again",
      events_details, 1, 2, mt_events_command},
+    {"schedules", MT_CMD_SCHEDULES, "", "what is started by the clock, and when next", schedules_details, 0,
+     0, mt_schedules_command},
     {"providers", MT_CMD_PROVIDERS, "[NAME]", "what providers offer: operations, parameters, errors",
      providers_details, 0, 1, mt_providers_command},
     {"new", MT_CMD_NEW, "NAME", "a new flow with its spec", new_details, 1, 1, mt_new_command},

@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "bindings/modules/schedule.h"
 #include "sources.h"
 #include <pthread.h>
 #include <stdlib.h>
@@ -125,6 +126,15 @@ json_t *mt_generation_providers(const struct mt_generation *gen) {
     return list;
 }
 
+/* What can be said of schedules only when all flows are there. */
+static int check_schedules(const struct mt_generation *gen, struct mt_error *e) {
+    const char *registry = mt_generation_registry(gen);
+    json_t *entries = mt_json_parse(registry, strlen(registry), e);
+    int result = entries ? mt_schedules_check(entries, e) : -1;
+    json_decref(entries);
+    return result;
+}
+
 static int keep(struct mt_generations *g, struct mt_generation *gen, struct mt_error *e) {
     size_t count;
     const struct mt_source *files = mt_generation_files(gen, &count);
@@ -174,7 +184,7 @@ enum mt_load mt_generations_load(struct mt_generations *g, struct mt_error *e) {
         return MT_LOAD_SAME;
     }
     /* Kept before it is published: a run that begins on it must find it again after a crash. */
-    if (!gen || keep(g, gen, e) != 0 || publish(g, gen, e) != 0) {
+    if (!gen || check_schedules(gen, e) != 0 || keep(g, gen, e) != 0 || publish(g, gen, e) != 0) {
         if (gen) mt_generation_release(gen);
         note_problem(g, e);
         tell(g);

@@ -25,8 +25,9 @@ enum {
     MT_CMD_PROVIDERS = 1 << 7,
     MT_CMD_EVENTS = 1 << 8,
     MT_CMD_NEW = 1 << 9,
+    MT_CMD_SCHEDULES = 1 << 12,
     MT_CMD_RUNTIME = MT_CMD_DEV | MT_CMD_SERVE | MT_CMD_SANDBOX,
-    MT_CMD_CLIENT = MT_CMD_RUN | MT_CMD_RUNS | MT_CMD_PROVIDERS | MT_CMD_EVENTS,
+    MT_CMD_CLIENT = MT_CMD_RUN | MT_CMD_RUNS | MT_CMD_PROVIDERS | MT_CMD_EVENTS | MT_CMD_SCHEDULES,
 };
 
 struct mt_command {
@@ -70,6 +71,8 @@ int mt_sandbox_command(const struct mt_command *self, struct mt_config *config, 
 int mt_run_command(const struct mt_command *self, struct mt_config *config, int argc, const char **argv);
 int mt_runs_command(const struct mt_command *self, struct mt_config *config, int argc, const char **argv);
 int mt_events_command(const struct mt_command *self, struct mt_config *config, int argc, const char **argv);
+int mt_schedules_command(const struct mt_command *self, struct mt_config *config, int argc,
+                         const char **argv);
 int mt_providers_command(const struct mt_command *self, struct mt_config *config, int argc,
                          const char **argv);
 int mt_check_command(const struct mt_command *self, struct mt_config *config, int argc, const char **argv);

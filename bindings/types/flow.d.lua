@@ -72,6 +72,26 @@ local flow = {}
 ---@return mintage.Flow
 function flow.define(definition) end
 
+---Starts a flow again and again, by an interval that is counted from a fixed instant (midnight UTC, or `from`), so it never
+---drifts. Only while a file loads: schedules belong to the loaded files, and loading them again registers nothing twice.
+---A run's key is `schedule-NAME-INSTANT`: each instant has one run. Instants that passed while nothing ran (or the clock was
+---moved) are made up for by one run ("once"), by none ("skip"), or by one each, the last 1,000 ("all").
+---@param interval mintage.Duration 1s or more
+---@param name string|mintage.Flow
+---@param input? table
+---@param options? { name?: string, from?: mintage.Instant, catch_up?: "once"|"skip"|"all" }
+function flow.every(interval, name, input, options) end
+
+---Starts a flow at the times of a cron expression: minute, hour, day of the month, month, day of the week (names, lists,
+---ranges, steps; "@daily" and the like). With both kinds of days given, either is enough. Where the clock is changed, a time
+---that is skipped runs at the change and one that comes twice runs once; an expression for every hour follows the clock. See
+---flow.every for the rest.
+---@param expression string "0 3 * * *"
+---@param name string|mintage.Flow
+---@param input? table
+---@param options? { name?: string, zone?: string, catch_up?: "once"|"skip"|"all" } zone: "Asia/Seoul"; UTC if not given
+function flow.cron(expression, name, input, options) end
+
 ---Starts a run. In a run it is a child: cancelled with its parent unless detached; its end is the event ("run", id).
 ---The same key and input answers the same run for ever; the same key with other input raises `conflict`.
 ---@param name string|mintage.Flow

@@ -1,7 +1,7 @@
-/* Dated work: outgoing webhooks and handlers' tasks, carried out in order of their time by one thread at a
- * time (the dater, or whoever moves the clock). A task leaves the store in the batch of what its handler
- * writes, so it is carried out once; a delivery whose attempt could not be noted is attempted again: its
- * receiver may see it twice. */
+/* Dated work: outgoing webhooks, handlers' tasks and schedules, carried out in order of their time by one
+ * thread at a time (the dater, or whoever moves the clock). A task leaves the store in the batch of what its
+ * handler writes, so it is carried out once; a delivery whose attempt could not be noted is attempted again:
+ * its receiver may see it twice. */
 #include "base/sync.h"
 #include "engine/internal.h"
 #include <stdlib.h>
@@ -183,12 +183,18 @@ static enum dated carry_out_next(struct mt_engine *g, int64_t by) {
     size_t n = 0, m = 0;
     struct mt_error e;
     enum dated result = DATED_NONE;
+    int64_t scheduled;
     int late = late_carry_out(g); /* overdue already */
     if (late != 0) return late > 0 ? DATED_DONE : DATED_TROUBLE;
+    if (schedules_next(g, &scheduled) != 0) return DATED_TROUBLE;
     if (g->o.store->list_deliveries(g->o.store, NULL, by, TOGETHER, &deliveries, &n, &e) != 0 ||
         g->o.store->list_tasks(g->o.store, by, 1, &tasks, &m, &e) != 0) {
         mt_err("dated work could not be read", "error", e.message);
         result = DATED_TROUBLE;
+    } else if (scheduled <= by && (!m || scheduled <= tasks[0].due_at) &&
+               (!n || scheduled <= deliveries[0].next_at)) {
+        move_clock(g, scheduled);
+        result = schedules_carry_out(g) == 0 ? DATED_DONE : DATED_TROUBLE;
     } else if (m && (!n || tasks[0].due_at < deliveries[0].next_at)) {
         move_clock(g, tasks[0].due_at);
         result = run_task(g, &tasks[0]) ? DATED_DONE : DATED_TROUBLE;

@@ -90,10 +90,12 @@ struct mt_engine *mt_engine_new(const struct mt_engine_options *o, struct mt_err
     atomic_init(&g->looks_at, MT_NEVER);
     init_locks(g);
     g->generations = generations_new();
+    g->schedules = schedules_new();
     struct mt_writer_options w = {.store = o->store, .due = due, .committed = committed, .ctx = g};
     g->writer = mt_writer_start(&w, e);
     if (!g->writer) {
         generations_free(g->generations);
+        schedules_free(g->schedules);
         destroy_locks(g);
         free(g->crew);
         free(g);
@@ -155,6 +157,7 @@ void mt_engine_free(struct mt_engine *g) {
     mt_engine_stop(g);
     mt_writer_stop(g->writer);
     generations_free(g->generations);
+    schedules_free(g->schedules);
     free(g->crew);
     destroy_locks(g);
     mt_wipe(&g->seal_key, sizeof g->seal_key);

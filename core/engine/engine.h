@@ -96,6 +96,12 @@ int mt_engine_keep_generation(struct mt_engine *g, const char *id, const char *s
 /* From now on this one's providers take webhooks and are listed. It has been kept. */
 int mt_engine_publish_generation(struct mt_engine *g, const char *id, struct mt_error *e);
 
+/* ---- schedules ---- */
+
+/* What runs by the clock: {"data":[{"name","flow","when",...,"next_at","last_at","last_run"}],...}. Appended.
+ */
+void mt_engine_schedules(struct mt_engine *g, struct mt_buf *out);
+
 /* ---- webhooks ---- */
 
 /* POST /webhooks/{provider}: verifies, stores the hints durably, answers. secret_url: ?s= matched. */

@@ -141,6 +141,8 @@ int mt_engine_publish_generation(struct mt_engine *g, const char *id, struct mt_
     if (engine_providers(g, id, &set, e) != 0) return -1;
     if (g->o.providers) mt_providers_publish(g->o.providers, set);
     mt_provider_set_release(set);
+    atomic_store(&g->schedules_due, 0); /* it may have others */
+    g->o.clock->wake(g->o.clock);
     return 0;
 }
 

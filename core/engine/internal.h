@@ -87,6 +87,9 @@ struct mt_engine {
 
     struct wait_bucket waits[WAIT_BUCKETS];
 
+    struct schedules *schedules;
+    _Atomic int64_t schedules_due; /* when the dater is to look at them; 0: now, they may have changed */
+
     atomic_uint_fast64_t effects, runs_started, runs_ended, replays, timer_lag_ms, webhooks,
         webhook_duplicates, deliveries_ok, deliveries_failed, handler_conflicts, late_handled, late_unhandled;
 };
@@ -341,6 +344,16 @@ void crew_back(struct mt_engine *g);
 /* ---- dated.c ---- */
 void *dater_main(void *engine);
 void dater_call(struct mt_engine *g); /* dated work is due */
+
+/* ---- schedules.c ---- */
+struct schedules *schedules_new(void);
+void schedules_free(struct schedules *s);
+/* The earliest instant at which a schedule of the newest generation is due; MT_NEVER. -1: the store failed.
+ * The dater's thread (dated_lock), as the next. */
+int schedules_next(struct mt_engine *g, int64_t *due);
+/* Starts what is due then. -1: try again later. */
+int schedules_carry_out(struct mt_engine *g);
+void schedules_metrics(struct mt_engine *g, struct mt_buf *out);
 
 /* ---- late.c ---- */
 /* Looks after a few of the events that came too late: how many, or -1 (try again later). */

@@ -204,6 +204,8 @@ void *timer_main(void *engine) {
         bool all = take_up_stranded(g, &stranded_at);
         if (g->o.store->next_due(g->o.store, &runs, &rest, &e) != 0) runs = rest = now + LOOK_AGAIN_MS;
         runs = serve_runs(g, runs, now);
+        int64_t schedules = atomic_load(&g->schedules_due);
+        if (schedules < rest) rest = schedules;
         if (rest <= now) {
             dater_call(g);
             rest = MT_NEVER; /* it wakes this thread when it is done */

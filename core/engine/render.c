@@ -215,6 +215,7 @@ void mt_engine_metrics(struct mt_engine *g, struct mt_buf *out) {
     metric(out, "mintage_late_events_unhandled_total", "counter",
            "Events that came after their run had ended, and nothing looked after them.",
            atomic_load(&g->late_unhandled));
+    schedules_metrics(g, out);
     mt_writer_stats(g->writer, &w);
     metric(out, "mintage_store_commits_total", "counter", "Commits.", w.commits);
     metric(out, "mintage_store_batches_total", "counter",

@@ -3,6 +3,7 @@
 #pragma once
 #include "base/buf.h"
 #include "base/error.h"
+#include <jansson.h>
 #include <stdint.h>
 
 struct mt_exec; /* effect.h */
@@ -41,4 +42,7 @@ struct mt_script {
      * that has been told which task it is (mt_handler_task), so that what it writes and the task's end are
      * one batch. */
     int (*task)(struct mt_script *self, int64_t n, const char *name, const char *payload, struct mt_error *e);
+    /* What the newest generation's files have registered as schedules (a list of rows as schedule.h reads
+     * them; new reference), and its id, "" when none is loaded. NULL: there are never any. */
+    json_t *(*schedules)(struct mt_script *self, char generation[80]);
 };

@@ -274,7 +274,10 @@ static inline struct world *world_new(const struct flow_row *flows, bool durable
     struct world *w = mt_calloc(1, sizeof *w);
     the_world = w;
     if (!getenv("MT_TEST_LOG")) mt_log_sink(no_line, NULL);
-    w->script = (struct mt_script){world_execute, world_current, world_check_input, world_task};
+    w->script = (struct mt_script){.execute = world_execute,
+                                   .current = world_current,
+                                   .check_input = world_check_input,
+                                   .task = world_task};
     w->flows = flows;
     w->durable = durable;
     mt_copy(w->generation, sizeof w->generation, "sha256:one");

@@ -158,6 +158,9 @@ local runs_only = {
   ["continue"] = true,
 }
 
+-- What belongs to the loading of a file, and can be in no run or handler.
+local loading_only = { define = true, every = true, cron = true }
+
 local function check_place(walker, node, operation, what)
   if walker.purpose == "file" then
     local when = "it can be called while a flow runs, not while its file loads"
@@ -207,7 +210,11 @@ end
 
 local function check_flow(walker, node, path, scope)
   local what = "flow." .. path
-  if path ~= "define" then check_place(walker, node, nil, what) end
+  if not loading_only[path] then check_place(walker, node, nil, what) end
+  if (path == "every" or path == "cron") and walker.purpose ~= "file" and walker.purpose ~= "function" then
+    walker.report(node, "error",
+      what .. " registers a schedule: that is done while its file loads, not while one runs")
+  end
   if walker.purpose == "handler" and runs_only[path] then
     walker.report(node, "error", ("%s is for runs: a handler may read, keep documents, signal and start runs")
       :format(what))

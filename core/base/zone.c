@@ -1,7 +1,7 @@
 /* Reads TZif files of /usr/share/zoneinfo: the transitions that the file lists, and after them the rule in
  * its footer
  * ("EST5EDT,M3.2.0,M11.1.0"). Nothing is shared; each opening reads the file. */
-#include "bindings/modules/zone.h"
+#include "base/zone.h"
 #include "base/text.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -315,4 +315,19 @@ int64_t mt_zone_instant(const struct mt_zone *z, int64_t local) {
     int64_t second = local - after;
     if (mt_zone_offset(z, second) == after) return second;
     return first; /* skipped: as much later as the clock went forward */
+}
+
+int64_t mt_zone_instant_or_jump(const struct mt_zone *z, int64_t local) {
+    int64_t at = mt_zone_instant(z, local);
+    if (at + mt_zone_offset(z, at) == local) return at;
+    int64_t low = local - mt_zone_offset(z, at), high = at; /* low is before the change, high is not */
+    int after = mt_zone_offset(z, high);
+    while (high - low > 1) {
+        int64_t middle = low + (high - low) / 2;
+        if (mt_zone_offset(z, middle) == after)
+            high = middle;
+        else
+            low = middle;
+    }
+    return high;
 }

@@ -16,6 +16,8 @@ int mt_zone_offset(const struct mt_zone *z, int64_t at);
 /* The instant that a local time means, given as seconds since 1970 as if it were UTC. A time that a clock
  * change skips is as much later; one that comes twice is the first. */
 int64_t mt_zone_instant(const struct mt_zone *z, int64_t local);
+/* The same, but a time that a clock change skips is the instant of the change. */
+int64_t mt_zone_instant_or_jump(const struct mt_zone *z, int64_t local);
 
 /* ---- the calendar (proleptic Gregorian) ---- */
 
