@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TO_PROVIDERS = 1, WEBHOOKS = 2 };
+enum { TO_PROVIDERS = 1, WEBHOOKS = 2, CLIENTS = 4 };
 
 static const struct {
     const char *name;
@@ -15,9 +15,9 @@ static const struct {
     int64_t least_ms, most; /* of its time; both 0: it has none */
 } kinds[] = {
     [MISHAP_NONE] = {"none", 0, 0, 0},
-    [MISHAP_REFUSED] = {"refused", TO_PROVIDERS | WEBHOOKS, 0, 0},
-    [MISHAP_LOST] = {"lost", TO_PROVIDERS | WEBHOOKS, 0, 0},
-    [MISHAP_CUT] = {"cut", TO_PROVIDERS | WEBHOOKS, 0, 0},
+    [MISHAP_REFUSED] = {"refused", TO_PROVIDERS | WEBHOOKS | CLIENTS, 0, 0},
+    [MISHAP_LOST] = {"lost", TO_PROVIDERS | WEBHOOKS | CLIENTS, 0, 0},
+    [MISHAP_CUT] = {"cut", TO_PROVIDERS | WEBHOOKS | CLIENTS, 0, 0},
     [MISHAP_SLOW] = {"slow", TO_PROVIDERS, 500, 45000},
     [MISHAP_BUSY] = {"busy", TO_PROVIDERS | WEBHOOKS, 0, 0},
     [MISHAP_TWICE] = {"twice", WEBHOOKS, 0, 0},
@@ -131,9 +131,13 @@ static struct mt_mishap by_chance(struct mt_world *w, uint64_t at, unsigned wher
 }
 
 struct mt_mishap world_chance_exchange(struct mt_world *w, enum mt_side from, enum mt_side to) {
-    if (from == SIDE_OUTSIDE || w->closing) return (struct mt_mishap){0};
+    /* A customer's page is the provider's own affair; and hosts that a spec plays are only spoken to. */
+    if (w->closing || (from == SIDE_OUTSIDE && to != SIDE_RUNTIME)) return (struct mt_mishap){0};
     uint64_t at = ++w->exchanges;
-    unsigned where = from == SIDE_SANDBOX ? (to == SIDE_RUNTIME ? WEBHOOKS : 0) : TO_PROVIDERS;
+    unsigned where = from == SIDE_RUNTIME   ? TO_PROVIDERS
+                     : to != SIDE_RUNTIME   ? 0
+                     : from == SIDE_SANDBOX ? WEBHOOKS
+                                            : CLIENTS;
     struct mt_mishap m = w->o.plan ? planned(w, at, false) : by_chance(w, at, where);
     note(w, m);
     return m;

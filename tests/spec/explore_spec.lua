@@ -86,7 +86,7 @@ describe("mintage test", function()
   end)
 
   it("--faults finds it too, and leaves out what does not matter", function()
-    local result = run("careless", "--faults", "20", "--seed", "3")
+    local result = run("careless", "--faults", "80", "--seed", "3")
     assert.equal(1, result.code, result.out)
     local mishaps = result.out:match "The fewest mishaps: ([^\n]+)"
     assert.is_string(mishaps, result.out)
@@ -94,7 +94,7 @@ describe("mintage test", function()
     local plan = result.out:match "%-%-replay='(seed=[^']+)'"
     assert.equal(1, run("careless", "--replay", plan).code)
     assert.equal(result.out:gsub("[%d.]+ seconds", ""),
-      (run("careless", "--faults", "20", "--seed", "3").out:gsub("[%d.]+ seconds", "")))
+      (run("careless", "--faults", "80", "--seed", "3").out:gsub("[%d.]+ seconds", "")))
   end)
 
   it("--crash-pairs kills it twice", function()
@@ -160,13 +160,13 @@ describe("mintage test", function()
     local logs = {}
     for i = 1, 2 do
       local file = dir .. "/log" .. i
-      local result = testing.run({ "test", dir .. "/log_spec.lua", "--replay", "seed=5 n1:cut p26" },
+      local result = testing.run({ "test", dir .. "/log_spec.lua", "--replay", "seed=5 n2:cut p26" },
         { env = { "LOG_FILE=" .. file } })
       assert.equal(0, result.code, result.out)
       logs[i] = testing.read(file)
     end
     assert.equal(logs[1], logs[2])
-    assert.matches("n1:cut", logs[1], 1, true)
+    assert.matches("n2:cut", logs[1], 1, true)
   end)
 
   it("a world outside of a test is refused", function()

@@ -1,5 +1,5 @@
 -- Assertions for specs of flows: assert.completed(run), assert.failed(run, "expired"), assert.charged_once(w,
--- "ORDER-1", "80.00 USD"), ... What they say when they fail ends with the run's story.
+-- "ORDER-1", "80.00 USD"), ... What they say when they fail is followed by the stories of the world's runs.
 
 local luassert = require "luassert"
 local native = require "mintage.testing.native"
@@ -20,9 +20,8 @@ local function is_in(state)
     local found = run.state
     local error_kind = run.error and run.error.kind
     local holds = found == state and (kind == nil or error_kind == kind)
-    return holds, not holds and ("%s is %s%s, not %s%s\n\n%s"):format(run.id, found,
-      error_kind and " with " .. error_kind or "", state, kind and " with " .. tostring(kind) or "", run:story())
-      or ("%s is %s"):format(run.id, found)
+    return holds, ("%s is %s%s%s"):format(run.id, found, error_kind and " with " .. error_kind or "",
+      holds and "" or ", not " .. state .. (kind and " with " .. tostring(kind) or ""))
   end
 end
 

@@ -51,8 +51,8 @@ function methods.wait_for(run, state, within, what)
   local reached = type(state) == "function" and state or function(found) return found == state end
   local done = run.world:passes(function() return reached(run.state) end, within or "1h")
   if done then return run end
-  error(("waited %s in vain until %s %s; it is %s\n\n%s"):format(within or "1h", run.id,
-    what or type(state) == "function" and "is as it was to be" or "is " .. tostring(state), run.state, run:story()), 2)
+  error(("waited %s in vain until %s %s; it is %s"):format(within or "1h", run.id,
+    what or type(state) == "function" and "is as it was to be" or "is " .. tostring(state), run.state), 2)
 end
 
 ---Its effects, in order.
