@@ -283,6 +283,10 @@ end }
     end
   end)
 
+  it("takes money that is made of what is not known", function()
+    silent "paymnt.refunds.create { payment_id = 'pay_1', amount = money(http.get('https://a.example').body) }"
+  end)
+
   it("believes nothing of a variable that changes", function()
     silent [[
       local m = money "1.00 USD"

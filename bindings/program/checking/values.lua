@@ -150,7 +150,7 @@ local function infer_call(node, scope)
   end
   if called.t == "member" and called.module == "mintage.money" and #called.path == 0 then
     local text = node[2] and node[2].tag == "String" and node[2][1]
-    return { t = "money", value = text or nil, literal = text ~= nil and not node[3] }
+    return { t = "money", value = text or nil, literal = text and not node[3] or false }
   end
   local signature = values.signature(called)
   return signature and values.of_type(signature.returns[1])
