@@ -145,6 +145,15 @@ static int signal_(lua_State *L) {
     return mt_module_end(L, &f);
 }
 
+static int find(lua_State *L) {
+    struct mt_effect f;
+    mt_module_begin(L, &f, "flow.find");
+    const char *what = mt_module_string(L, 1, "flow.find", "the run's id or key", KEY_MAX_BYTES);
+    mt_vm_effect_begin(L);
+    mt_effect_find(f.x, what, f.site, &f.a);
+    return mt_module_end(L, &f);
+}
+
 static int progress(lua_State *L) {
     struct mt_effect f;
     mt_module_begin(L, &f, "flow.progress");
@@ -507,6 +516,7 @@ static const luaL_Reg functions[] = {
     {"define", define},
     {"start", start},
     {"signal", signal_},
+    {"find", find},
     {"progress", progress},
     {"log", log_info},
     {"warn", log_warn},

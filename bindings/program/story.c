@@ -18,6 +18,7 @@ static const struct {
     {"sleep", "sleeps"},
     {"await", "waits for"},
     {"start", "starts"},
+    {"find", "looks at"},
     {"signal", "signals"},
     {"progress", "tells"},
     {"undo", "is ready to undo with"},

@@ -106,6 +106,21 @@ function flow.start(name, input, options) end
 ---@param payload? any
 function flow.signal(topic, key, payload) end
 
+---@class mintage.FoundRun What can be known of another run. Of its input it says nothing.
+---@field id string
+---@field flow string
+---@field key? string
+---@field state "queued"|"running"|"sleeping"|"waiting"|"compensating"|"completed"|"failed"|"cancelled"|"needs_attention"
+---@field progress? table
+---@field output? any what it returned
+---@field error? mintage.Error why it failed, or needs attention
+
+---Looks at other runs: the one with this id, or all that were started with this key (one a flow), the newest first. Says
+---how they stand when it is called.
+---@param run string an id, run_..., or a key
+---@return mintage.FoundRun[]
+function flow.find(run) end
+
 ---Publishes what others may see of the run while it goes on; fields are merged into what is there.
 ---@param fields table
 function flow.progress(fields) end

@@ -68,6 +68,11 @@ void mt_effect_start(struct mt_exec *x, const char *flow, const char *input, con
 /* Appends to the event log, in the batch of what follows. Answers null. */
 void mt_effect_signal(struct mt_exec *x, const char *topic, const char *key, const char *payload,
                       const char *site, struct mt_answer *a);
+/* Other runs: the one with this id ("run_..."), or those that were started with this key, the newest first.
+ * Answers
+ * [{"id","flow","key","state","progress","output","error"}], at most 20; a member that there is not is left
+ * out. */
+void mt_effect_find(struct mt_exec *x, const char *what, const char *site, struct mt_answer *a);
 /* What others may see of the run while it goes on: members are merged into the progress object. */
 void mt_effect_progress(struct mt_exec *x, const char *object, const char *site, struct mt_answer *a);
 /* A line in the run's story (and the log): level info warn error. */

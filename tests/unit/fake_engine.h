@@ -146,6 +146,11 @@ void mt_effect_signal(struct mt_exec *x, const char *topic, const char *key, con
     asked(site, a, "signal %s/%s %s", topic, key, payload);
 }
 
+void mt_effect_find(struct mt_exec *x, const char *what, const char *site, struct mt_answer *a) {
+    (void)x;
+    asked(site, a, "find %s", what);
+}
+
 void mt_effect_progress(struct mt_exec *x, const char *object, const char *site, struct mt_answer *a) {
     (void)x;
     asked(site, a, "progress %s", object);
