@@ -52,8 +52,9 @@ rule("no more is captured than was authorised", function(w)
   local all, names = sums(w, by_reference)
   for _, name in ipairs(names) do
     local of = all[name]
-    if of.capture + of.void > of.authorise then
-      return ("%s: authorised %g, captured %g, void %g"):format(name, of.authorise / 1e4, of.capture / 1e4,
+    local held = of.authorise + of.charge -- Paymint calls it void when a charge is taken back
+    if of.capture > of.authorise or of.capture + of.void > held then
+      return ("%s: authorised or charged %g, captured %g, void %g"):format(name, held / 1e4, of.capture / 1e4,
         of.void / 1e4)
     end
   end
