@@ -56,9 +56,11 @@ local function listed(list, known)
 end
 
 route("get", "/requests", listed(journal.requests, {
-  provider = true, reference = true, method = true, path = true, operation = true,
+  provider = true, reference = true, method = true, path = true, operation = true, after = true,
 }))
-route("get", "/ledger", listed(journal.ledger, { provider = true, reference = true, kind = true }))
+route("get", "/ledger", listed(journal.ledger, {
+  provider = true, reference = true, kind = true, after = true,
+}))
 
 route("get", "/state", function(req)
   local state = { now = clock.text(), endpoints = webhooks.endpoints(), providers = {} }

@@ -134,6 +134,16 @@ describe("mintage sandbox", function()
     end
   end)
 
+  it("tells its lists in pages, each after the last entry of the one before", function()
+    for i = 1, 3 do pay(intent("PAGE-" .. i)) end
+    local seen, after = {}, ""
+    repeat
+      local page = sandbox:http("GET", "/_sandbox/ledger?kind=charge&limit=2&after=" .. after).json.data
+      for _, row in ipairs(page) do seen[#seen + 1], after = row.reference, row.id end
+    until #page < 2
+    assert.equal("PAGE-1 PAGE-2 PAGE-3", table.concat(seen, " "):match "PAGE%-1.*")
+  end)
+
   it("forgets everything but where webhooks go", function()
     pay(intent "SB-3")
     assert.equal(204, sandbox:http("DELETE", "/_sandbox/state").status)

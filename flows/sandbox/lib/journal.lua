@@ -101,10 +101,11 @@ local function matches(entry, filters)
   return true
 end
 
+-- `after` among the filters is the id of the last entry that is known already.
 local function select(from, filters, limit)
   local field = filters.reference and "reference" or filters.provider and "provider" or nil
-  local found = {}
-  local after
+  local found, after = {}, filters.after
+  filters.after = nil
   repeat
     local page = from:list { field = field, value = field and filters[field], after = after, limit = 200 }
     for _, row in ipairs(page) do
