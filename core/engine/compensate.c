@@ -114,7 +114,7 @@ static void park_open(struct mt_exec *x, const struct mt_entry *open) {
     mt_fail(&e, MT_CONFLICT,
             "compensation %s (effect %d) was refused for good: %s; all others are done. Put it right at the "
             "provider, then: "
-            "mintage runs resolve %s %d --outcome done (or not_sent to have it tried again)",
+            "mintage runs resolve %s %d --outcome done --value null (or not_sent to have it tried again)",
             open->name, open->seq, mt_json_str(failed, "message", "without a word"), x->run.id, open->seq);
     json_decref(meta);
     exec_park(x, NULL, &e, open->site, json_pack("{s:i, s:s}", "seq", open->seq, "compensation", open->name));

@@ -105,6 +105,13 @@ describe("mintage test", function()
     local result = run("short", "--crash-pairs", "--json")
     assert.equal(0, result.code, result.out)
     assert.matches("opens, dying twice, at each of %d%d+ pairs", result.out)
+    testing.write(dir .. "/twice_spec.lua", [[
+      local world = require "mintage.world"
+      for i = 1, 2 do it("opens " .. i, function() world.new { flows = { ["a.lua"] = "" } } end) end
+    ]])
+    result = run("twice", "--crash", "--json") -- the second leaves the first start to the first
+    assert.matches("opens 1, dying at each of %d%d points", result.out)
+    assert.is_nil(result.out:find("opens 2, dying", 1, true))
   end)
 
   it("--json and --junit tell of both", function()

@@ -14,10 +14,11 @@ local FAULTS, CRASHES, MISHAPS = { 100, 300, 600 }, { 0, 30, 100 }, 8
 local TOLD = 12            -- failing points that are listed
 
 local busted, options, tty
-local began = false
+local began, drawn = false, 0
 local collected            -- in a child: what failed
 local counts = { tests = 0, points = 0, schedules = 0, mishaps = 0, failed = 0, began = 0, skipped = 0 }
 local by_file, files = {}, {}
+local started = {}         -- files whose first start was explored
 
 local function now() return native.now_ms() / 1000 end
 
@@ -91,7 +92,8 @@ local function judged(result, why, errors, log)
 end
 
 local function progress(done, total, since, what)
-  if not tty then return end
+  if not tty or (done < total and now() - drawn < 0.1) then return end
+  drawn = now()
   local rate = done / math.max(now() - since, 0.001)
   io.stderr:write(("\r\27[K%s: %d of %d %s, %.0f/s"):format(registry.test:sub(-60), done, total, what, rate))
   if done == total then io.stderr:write "\r\27[K" end
@@ -148,10 +150,11 @@ local function first_message(outcome) return outcome.failures[1] and outcome.fai
 
 -- ---- --crash ----
 
-local function crash_plans(worlds, loss)
+-- The first start of a runtime, on an empty disk, is the same in all tests of a file: the first of them explores it.
+local function crash_plans(worlds, loss, with_start)
   local plans = {}
   for n, world in ipairs(worlds) do
-    for point = 1, world.points do
+    for point = with_start and n == 1 and 1 or world.first_point, world.points do
       plans[#plans + 1] = {
         text = write_plan({ in_world(n, "p" .. point) }, { loss = loss }), world = n, point = point, loss = loss,
       }
@@ -186,6 +189,7 @@ local function texts(plans)
 end
 
 local function tell_points(element, parent, plans, failing, name)
+  if #plans == 0 then return end
   if #failing == 0 then return publish(element, parent, name) end
   table.sort(failing, function(a, b) return a.i < b.i end)
   local first, lines = failing[1], {}
@@ -219,8 +223,10 @@ end
 
 local function crash(element, parent, worlds, rerun)
   local losses = options.loss == "all" and { "unsynced", "process", "tears" } or { options.loss }
+  local with_start = not started[registry.file]
+  started[registry.file] = true
   for _, loss in ipairs(losses) do
-    local plans = crash_plans(worlds, loss)
+    local plans = crash_plans(worlds, loss, with_start)
     local with = #losses > 1 and " (" .. loss .. ")" or ""
     local failing, points = try(rerun, plans, "points")
     counts.points, counts.failed = counts.points + #plans, counts.failed + #failing

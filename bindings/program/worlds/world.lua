@@ -95,6 +95,7 @@ function world.new(options)
     log = given.log,
     serve = function(req) return w:play(req) end,
   })
+  w.first_point = w.raw:points() + 1
   registry.add(w)
   return w
 end
@@ -502,7 +503,7 @@ end
 function World:close()
   if self.outcome then return end
   local points, died = self.raw:points()
-  self.outcome = { points = points, died = died, mishaps = self.raw:mishaps() }
+  self.outcome = { points = points, first_point = self.first_point, died = died, mishaps = self.raw:mishaps() }
   self.raw:close()
 end
 
