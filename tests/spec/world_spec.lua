@@ -181,3 +181,26 @@ describe("at a world's end", function()
     assert.equal(1, looked)
   end)
 end)
+
+describe("the types of mintage.world", function()
+  it("name what there is", function()
+    local typed, classes = dofile "bindings/types/world.d.lua"
+    local w = world.new()
+    local real = { World = getmetatable(w).__index, Run = getmetatable(w:start("checkout", {
+      reference = "ORDER-1", amount = "80.00 USD", email = "ann@example.com", name = "Ann",
+      items = { { name = "Coffee", quantity = 2, price = "40.00 USD" } },
+    })).methods }
+    local inner = {} -- for the parts of mintage.world among themselves
+    for name in ("now_ms api api_once stand look_at look_at_text play passes finish report __index"):gmatch "%S+" do
+      inner[name] = true
+    end
+    for name in pairs(typed) do assert.is_not_nil(world[name], name) end
+    for name in pairs(world) do assert.is_not_nil(typed[name], name) end
+    for class, methods in pairs(classes) do
+      for name in pairs(methods) do assert.is_function(real[class][name], class .. ":" .. name) end
+      for name in pairs(real[class]) do
+        assert.is_true(inner[name] or methods[name] ~= nil, class .. ":" .. name .. " has no type")
+      end
+    end
+  end)
+end)

@@ -30,6 +30,8 @@ end
 
 function Run.__tostring(run) return rawget(run, "id") end
 
+Run.methods = methods
+
 function Run.__eq(a, b) return rawget(a, "id") == rawget(b, "id") end
 
 function methods.has_ended(run) return ended[run.state] or false end
