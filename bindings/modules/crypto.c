@@ -3,9 +3,10 @@
 #include "crypto/crypto.h"
 #include "bindings/modules/module.h"
 #include "bindings/modules/modules.h"
+#include "crypto/webhook.h"
 #include <string.h>
 
-enum { INPUT_MAX = 16 * 1024 * 1024, TOKEN_MAX = 64 };
+enum { INPUT_MAX = 16 * 1024 * 1024, TOKEN_MAX = 64, SECRETS_MAX = 8 };
 
 static const char *input(lua_State *L, int index, size_t *len) {
     const char *s = luaL_checklstring(L, index, len);
@@ -155,6 +156,48 @@ static int token(lua_State *L) {
     return 1;
 }
 
+/* The header of that name in the table at 1 ("headers" of it, when it is a request). */
+static const char *header(lua_State *L, const char *name) {
+    lua_getfield(L, 1, "headers");
+    lua_getfield(L, -1, name);
+    return lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL; /* stays on the stack */
+}
+
+/* verify_webhook({headers, body}, secret or list of them [, tolerance]): true, or nil and why not. */
+static int verify_webhook(lua_State *L) {
+    const char *secrets[SECRETS_MAX], *what = "crypto.verify_webhook";
+    size_t count = 0, len = 0;
+    int64_t tolerance = MT_WEBHOOK_TOLERANCE_S;
+    struct mt_error e;
+    lua_settop(L, 3);
+    luaL_checktype(L, 1, LUA_TTABLE);
+    luaL_checkstack(L, SECRETS_MAX + 10, what);
+    if (!lua_isnil(L, 3)) tolerance = mt_module_duration(L, 3, what, "the tolerance") / 1000;
+    if (lua_istable(L, 2)) {
+        lua_Integer n = (lua_Integer)lua_rawlen(L, 2);
+        luaL_argcheck(L, n <= SECRETS_MAX, 2, "more than 8 secrets");
+        for (lua_Integer i = 1; i <= n; i++) {
+            lua_rawgeti(L, 2, i);
+            secrets[count++] = mt_module_string(L, lua_gettop(L), what, "a secret", 200);
+        }
+    } else {
+        secrets[count++] = mt_module_string(L, 2, what, "the secret", 200);
+    }
+    int64_t now = mt_exec_now(mt_module_exec(L, what)) / 1000;
+    lua_getfield(L, 1, "body");
+    const char *body = luaL_checklstring(L, -1, &len);
+    const char *id = header(L, "webhook-id"), *timestamp = header(L, "webhook-timestamp"),
+               *signature = header(L, "webhook-signature");
+    if (mt_webhook_verify(secrets, count, id, timestamp, signature, body, len, now, tolerance, &e) == 0) {
+        lua_pushboolean(L, 1);
+        return 1;
+    }
+    if (e.kind != MT_AUTHENTICATION) return luaL_error(L, "%s: %s", what, e.message);
+    lua_pushnil(L);
+    lua_pushstring(L, e.message);
+    return 2;
+}
+
 static const luaL_Reg functions[] = {
     {"md5", md5},
     {"sha256", sha256},
@@ -169,6 +212,7 @@ static const luaL_Reg functions[] = {
     {"base64url", base64url},
     {"unbase64url", unbase64url},
     {"token", token},
+    {"verify_webhook", verify_webhook},
     {NULL, NULL},
 };
 

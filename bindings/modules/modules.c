@@ -21,6 +21,10 @@ static int open_http(lua_State *L) {
     return mt_module_provider(L, "http");
 }
 
+static int open_webhooks(lua_State *L) {
+    return mt_module_provider(L, "webhooks");
+}
+
 const struct mt_vm_module mt_modules[] = {
     {"mintage.collection", mt_open_collection},
     {"mintage.crypto", mt_open_crypto},
@@ -38,6 +42,7 @@ const struct mt_vm_module mt_modules[] = {
     {"mintage.task", mt_open_task},
     {"mintage.time", mt_open_time},
     {"mintage.web", mt_open_web},
+    {"mintage.webhooks", open_webhooks},
     {NULL, NULL},
 };
 

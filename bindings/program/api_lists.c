@@ -3,6 +3,7 @@
 #include "api.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "crypto/webhook.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -115,11 +116,26 @@ static void schedules(struct mt_runtime *rt, const struct mt_request *req, struc
     mt_api_answer(resp, 200, &b);
 }
 
+/* {"endpoint","version","secret"}: what a merchant checks the signatures of our webhooks with. */
+static void webhook_secret(struct mt_runtime *rt, const struct mt_request *req, struct mt_response *resp) {
+    const struct mt_account *account = mt_providers_account(rt->providers, "webhooks");
+    const char *endpoint = mt_request_param(req, "endpoint");
+    char secret[MT_WEBHOOK_SECRET_SIZE];
+    int64_t version;
+    if (!mt_api_int(req, resp, "version", 1, 1, 1000000, &version)) return;
+    mt_webhook_secret(mt_account_credential(account, "signing_key"), endpoint, version, secret);
+    answer_json(resp, json_pack("{s:s, s:I, s:s}", "endpoint", endpoint, "version", (json_int_t)version,
+                                "secret", secret));
+    mt_headers_set(&resp->headers, "Cache-Control", "no-store");
+    mt_wipe(secret, sizeof secret);
+}
+
 const struct mt_route mt_api_list_routes[] = {
     {"GET", "/v1/flows", MT_ADMIN, flows},
     {"GET", "/v1/schedules", MT_ADMIN, schedules},
     {"GET", "/v1/generations", MT_ADMIN, generations},
     {"GET", "/v1/providers", MT_ADMIN, providers},
+    {"GET", "/v1/webhook-secrets/{endpoint}", MT_ADMIN, webhook_secret},
     {"GET", "/v1/stream", MT_ADMIN, stream},
     {NULL, NULL, MT_ADMIN, NULL},
 };

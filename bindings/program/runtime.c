@@ -56,8 +56,27 @@ static int open_identity(struct mt_runtime *rt, struct mt_error *e) {
     return 0;
 }
 
+/* The secrets of merchants' endpoints are derived from a key, which is the data folder's own unless
+ * configured. With a sandbox, merchants may be on this machine as well. */
+static void sign_webhooks(struct mt_runtime *rt, json_t *accounts) {
+    struct mt_seal_key key;
+    json_t *own = json_object_get(accounts, "webhooks");
+    if (!own) json_object_set_new(accounts, "webhooks", own = json_object());
+    if (!*mt_json_str(own, "signing_key", "")) {
+        char hex[2 * sizeof key.bytes + 1];
+        mt_derive_key(&rt->key, "merchant webhooks", &key);
+        mt_hex_encode(key.bytes, sizeof key.bytes, hex);
+        json_object_set_new(own, "signing_key", json_string(hex));
+        mt_wipe(&key, sizeof key);
+        mt_wipe(hex, sizeof hex);
+    }
+    if (mt_config_str(rt->o.config, "sandbox") && !*mt_json_str(own, "private_addresses", ""))
+        json_object_set_new(own, "private_addresses", json_string("allow"));
+}
+
 static int open_providers(struct mt_runtime *rt, struct mt_error *e) {
     json_t *accounts = mt_setting_providers(rt->o.config);
+    sign_webhooks(rt, accounts);
     rt->providers = mt_providers_new(accounts, mt_config_str(rt->o.config, "sandbox"), rt->clock, e);
     json_decref(accounts);
     return rt->providers ? 0 : -1;

@@ -78,4 +78,14 @@ function crypto.unbase64url(text) end
 ---@nodiscard
 function crypto.token(bytes) end
 
+---Whether a webhook that came in is signed by the Standard Webhooks convention (webhook-id, webhook-timestamp,
+---webhook-signature) with one of the secrets ("whsec_..."), and was signed at most so long ago.
+---@param request { headers: table<string, string>, body: string } a route's request
+---@param secret string|string[] several while one takes the place of another
+---@param tolerance? mintage.Duration "5m"
+---@return true? verified
+---@return string? why not
+---@nodiscard
+function crypto.verify_webhook(request, secret, tolerance) end
+
 return crypto

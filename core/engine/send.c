@@ -41,7 +41,9 @@ enum mt_outcome call_judge(struct mt_engine *g, const struct mt_operation *op,
                            const struct mt_http_response *resp, json_t **value, struct mt_error *e) {
     bool infrastructure = rc != 0;
     enum mt_outcome outcome = MT_DONE;
-    if (rc != 0) {
+    if (rc != 0 && op->unanswered) {
+        *value = op->unanswered(op, params, e);
+    } else if (rc != 0) {
         outcome = e->outcome == MT_NOT_SENT ? MT_NOT_SENT : MT_UNKNOWN;
     } else if (op->read(op, params, resp, value, e) != 0) {
         outcome = e->outcome == MT_REJECTED ? MT_REJECTED : MT_UNKNOWN;

@@ -11,6 +11,7 @@ extern const struct mt_provider mt_provider_mint;
 extern const struct mt_provider mt_provider_mintro, mt_provider_http;
 extern const struct mt_provider mt_provider_paymint;
 extern const struct mt_provider mt_provider_paymnt;
+extern const struct mt_provider mt_provider_webhooks;
 
 /* ---- state of one provider ---- */
 

@@ -76,6 +76,9 @@ struct mt_operation {
      * retryable, hard, retry_after_s, message. */
     int (*read)(const struct mt_operation *op, const json_t *params, const struct mt_http_response *resp,
                 json_t **value, struct mt_error *e);
+    /* Optional: the value of an exchange that came to no answer, where that is an answer too (a receiver of
+     * webhooks that is down). New reference. */
+    json_t *(*unanswered)(const struct mt_operation *op, const json_t *params, const struct mt_error *why);
     /* Optional, when repeatability depends on the parameters (http.post with an idempotency_key). */
     enum mt_repeat (*repeat_of)(const struct mt_operation *op, const json_t *params);
     /* Optional: what the parameters' table cannot say (one field needs another). Called by mt_operation_check

@@ -11,8 +11,13 @@
 
 /* Adding a provider is a file with its table, and its row here. */
 static const struct mt_provider *const providers[] = {
-    &mt_provider_mintro, &mt_provider_mint, &mt_provider_paymint,
-    &mt_provider_paymnt, &mt_provider_http, NULL,
+    &mt_provider_mintro,
+    &mt_provider_mint,
+    &mt_provider_paymint,
+    &mt_provider_paymnt,
+    &mt_provider_http,
+    &mt_provider_webhooks,
+    NULL,
 };
 enum { PROVIDER_COUNT = sizeof(providers) / sizeof(providers[0]) - 1 };
 
@@ -186,7 +191,7 @@ int account_configure(const struct mt_provider *row, const json_t *section, stru
     if (label[0] == '\0' || !mt_copy(a->label, sizeof(a->label), label))
         return mt_fail(e, MT_USAGE, "providers.%s.label: wanted 1 to %zu bytes", row->name,
                        sizeof(a->label) - 1);
-    if (row->many_hosts) return 0;
+    if (row->many_hosts) return take_credentials(row, section, true, a, e);
     if (account_take_url(row->name, mt_json_str(section, "base_url", row->base_url), a, &loopback, e) != 0 ||
         take_credentials(row, section, loopback, a, e) != 0)
         return -1;

@@ -25,7 +25,7 @@ local function named(list, name)
 end
 
 describe("mintage providers", function()
-  local names = { "mintro", "paymnt", "mint", "paymint", "http" }
+  local names = { "mintro", "paymnt", "mint", "paymint", "http", "webhooks" }
 
   local function plain(args, width)
     local all = { "providers" }
