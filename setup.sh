@@ -4,8 +4,8 @@
 set -eu
 root=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 
-build_packages="gcc libc6-dev binutils cmake ninja-build pkg-config libcurl4-openssl-dev libssl-dev libsqlite3-dev
-  libcivetweb-dev libjansson-dev libjemalloc-dev liblua5.4-dev lua-cjson-dev lua-check zlib1g-dev"
+build_packages="gcc g++ libc6-dev binutils cmake ninja-build pkg-config libcurl4-openssl-dev libssl-dev libsqlite3-dev
+  libcivetweb-dev libjansson-dev libsimdjson-dev libjemalloc-dev liblua5.4-dev lua-cjson-dev lua-check zlib1g-dev"
 test_packages="libcmocka-dev lua-busted lua-filesystem clang-format chromium nodejs curl"
 
 say() { printf '%s\n' "$*" >&2; }
@@ -49,7 +49,7 @@ name_missing() {
   for program in cc objcopy cmake ninja pkg-config luacheck; do
     command -v "$program" >/dev/null || missing="$missing\n  program  $program"
   done
-  for library in libcurl libcrypto sqlite3 jansson lua5.4 zlib; do
+  for library in libcurl libcrypto sqlite3 jansson simdjson lua5.4 zlib; do
     if lacks_library "$library"; then missing="$missing\n  library  $library (with its pkg-config file)"; fi
   done
   if lacks_file civetweb.h; then missing="$missing\n  library  civetweb (civetweb.h)"; fi

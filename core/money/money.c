@@ -59,10 +59,12 @@ int mt_money_parse(const char *text, struct mt_money *out, struct mt_error *e) {
 }
 
 void mt_money_format(const struct mt_money *m, char out[MT_MONEY_TEXT]) {
-    char number[MT_MONEY_TEXT - 4];
     int exponent = mt_currency_exponent(m->currency, NULL);
-    decimal_format(m->minor, exponent < 0 ? 0 : exponent, number);
-    mt_format(out, MT_MONEY_TEXT, "%s %.3s", number, m->currency);
+    decimal_format(m->minor, exponent < 0 ? 0 : exponent, out);
+    char *end = out + strlen(out);
+    *end++ = ' ';
+    memcpy(end, m->currency, 3);
+    end[3] = '\0';
 }
 
 static const char *json_type_name(const json_t *value) {

@@ -57,12 +57,16 @@ too_large:
 
 void decimal_format(int64_t minor, int exponent, char *out) {
     uint64_t magnitude = minor < 0 ? -(uint64_t)minor : (uint64_t)minor;
-    uint64_t unit = (uint64_t)power_of_ten(exponent);
-    const char *sign = minor < 0 ? "-" : "";
-    if (exponent == 0)
-        snprintf(out, 36, "%s%" PRIu64, sign, magnitude);
-    else
-        snprintf(out, 36, "%s%" PRIu64 ".%0*" PRIu64, sign, magnitude / unit, exponent, magnitude % unit);
+    char digits[36], *at = digits + sizeof digits;
+    *--at = '\0';
+    for (int n = 0; magnitude > 0 || n <= exponent;
+         n++) { /* from the last digit, one before the point at least */
+        if (n == exponent && n > 0) *--at = '.';
+        *--at = (char)('0' + magnitude % 10);
+        magnitude /= 10;
+    }
+    if (minor < 0) *--at = '-';
+    memcpy(out, at, (size_t)(digits + sizeof digits - at));
 }
 
 /* minor * 10^(to - from), exactly. */

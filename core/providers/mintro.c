@@ -68,7 +68,7 @@ static int write_items(struct mt_buf *b, const json_t *items, struct mt_error *e
         mt_buf_addc(b, '{');
         body_str(b, "name", param_str(item, "name"));
         body_name(b, "quantity");
-        mt_buf_addf(b, "%lld", (long long)mt_json_int(item, "quantity", 1));
+        mt_buf_addi(b, mt_json_int(item, "quantity", 1));
         if (body_money(b, "price", &price, e) != 0) return -1;
         mt_buf_addc(b, '}');
     }
@@ -93,7 +93,7 @@ static int write_create(struct mt_buf *b, const json_t *params, struct mt_error 
     body_str(b, "intent_type", mintro_is_recurring(params) ? "recurring" : "one_time");
     if (mintro_is_recurring(params)) {
         body_name(b, "interval_days");
-        mt_buf_addf(b, "%lld", (long long)mt_json_int(params, "interval_days", 0));
+        mt_buf_addi(b, mt_json_int(params, "interval_days", 0));
     }
     body_str(b, "email", param_str(params, "email"));
     body_str(b, "name", param_str(params, "name"));

@@ -162,14 +162,11 @@ static bool type_fits(enum mt_param_type type, const json_t *v) {
 static int check_value(const char *full_name, const struct mt_param *row, const char *s, struct mt_error *e) {
     size_t n = 0;
     struct mt_buf list;
+    for (; row->values[n] != NULL; n++)
+        if (strcmp(row->values[n], s) == 0) return 0;
     mt_buf_init(&list, 300);
-    for (; row->values[n] != NULL; n++) {
-        if (strcmp(row->values[n], s) == 0) {
-            mt_buf_clear(&list);
-            return 0;
-        }
+    for (n = 0; row->values[n] != NULL; n++)
         mt_buf_addf(&list, "%s\"%s\"", n > 0 ? ", " : "", row->values[n]);
-    }
     const char *near = mt_nearest(s, row->values, n);
     mt_fail(e, MT_INVALID_REQUEST, "%s: field \"%s\" is \"%.60s\", wanted one of %s%s%s%s", full_name,
             row->name, row->secret ? "[redacted]" : s, list.data, near != NULL ? " (did you mean \"" : "",
