@@ -359,6 +359,7 @@ local function payable_of(w, what)
   elseif rawget(what, "world") then
     local shown, found = nil, {}
     w:passes(function()
+      local ended = what:has_ended() -- asked first: it may end between two looks
       shown = what.progress
       for _, name in ipairs(payables) do
         if shown[name] then
@@ -366,7 +367,7 @@ local function payable_of(w, what)
           return true
         end
       end
-      return what:has_ended()
+      return ended
     end, "1h")
     if next(found) then return found end
     error(("%s shows nothing to pay (progress: %s); it is %s"):format(what.id, native.encode(shown), what.state), 3)
