@@ -75,18 +75,26 @@ static int find_run(struct mt_store *self, const char *flow, const char *key, st
     return rc < 0 ? -1 : 0;
 }
 
+/* Keys are indexed by flow. Asked for in all flows, one is looked up in each: of a million runs that takes a
+ * fraction of a millisecond, where reading their index takes a tenth of a second. */
+#define EACH_FLOW                                                                                            \
+    " AND flow IN (WITH RECURSIVE f(flow) AS (SELECT min(flow) FROM runs UNION ALL"                          \
+    " SELECT (SELECT min(r.flow) FROM runs r WHERE r.flow > f.flow) FROM f WHERE f.flow IS NOT NULL)"        \
+    " SELECT flow FROM f WHERE flow IS NOT NULL)"
+
 /* The state is written into the SQL, because only then may SQLite use the index of runs that have not
  * completed. */
 static sqlite3_stmt *prepare_list(struct mt_sqlite_conn *c, const struct mt_run_filter *f,
                                   struct mt_error *e) {
-    char sql[1536], state[32] = "";
+    char sql[2048], state[32] = "";
     static const char live[] = " INDEXED BY runs_state WHERE state <> 5 AND state IN (0, 1, 2, 3, 4, 8)";
     static const char other[] = " AND generation NOT IN (SELECT g.g FROM generations g WHERE g.id = ?5)";
     sqlite3_stmt *st = NULL;
     if (f->state >= 0) mt_format(state, sizeof state, " AND state = %d", f->state);
-    mt_format(sql, sizeof sql, "SELECT " MT_RUN_COLUMNS " FROM runs%s%s%s%s%s%s ORDER BY id DESC LIMIT ?4",
+    mt_format(sql, sizeof sql, "SELECT " MT_RUN_COLUMNS " FROM runs%s%s%s%s%s%s%s ORDER BY id DESC LIMIT ?4",
               f->live ? live : " WHERE 1", f->flow ? " AND flow = ?1" : "", f->key ? " AND key = ?2" : "",
-              state, f->before[0] ? " AND id < ?3" : "", f->except ? other : "");
+              f->key && !f->flow && !f->live ? EACH_FLOW : "", state, f->before[0] ? " AND id < ?3" : "",
+              f->except ? other : "");
     if (sqlite3_prepare_v2(c->db, sql, -1, &st, NULL) != SQLITE_OK) {
         mt_sqlite_error(c->db, e);
         return NULL;
