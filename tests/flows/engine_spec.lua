@@ -155,7 +155,9 @@ describe("a cart", function()
     run:cancel()
     assert.cancelled(run:wait "1d")
     w:advance "1h"
-    for _, child in ipairs(w:runs { flow = "tell" }) do assert.is_true(child:has_ended() or child.state == "needs_attention") end
+    for _, child in ipairs(w:runs { flow = "tell" }) do -- a call of which nobody knows what became settles first
+      assert.is_true(child.state == "cancelled" or child.cancel_requested)
+    end
   end)
 end)
 

@@ -19,6 +19,16 @@ describe("the README", function()
     assert.equal("succeeded", run.output.status)
   end)
 
+  it("shows a story of it that holds wherever the runtime dies", function()
+    local readme = testing.read("README.md")
+    local blocks = {}
+    for block in readme:gmatch "```lua\n(.-)```" do blocks[#blocks + 1] = block end
+    local dir = testing.flows { ["flows/tip.lua"] = blocks[1], ["specs/tip_spec.lua"] = blocks[2] }
+    local result = testing.run({ "test", "specs", "--crash", "--faults", "5" }, { dir = dir })
+    assert.equal(0, result.code, result.out .. result.err)
+    assert.matches("3 successes / 0 failures / 0 errors", result.out, 1, true)
+  end)
+
   it("names only commands that exist", function()
     local readme = testing.read("README.md")
     local help = testing.run({ "help" }).out

@@ -159,16 +159,23 @@ end
 
 local busy = { queued = true, running = true, compensating = true }
 
----Lets all that is under way come to rest: until the runtime is up and no run is executing.
+local function at_rest(w)
+  if not w.raw:up() then return false end
+  for _, run in ipairs(w:look_at("/v1/runs?limit=1000").data) do
+    if busy[run.state] then return false end
+  end
+  return true
+end
+
+---Lets all that is under way come to rest: until the runtime is up and no run is executing, nor begins to in the
+---next seconds (there may be a webhook on its way).
 ---@return mintage.World
 function World:settle()
-  self:passes(function()
-    if not self.raw:up() then return false end
-    for _, run in ipairs(self:look_at("/v1/runs?limit=1000").data) do
-      if busy[run.state] then return false end
-    end
-    return true
-  end, "15m")
+  local till = self.raw:now() + values.duration "15m"
+  repeat
+    self:passes(function() return at_rest(self) end, "15m")
+    self:advance "5s"
+  until at_rest(self) or self.raw:now() >= till
   return self
 end
 
@@ -352,25 +359,38 @@ local function control(w, path, body, method)
   return answer
 end
 
--- What is to be paid: a run's, once it shows it as its progress; { bill_id = ... }; or an id that says what it is.
+local settled_by = {
+  ["mintro.intents.settled"] = "intent_id", ["paymnt.payments.settled"] = "payment_id",
+  ["paymint.bills.settled"] = "bill_id",
+}
+
+-- What a run shows as its progress, or waits for to settle: { intent_id = ... }; nil when there is nothing yet.
+local function shown_by(run)
+  local progress = run.progress
+  for _, name in ipairs(payables) do
+    if progress[name] then return { [name] = progress[name] } end
+  end
+  if run.state ~= "waiting" then return nil end
+  local journal = run:journal()
+  local last = journal[#journal]
+  local name = last and settled_by[last.name]
+  return name and last.params and { [name] = last.params.id or last.params[name] }
+end
+
+-- What is to be paid: a run's, once it shows it or waits for it; { bill_id = ... }; or an id that says what it is.
 local function payable_of(w, what)
   if type(what) == "string" then
     return { [what:find "^pi_" and "intent_id" or what:find "^pay_" and "payment_id" or "bill_id"] = what }
   elseif rawget(what, "world") then
-    local shown, found = nil, {}
+    local found
     w:passes(function()
       local ended = what:has_ended() -- asked first: it may end between two looks
-      shown = what.progress
-      for _, name in ipairs(payables) do
-        if shown[name] then
-          found[name] = shown[name]
-          return true
-        end
-      end
-      return ended
+      found = shown_by(what)
+      return found or ended
     end, "1h")
-    if next(found) then return found end
-    error(("%s shows nothing to pay (progress: %s); it is %s"):format(what.id, native.encode(shown), what.state), 3)
+    if found then return found end
+    error(("%s shows nothing to pay (progress: %s); it is %s"):format(what.id, native.encode(what.progress),
+      what.state), 3)
   end
   local copy = {}
   for name, value in pairs(what) do copy[name] = value end
