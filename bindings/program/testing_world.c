@@ -106,12 +106,15 @@ static struct mt_source *read_flows(lua_State *L, int index, size_t *count) {
 
 static void read_options(lua_State *L, struct mt_world_options *o) {
     static const char *const losses[] = {"process", "unsynced", "tears", NULL};
+    static const char *const unsound[] = {"", "forgets", "rekeys", "hasty", "resends", NULL};
     o->seed = (uint64_t)integer(L, 1, "seed");
     o->start_ms = integer(L, 1, "start_ms");
     o->faults = (unsigned)integer(L, 1, "faults");
     o->crashes = (unsigned)integer(L, 1, "crashes");
     lua_getfield(L, 1, "loss");
     o->loss = (enum mt_disk_crash)luaL_checkoption(L, -1, "unsynced", losses);
+    lua_getfield(L, 1, "unsound");
+    o->unsound = (enum mt_world_unsound)luaL_checkoption(L, -1, "", unsound);
     lua_getfield(L, 1, "config");
     o->config = luaL_optstring(L, -1, NULL);
     o->mishaps = (unsigned)integer(L, 1, "mishaps");

@@ -23,6 +23,16 @@ struct mt_world;
 /* MISHAPS: most that chance brings into one world. */
 enum { MT_WORLD_DEATHS = 4, MT_WORLD_MISHAPS = 64, MT_WORLD_LOG_SIZE = 96 * 1024 };
 
+/* Ways in which a world's runtime can be made unsound on purpose, to prove that what checks it can fail. */
+enum mt_world_unsound {
+    MT_WORLD_SOUND,
+    MT_WORLD_FORGETS, /* nothing is durable when it is said to be: effects go out before their journal is kept
+                       */
+    MT_WORLD_REKEYS,  /* an idempotency key is another at each send */
+    MT_WORLD_HASTY,   /* webhooks and signals are answered before they are stored */
+    MT_WORLD_RESENDS, /* whatever got no answer is sent again */
+};
+
 struct mt_world_options {
     uint64_t seed;
     int64_t start_ms;              /* 0: 2026-11-20T09:20:00Z */
@@ -33,6 +43,7 @@ struct mt_world_options {
      * loses. */
     uint64_t deaths[MT_WORLD_DEATHS];
     enum mt_disk_crash loss;
+    enum mt_world_unsound unsound;
     unsigned faults;  /* of 1,000 exchanges, how many go wrong on the way, until mt_world_calm */
     unsigned crashes; /* of 1,000 points, at how many the runtime dies, until mt_world_calm */
     unsigned mishaps; /* after so many of both it is calm; 0: MT_WORLD_MISHAPS */

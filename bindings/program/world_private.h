@@ -94,7 +94,7 @@ struct mt_world {
     uint32_t fallen;           /* word: changes when the runtime has died */
     bool closing, in_store;    /* in_store: it died inside SQLite */
     unsigned life, died;
-    uint64_t points, since_death, exchanges;
+    uint64_t points, since_death, exchanges, sends;
     struct mt_mishap planned[MT_WORLD_MISHAPS], happened[MT_WORLD_MISHAPS];
     size_t planned_count, happened_count;
     bool broken, moved;

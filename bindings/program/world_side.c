@@ -76,6 +76,7 @@ int world_side_open(struct mt_world *w, enum mt_side side, struct mt_error *e) {
     s->side = side;
     s->disk = mt_disk_new(w->o.seed + side);
     mt_disk_set_hooks(s->disk, &hooks);
+    if (side == SIDE_RUNTIME && w->o.unsound == MT_WORLD_FORGETS) mt_disk_lie(s->disk, 1);
     s->clock = (struct mt_world_clock){.base = {wall, mono, wait_until, wake, NULL, keep}, .w = w};
     world_net_init(w, &s->net, side);
     s->parts = (struct mt_runtime_parts){
