@@ -64,7 +64,7 @@ function mintro.subscriptions.cancel(params, ...) end
 ---@class mintage.mintro.IntentsSettled
 ---@field id? string the intent, spelled as Mintro's answer spells it
 ---@field intent_id? string the same
----@field within? mintage.Duration how long to wait at most
+---@field within? mintage.Duration how long to wait at most; "1h" when left out
 
 ---Waits until an intent is succeeded, cancelled or expired; events are hints, reading decides.
 ---@param params? mintage.mintro.IntentsSettled|string

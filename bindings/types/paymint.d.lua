@@ -123,7 +123,7 @@ function paymint.autopay.delete(params, ...) end
 ---@class mintage.paymint.BillsSettled
 ---@field id? string the bill_id
 ---@field bill_id? string 1 to 20 letters and digits: the same
----@field within? mintage.Duration how long to wait at most
+---@field within? mintage.Duration how long to wait at most; "1h" when left out
 
 ---Waits until a bill is paid, cancelled, destroyed or expired; callbacks are hints, reading decides.
 ---@param params? mintage.paymint.BillsSettled|string

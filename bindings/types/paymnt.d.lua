@@ -138,7 +138,7 @@ function paymnt.refunds.list(params, ...) end
 ---@class mintage.paymnt.PaymentsSettled
 ---@field payment_id? string the payment
 ---@field id? string the same
----@field within? mintage.Duration how long to wait at most
+---@field within? mintage.Duration how long to wait at most; "1h" when left out
 
 ---Waits until nothing more happens to a payment by itself: succeeded, failed, cancelled, expired, requires_capture, partially_captured and the like; events are hints, reading decides.
 ---@param params? mintage.paymnt.PaymentsSettled|string
@@ -158,7 +158,7 @@ function paymnt.payments.release(params, ...) end
 ---@class mintage.paymnt.RefundsSettled
 ---@field refund_id? string the refund
 ---@field id? string the same
----@field within? mintage.Duration how long to wait at most
+---@field within? mintage.Duration how long to wait at most; "1h" when left out
 
 ---Waits until a refund has succeeded or failed; events are hints, reading decides.
 ---@param params? mintage.paymnt.RefundsSettled|string

@@ -173,7 +173,7 @@ static const struct mt_param settled_params[] = {
      .type = MT_P_INTEGER,
      .min = 0,
      .max = INT64_C(3155760000000),
-     .doc = "milliseconds to wait at most"},
+     .doc = "milliseconds to wait at most; an hour when left out"},
     {0},
 };
 static const struct mt_param release_params[] = {

@@ -36,7 +36,7 @@ static const char *const refund_types[] = {"instant", "scheduled", NULL};
 #define WITHIN                                                                                               \
     {                                                                                                        \
         .name = "within", .type = MT_P_INTEGER, .min = 0, .max = INT64_C(3155760000000),                     \
-        .doc = "milliseconds to wait at most"                                                                \
+        .doc = "milliseconds to wait at most; an hour when left out"                                         \
     }
 
 static const struct mt_param create_params[] = {

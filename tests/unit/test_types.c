@@ -218,7 +218,10 @@ static void write_params(struct mt_buf *b, const struct mt_provider *provider,
         for (const char *const *v = p->values; v != NULL && *v != NULL; v++)
             mt_buf_addf(b, "%s\"%s\"", v == p->values ? "" : "|", *v);
         if (p->values == NULL) mt_buf_adds(b, duration ? "mintage.Duration" : lua_type_of(p));
-        mt_buf_addf(b, " %s\n", p->doc == NULL ? "" : duration ? "how long to wait at most" : p->doc);
+        mt_buf_addf(b, " %s\n",
+                    p->doc == NULL ? ""
+                    : duration     ? "how long to wait at most; \"1h\" when left out"
+                                   : p->doc);
     }
 }
 
