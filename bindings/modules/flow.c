@@ -373,12 +373,20 @@ static int all(lua_State *L) {
 /* ---- ends ---- */
 
 static int continue_(lua_State *L) {
+    static const char *const options[] = {"keep", NULL};
     struct mt_effect f;
+    bool keep = false;
     mt_module_begin(L, &f, "flow.continue");
+    lua_settop(L, 2);
     luaL_checktype(L, 1, LUA_TTABLE);
+    if (!lua_isnil(L, 2)) {
+        mt_module_fields(L, 2, "flow.continue options", options);
+        mt_module_option(L, 2, "keep");
+        keep = lua_toboolean(L, -1);
+    }
     const struct mt_buf *input = mt_module_json(L, 1, "flow.continue");
     mt_vm_effect_begin(L);
-    mt_effect_continue(f.x, input->data, f.site, &f.a);
+    mt_effect_continue(f.x, input->data, keep, f.site, &f.a);
     return mt_module_end(L, &f);
 }
 

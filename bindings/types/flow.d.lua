@@ -181,9 +181,12 @@ function flow.try(operation, params, ...) end
 ---@return { value?: any, err?: mintage.Error }[] answers in the order of the calls
 function flow.all(calls) end
 
----Begins a new segment of the run with this input, on the newest code. Does not return.
+---Begins a new segment of the run with this input, on the newest code. Does not return. With undos pending it is a bug,
+---unless `keep` says that what they would take back is to stay; a segment that begins with its undos has them before any
+---cancellation is heard.
 ---@param input table
-function flow.continue(input) end
+---@param options? { keep?: boolean }
+function flow.continue(input, options) end
 
 ---Fails the run with an error of this kind (or with the error given). Does not return.
 ---@param kind string|mintage.Error

@@ -79,8 +79,9 @@ void mt_effect_progress(struct mt_exec *x, const char *object, const char *site,
 void mt_effect_log(struct mt_exec *x, const char *level, const char *message, const char *details,
                    const char *site, struct mt_answer *a);
 /* A new segment with this input on the newest generation that takes it. Always LEAVE, RAISE (none does) or
- * BUG. */
-void mt_effect_continue(struct mt_exec *x, const char *input, const char *site, struct mt_answer *a);
+ * BUG: undos are pending and `keep` does not say that what they would take back is to stay. */
+void mt_effect_continue(struct mt_exec *x, const char *input, bool keep, const char *site,
+                        struct mt_answer *a);
 /* Journals the answer of a pure function whose result may differ one day (time zones): compute is called only
  * when the journal has no answer yet. */
 void mt_effect_pure(struct mt_exec *x, const char *name, const char *params,

@@ -248,9 +248,11 @@ static bool at_rest(const struct mt_exec *x) {
 }
 
 /* Whether the script was waiting when it was let go: then it has registered every undo that it came to. After
- * an effect that is over it may have come to none yet, and is replayed for them though it was cancelled. */
+ * an effect that is over it may have come to none yet, and is replayed for them though it was cancelled. So
+ * is the beginning of a later segment, for the undos that it takes over from the one before. */
 static bool was_waiting(const struct mt_exec *x) {
-    return x->count == 0 || x->entries[x->count - 1]->outcome == MT_OUTCOME_NONE;
+    if (x->count == 0) return x->run.segment == 0;
+    return x->entries[x->count - 1]->outcome == MT_OUTCOME_NONE;
 }
 
 static void run_script(struct mt_exec *x) {

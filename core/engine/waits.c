@@ -216,15 +216,17 @@ static void begin_segment(struct mt_exec *x, const char *input, const char *gene
     runs_changed(x->g, &x->run);
 }
 
-void mt_effect_continue(struct mt_exec *x, const char *input, const char *site, struct mt_answer *a) {
+void mt_effect_continue(struct mt_exec *x, const char *input, bool keep, const char *site,
+                        struct mt_answer *a) {
     struct mt_error e;
     struct mt_buf normal;
     struct mt_entry *entry;
     char generation[80], digest[33];
     if (exec_refuse_handler(x, "flow.continue", a)) return;
-    if (has_undo(x)) {
-        exec_bug(a, "flow.continue with compensations pending: they would be forgotten. Finish or fail this "
-                    "segment first");
+    if (has_undo(x) && !keep) {
+        exec_bug(a,
+                 "flow.continue with compensations pending: they would be forgotten. Finish or fail this "
+                 "segment first, or say that what it did is to stay: flow.continue(input, { keep = true })");
         return;
     }
     engine_digest(x->g, input, strlen(input), digest);

@@ -107,7 +107,7 @@ static inline void progress(struct flow *f, const char *object) {
 }
 
 static inline void go_on(struct flow *f, const char *input) {
-    mt_effect_continue(f->x, input, "flow.lua:8", &f->a);
+    mt_effect_continue(f->x, input, false, "flow.lua:8", &f->a);
     flow_take(f);
 }
 

@@ -162,9 +162,10 @@ void mt_effect_log(struct mt_exec *x, const char *level, const char *message, co
     asked(site, a, "log %s %s %s", level, message, details);
 }
 
-void mt_effect_continue(struct mt_exec *x, const char *input, const char *site, struct mt_answer *a) {
+void mt_effect_continue(struct mt_exec *x, const char *input, bool keep, const char *site,
+                        struct mt_answer *a) {
     (void)x;
-    asked(site, a, "continue %s", input);
+    asked(site, a, "continue %s%s", input, keep ? " keep" : "");
     a->step = MT_STEP_LEAVE;
 }
 

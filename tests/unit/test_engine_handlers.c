@@ -328,7 +328,7 @@ static void test_refusals(void **state) {
     assert_int_equal(a.step, MT_STEP_BUG);
     mt_effect_progress(x, "{}", "h.lua:8", &a);
     assert_int_equal(a.step, MT_STEP_BUG);
-    mt_effect_continue(x, "{}", "h.lua:9", &a);
+    mt_effect_continue(x, "{}", false, "h.lua:9", &a);
     assert_int_equal(a.step, MT_STEP_BUG);
     mt_effect_call(x, "http.get", "{\"url\":\"" WORLD_BASE "/object/1\"}",
                    strlen("{\"url\":\"" WORLD_BASE "/object/1\"}"), "h.lua:10", &a);

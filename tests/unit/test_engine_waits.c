@@ -126,11 +126,11 @@ static void test_continue_stays_on_the_old_generation(void **state) {
 
 static int continues_badly(struct flow *f) {
     const char *error = NULL;
-    mt_effect_continue(f->x, "{\"bad\":1}", "flow.lua:60", &f->a);
+    mt_effect_continue(f->x, "{\"bad\":1}", false, "flow.lua:60", &f->a);
     assert_null(flow_take_try(f, &error));
     undo_charge(f, "a");
     await_event(f, "order", "o", 10);
-    mt_effect_continue(f->x, "{\"n\":2}", "flow.lua:61", &f->a);
+    mt_effect_continue(f->x, "{\"n\":2}", false, "flow.lua:61", &f->a);
     assert_int_equal(f->a.step, MT_STEP_BUG); /* with undos pending */
     finish(f, "3");
     return 0;
@@ -141,6 +141,44 @@ static void test_refused_continue_replays(void **state) {
     const char *id = begin(w, continues_badly);
     assert_true(world_drive(w));
     assert_output(w, id, "3");
+}
+
+static void keep_and_go_on(struct flow *f, const char *input) {
+    mt_effect_continue(f->x, input, true, "flow.lua:62", &f->a);
+    flow_take(f);
+}
+
+static bool stumbles; /* over its first step */
+
+static int continues_and_keeps(struct flow *f) {
+    if (mt_json_int(f->in, "n", 0) == 0) {
+        charge(f, "a");
+        undo_charge(f, "a");
+        keep_and_go_on(f, "{\"n\":1}");
+    }
+    if (stumbles) await_event(f, "", "a bug", 1);
+    undo_charge(f, "b");
+    nap(f, 1000);
+    charge(f, "c");
+    finish(f, "3");
+    return 0;
+}
+
+/* What an earlier segment keeps is not taken back. What the new one begins with is, even when the run is
+ * cancelled before it has come to anything. */
+static void test_kept_is_not_undone(void **state) {
+    struct world *w = *state;
+    struct mt_error e;
+    stumbles = true;
+    const char *id = begin(w, continues_and_keeps);
+    assert_state(w, id, MT_RUN_NEEDS_ATTENTION);
+    stumbles = false;
+    assert_int_equal(cancel(w, id, &e), 0);
+    assert_true(world_settle(w));
+    assert_state(w, id, MT_RUN_CANCELLED);
+    assert_int_equal(done_times(w, "/refund/a"), 0);
+    assert_int_equal(done_times(w, "/refund/b"), 1);
+    assert_int_equal(sent_times(w, "/charge/c"), 0);
 }
 
 /* ---- determinism ---- */
@@ -186,6 +224,7 @@ int main(void) {
         TEST(test_a_stored_event_wins_over_the_timeout),
         TEST(test_continue_stays_on_the_old_generation),
         TEST(test_refused_continue_replays),
+        TEST(test_kept_is_not_undone),
         TEST(test_random_and_now_replay),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

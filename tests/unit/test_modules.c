@@ -197,7 +197,9 @@ static void small_effects_ask(void **state) {
     bugs(state, "flow.progress { 1, 2 }",
          "t.lua:12: flow.progress wants a table with named fields, not a list");
     struct mt_script_result r;
-    run(*state, "flow.continue { n = 2 }", "{}", &r);
+    bugs(state, "flow.continue({ n = 2 }, { kep = true })",
+         "t.lua:12: flow.continue options: unknown field \"kep\"; did you mean \"keep\"?");
+    run(*state, "flow.continue({ n = 2 }, { keep = true })", "{}", &r);
     assert_int_equal(r.end, MT_END_LEFT);
     result_clear(&r);
 }
