@@ -90,11 +90,11 @@ local function collect(sub, due)
       local again = retries[declines] and flow.later(retries[declines]) or ends
       local cards, page = cards_of(sub), flow.try(paymint.autopay.manage, sub.customer)
       flow.progress { status = "past_due", next_charge = again < ends and tostring(again) or nil }
-      local told, failed = pcall(flow.start, "notify", {
-        event = "payment_failed", customer = sub.customer, product = sub.product, price = bill.price,
+      local told, failed = pcall(flow.start, "notify", { event = "autopay.declined", data = {
+        subscription = flow.key(), customer = sub.customer, product = sub.product, price = bill.price,
         reason = err.message, card_url = page and page.shortURL, ends = tostring(ends),
         next_attempt = again < ends and tostring(again) or nil, last_attempt = #retries == declines,
-      }, { detached = true })
+      } }, { detached = true })
       if not told then flow.warn("the payer was not told", failed) end
       news = wait_for_card(sub, cards, again < ends and again or ends)
       if not news and flow.now() >= ends then flow.fail("unpaid", err) end

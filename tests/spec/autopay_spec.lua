@@ -329,17 +329,19 @@ describe("autopay", function()
     local file = assert(io.open "flows/autopay.lua")
     local flows = { ["autopay.lua"] = file:read "a", ["notify.lua"] = [[
       local flow = require "mintage.flow"
-      return flow.define { name = "notify", run = function(notice) return notice end }
+      return flow.define {
+        name = "notify", input = { event = "string", data = "any" }, run = function(notice) return notice end,
+      }
     ]] }
     file:close()
     w = world.new { start = "2027-01-31T01:00:00Z", flows = flows }
     subscribe({ every = "month" }, cards.dies_later)
     run:wait "20d"
     local notices = {}
-    for _, notice in ipairs(w:runs { flow = "notify" }) do table.insert(notices, 1, notice.input) end
+    for _, notice in ipairs(w:runs { flow = "notify" }) do table.insert(notices, 1, notice.input.data) end
     assert.equal(4, #notices)
     for i, last in ipairs { false, false, true, false } do
-      assert.equal("payment_failed", notices[i].event)
+      assert.equal("ann", notices[i].subscription)
       assert.equal(last, notices[i].last_attempt)
       assert.truthy(notices[i].card_url)
       assert.truthy(notices[i].ends:find("2027-02-14", 1, true))

@@ -3,6 +3,7 @@
 -- was charged exactly what the calendar says, no day too early, and nobody twice.
 --   SCALE=full build/mintage test tests/spec/autopay_year_spec.lua      1,000 subscriptions; SCALE=1: 100, but telling
 
+local registry = require "mintage.testing.registry"
 local testing = require "mintage.testing"
 local world = require "mintage.world"
 
@@ -96,7 +97,8 @@ end
 
 describe(("a year of %d subscriptions"):format(COUNT), function()
   it("charges each exactly what it owes", function()
-    local began = os.clock()
+    local began, started = os.clock(), testing.now_ms()
+    registry.real_deadline = os.time() + 1800 -- more than a test has by default
     local deaths, subs, story = {}, {}, {}
     for i = 1, 60 do deaths[i] = "p" .. random(POINTS // 60) + (i - 1) * (POINTS // 60) end
     local w = world.new {
@@ -140,7 +142,7 @@ describe(("a year of %d subscriptions"):format(COUNT), function()
         w:pay({ customer_id = event.sub.id }, what.card)
       end
     end
-    local till = START + 365 * DAY
+    local till = START + 365 * DAY + HOUR // 2 -- all are due on the hour
     w:advance((till - w:now_ms()) / 1000)
 
     local charged, total, after = {}, 0, ""
@@ -176,8 +178,8 @@ describe(("a year of %d subscriptions"):format(COUNT), function()
     local points, died = w.raw:points()
     assert.truthy(died >= 30, "the runtime died " .. died .. " times")
     if SCALE then
-      io.stderr:write(("%d subscriptions, %d charges, %d points, %d deaths: %.1f s of CPU\n"):format(COUNT, total, points,
-        died, os.clock() - began))
+      io.stderr:write(("%d subscriptions, %d charges, %d points, %d deaths: %.1f s, %.1f s of CPU\n"):format(COUNT, total,
+        points, died, (testing.now_ms() - started) / 1000, os.clock() - began))
     end
   end)
 end)
