@@ -156,7 +156,9 @@ static const char new_details[] =
     "Refuses to touch a file that is there. The spec goes to where mintage test looks: specs, or tests/spec "
     "or spec\n"
     "when one of them is there already.\n"
-    "  mintage new tip && mintage check flows && mintage test\n";
+    "  mintage new tip && mintage check flows && mintage test\n"
+    "  mintage new refund --shipped               copies a flow that ships: a folder of flows of your own "
+    "replaces them all\n";
 
 const struct mt_command mt_commands[] = {
     {"dev", MT_CMD_DEV, "", "runtime and sandbox together, for writing flows", dev_details, 0, 0,

@@ -1,5 +1,6 @@
 /* mintage new: writes a flow and its spec, both small and both working, to be changed into what is wanted.
- * They are the files of new/ with the name put in. Never touches a file that is there. One thread. */
+ * They are the files of new/ with the name put in; with --shipped, a flow that ships and what it requires.
+ * Never touches a file that is there. One thread. */
 #include "base/buf.h"
 #include "base/text.h"
 #include "embedded.h"
@@ -144,6 +145,92 @@ static int write_pair(const struct pair *at, const char *name, const char *flows
     return result;
 }
 
+/* ---- --shipped ---- */
+
+enum { SHIPPED_MAX = 32 };
+
+static const struct mt_asset *shipped(const char *path) {
+    for (const struct mt_asset *a = mt_embedded_flows; a->path; a++) {
+        if (strcmp(a->path, path) == 0) return a;
+    }
+    return NULL;
+}
+
+static int refuse_shipped(const struct mt_command *self, const char *name) {
+    char names[SHIPPED_MAX][NAME_BYTES + 8];
+    const char *list[SHIPPED_MAX];
+    struct mt_buf all;
+    size_t n = 0;
+    mt_buf_init(&all, 4096);
+    for (const struct mt_asset *a = mt_embedded_flows; a->path && n < SHIPPED_MAX; a++) {
+        if (strchr(a->path, '/')) continue;
+        mt_copy(names[n], sizeof names[n], a->path);
+        names[n][strcspn(names[n], ".")] = '\0';
+        mt_buf_addf(&all, "%s%s", n ? ", " : "", names[n]);
+        list[n] = names[n];
+        n++;
+    }
+    const char *near = mt_nearest(name, list, n);
+    int code = mt_usage(self, "no flow '%.80s' ships with Mintage%s%s%s; there are %s", name,
+                        near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "", all.data);
+    mt_buf_clear(&all);
+    return code;
+}
+
+/* Adds the files that the text requires: require "lib.payments" is lib/payments.lua. */
+static size_t add_required(const struct mt_asset *of, const struct mt_asset **files, size_t n) {
+    static const char word[] = "require \"";
+    const char *s = (const char *)of->data, *end = s + of->len;
+    while (n < SHIPPED_MAX && (s = memmem(s, (size_t)(end - s), word, sizeof word - 1)) != NULL) {
+        char module[200], path[256];
+        s += sizeof word - 1;
+        const char *quote = memchr(s, '"', (size_t)(end - s));
+        if (!quote || !mt_format(module, sizeof module, "%.*s", (int)(quote - s), s)) break;
+        for (char *dot = module; (dot = strchr(dot, '.')) != NULL;) *dot = '/';
+        mt_format(path, sizeof path, "%s.lua", module);
+        const struct mt_asset *a = shipped(path);
+        size_t i = 0;
+        while (i < n && files[i] != a) i++;
+        if (a && i == n) files[n++] = a;
+    }
+    return n;
+}
+
+static int copy_asset(const struct mt_asset *a, const char *path, struct mt_error *e) {
+    char folder[PATH_BYTES];
+    struct mt_buf text;
+    mt_copy(folder, sizeof folder, path);
+    *strrchr(folder, '/') = '\0';
+    if (make_folders(folder, e) != 0) return -1;
+    mt_buf_init(&text, 4 * FILE_BYTES);
+    mt_buf_add(&text, a->data, a->len);
+    int rc = write_file(path, &text, e);
+    mt_buf_clear(&text);
+    return rc;
+}
+
+/* The flow first: when it is there already, nothing is written. A library that is there stays as it is. */
+static int copy_shipped(const struct mt_command *self, const char *name, const char *flows) {
+    const struct mt_asset *files[SHIPPED_MAX];
+    char path[PATH_BYTES];
+    struct mt_error e;
+    mt_format(path, sizeof path, "%s.lua", name);
+    if (!(files[0] = shipped(path))) return refuse_shipped(self, name);
+    size_t n = 1;
+    for (size_t i = 0; i < n; i++) n = add_required(files[i], files, n);
+    for (size_t i = 0; i < n; i++) {
+        if (!mt_format(path, sizeof path, "%s/%s", flows, files[i]->path))
+            return mt_usage(self, "the path of the folder is too long: %.100s...", flows);
+        if (i > 0 && access(path, F_OK) == 0) {
+            printf("Kept %s, which it requires, as it is.\n", path);
+            continue;
+        }
+        if (copy_asset(files[i], path, &e) != 0) return mt_report(&e);
+        printf("Wrote %s.\n", path);
+    }
+    return MT_EXIT_DONE;
+}
+
 int mt_new_command(const struct mt_command *self, struct mt_config *config, int argc, const char **argv) {
     (void)argc;
     const char *name = argv[0], *flows = mt_config_str(config, "flows"), *specs = mt_specs_folder();
@@ -151,6 +238,7 @@ int mt_new_command(const struct mt_command *self, struct mt_config *config, int 
     struct mt_error e;
     if (!good_name(name)) return refuse_name(self, name);
     while (strncmp(flows, "./", 2) == 0 && flows[2]) flows += 2;
+    if (mt_config_bool(config, "shipped")) return copy_shipped(self, name, flows);
     if (!mt_format(at.flow, sizeof at.flow, "%s/%s.lua", flows, name) ||
         !mt_format(at.spec, sizeof at.spec, "%s/%s_spec.lua", specs, name))
         return mt_usage(self, "the path of the folder is too long: %.100s...", flows);

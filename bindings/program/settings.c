@@ -60,6 +60,8 @@ static const struct mt_setting settings[] = {
      "its admin token (read from the data folder unless set)", 0},
     {"json", MT_SET_BOOL, "false", 0, 0, NULL, MT_CMD_CLIENT | MT_CMD_CHECK | MT_CMD_TEST,
      "print JSON instead of words", 0},
+    {"shipped", MT_SET_BOOL, "false", 0, 0, NULL, MT_CMD_NEW,
+     "copy the flow of this name that ships with Mintage, and what it requires", 0},
     {"crash", MT_SET_BOOL, "false", 0, 0, NULL, MT_CMD_TEST,
      "run each test again once for each point at which the runtime could die", 0},
     {"crash-pairs", MT_SET_BOOL, "false", 0, 0, NULL, MT_CMD_TEST,
