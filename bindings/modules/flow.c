@@ -146,8 +146,17 @@ static int signal_(lua_State *L) {
 }
 
 static int find(lua_State *L) {
+    static const char *const fields[] = {"flow", "state", "before", "limit", "input", NULL};
     struct mt_effect f;
     mt_module_begin(L, &f, "flow.find");
+    if (lua_istable(L, 1)) {
+        mt_module_fields(L, 1, "flow.find", fields);
+        const struct mt_buf *filter = mt_module_json(L, 1, "flow.find");
+        if (filter->data[0] != '{') return luaL_error(L, "flow.find wants a table with named fields");
+        mt_vm_effect_begin(L);
+        mt_effect_find_all(f.x, filter->data, f.site, &f.a);
+        return mt_module_end(L, &f);
+    }
     const char *what = mt_module_string(L, 1, "flow.find", "the run's id or key", KEY_MAX_BYTES);
     mt_vm_effect_begin(L);
     mt_effect_find(f.x, what, f.site, &f.a);

@@ -114,10 +114,19 @@ function flow.signal(topic, key, payload) end
 ---@field progress? table
 ---@field output? any what it returned
 ---@field error? mintage.Error why it failed, or needs attention
+---@field input? table with a filter that asks for it, when there are no secrets among it
+---@field created_at? integer with a filter: milliseconds since 1970
 
----Looks at other runs: the one with this id, or all that were started with this key (one a flow), the newest first. Says
----how they stand when it is called.
----@param run string an id, run_..., or a key
+---@class mintage.RunFilter
+---@field flow? string
+---@field state? string
+---@field before? string the id of a run: older ones only; the next page comes before the last run of this one
+---@field limit? integer 100 at most
+---@field input? boolean
+
+---Looks at other runs: the one with this id, all that were started with this key (one a flow), or those of a filter; the
+---newest first. Says how they stand when it is called.
+---@param run string|mintage.RunFilter an id, run_..., or a key; or a filter
 ---@return mintage.FoundRun[]
 function flow.find(run) end
 

@@ -73,6 +73,9 @@ void mt_effect_signal(struct mt_exec *x, const char *topic, const char *key, con
  * [{"id","flow","key","state","progress","output","error"}], at most 20; a member that there is not is left
  * out. */
 void mt_effect_find(struct mt_exec *x, const char *what, const char *site, struct mt_answer *a);
+/* The same by a filter, JSON {"flow"?,"state"?,"before"? (an id),"limit"? (100),"input"? (true: with it,
+ * unless there are secrets in it)}: the newest first, with created_at (ms). */
+void mt_effect_find_all(struct mt_exec *x, const char *filter, const char *site, struct mt_answer *a);
 /* What others may see of the run while it goes on: members are merged into the progress object. */
 void mt_effect_progress(struct mt_exec *x, const char *object, const char *site, struct mt_answer *a);
 /* A line in the run's story (and the log): level info warn error. */

@@ -17,7 +17,7 @@ flow.cron("0 3 * * *", sweep, nil, { name = "nightly", zone = "Asia/Seoul" })
 describe("schedules", function()
   local runtime, sandbox
 
-  before_each(function() runtime, sandbox = testing.pair { flows = testing.flows(flows) } end)
+  local function begin() runtime, sandbox = testing.pair { flows = testing.flows(flows) } end
   after_each(testing.clean_up)
 
   local function listed()
@@ -48,6 +48,7 @@ describe("schedules", function()
   end
 
   it("make up for what was missed as they say, and only once", function()
+    begin()
     caught_up()
     runtime:kill()
     testing.advance(sandbox, "50h")
@@ -70,6 +71,7 @@ describe("schedules", function()
   end)
 
   it("are listed by the command", function()
+    begin()
     caught_up()
     testing.advance(sandbox, "25h")
     caught_up()
@@ -83,6 +85,24 @@ describe("schedules", function()
     assert.equal(4, #rows)
     assert.equal("sweep.lua:3", rows[1].site)
     assert.equal(401, runtime:http("GET", "/v1/schedules").status)
+  end)
+
+  it("reconcile every night where the settings want it", function()
+    runtime, sandbox = testing.pair { flows = "flows" }
+    assert.same({}, runtime:api("GET", "/v1/schedules").json.data)
+    local config = testing.folder() .. "/config.json"
+    testing.write(config, '{"settings":{"reconcile":{"zone":"Asia/Seoul","at":"30 4 * * *"}}}')
+    runtime, sandbox = testing.pair { flows = "flows", config = config }
+    local row = testing.wait_until(function() return listed().reconcile end, "it is scheduled")
+    assert.same({ "30 4 * * *", "Asia/Seoul" }, { row.when, row.zone })
+    testing.advance(sandbox, "1d")
+    local run = testing.wait_until(function()
+      local last = listed().reconcile.last_run
+      return last ~= testing.json.null and runtime:wait_for(last, "completed")
+    end, "it ran")
+    assert.equal(0, run.output.count)
+    assert.same({}, run.output.not_asked)
+    assert.matches("^schedule%-reconcile%-.*T19:30:00Z$", run.key)
   end)
 
   it("that are wrong are found by mintage check", function()

@@ -151,6 +151,11 @@ void mt_effect_find(struct mt_exec *x, const char *what, const char *site, struc
     asked(site, a, "find %s", what);
 }
 
+void mt_effect_find_all(struct mt_exec *x, const char *filter, const char *site, struct mt_answer *a) {
+    (void)x;
+    asked(site, a, "find %s", filter);
+}
+
 void mt_effect_progress(struct mt_exec *x, const char *object, const char *site, struct mt_answer *a) {
     (void)x;
     asked(site, a, "progress %s", object);
