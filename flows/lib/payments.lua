@@ -12,34 +12,53 @@ local payments = {}
 -- The names by which runs tell of their payments, in their output or progress.
 local provider_of = { intent_id = "mintro", payment_id = "paymnt", bill_id = "paymint", pin_id = "mint" }
 
+local function ambiguous(who)
+  flow.fail("ambiguous", who .. " of more than one payment: name the one that is meant by its own id")
+end
+
+-- What a run has returned counts before what it told on the way.
 local function told_by(run)
   for _, name in ipairs { "output", "progress" } do
-    local told = type(run[name]) == "table" and run[name] or {}
+    local told, found = type(run[name]) == "table" and run[name] or {}, nil
     for field, provider in pairs(provider_of) do
-      if type(told[field]) == "string" then return { provider = provider, id = told[field], run = run.id } end
+      local id = told[field]
+      if id and found then ambiguous(run.id .. " tells") end
+      if type(id) == "string" then found = { provider = provider, id = id, run = run.id } end
     end
+    if found then return found end
   end
 end
 
+-- What ids look like, so that what is none is refused before anybody is asked.
+local shapes = {
+  mintro = "^pi_" .. ("%x"):rep(8) .. ("%-%x%x%x%x"):rep(3) .. "%-" .. ("%x"):rep(12) .. "$",
+  paymnt = "^[%w_-]+$",
+  paymint = "^%w+$",
+  mint = ".",
+}
+local longest = { mintro = 39, paymnt = 64, paymint = 20, mint = 200 }
+
+local function is_id(name, provider)
+  return #name <= longest[provider] and name:find(shapes[provider]) ~= nil
+end
+
 local function by_shape(name)
-  if name:find "^pi_%x+%-%x" then return { provider = "mintro", id = name } end
-  if name:find "^pay_" then return { provider = "paymnt", id = name } end
+  local provider = name:find "^pi_" and "mintro" or name:find "^pay_" and "paymnt"
+  return provider and is_id(name, provider) and { provider = provider, id = name }
 end
 
 local function by_run(name)
   local found
   for _, run in ipairs(flow.find(name)) do
     local told = told_by(run)
-    if told and found and (told.provider ~= found.provider or told.id ~= found.id) then
-      flow.fail("ambiguous", ("%s and %s have this key and tell of two payments: name one"):format(
-        found.run, run.id))
-    end
+    if told and found and told.id ~= found.id then ambiguous(found.run .. " and " .. run.id .. " tell") end
     found = found or told
   end
   return found
 end
 
 local function by_reference(name)
+  if #name > 100 or not name:find "^[%w_-]+$" then return nil end
   local intent = flow.try(mintro.intents.get_by_reference, name)
   return intent and { provider = "mintro", id = intent.intent_id }
 end
@@ -47,8 +66,12 @@ end
 -- The payment that is named by its provider's id, by a run, by the key of one, or by Mintro's reference.
 -- Where an id does not show whose it is, the provider is said beside it.
 function payments.find(name, provider)
-  if provider then return { provider = provider, id = name } end
-  local found = by_shape(name) or by_run(name) or by_reference(name)
+  local found
+  if provider then
+    found = is_id(name, provider) and { provider = provider, id = name }
+  else
+    found = by_shape(name) or by_run(name) or by_reference(name)
+  end
   if found then return found end
   flow.fail("not_found", "there is no such payment: wanted its id (pi_..., pay_...), the run that took it, "
     .. "its key, or Mintro's reference; with \"provider\", any id of that provider")

@@ -43,6 +43,19 @@ local function read(name)
   return text
 end
 
+-- One that tells of two.
+local both = [[
+local flow = require "mintage.flow"
+return flow.define {
+  name = "both",
+  input = { output = "string?" },
+  run = function(input)
+    flow.progress { payment_id = "pay_1", intent_id = "pi_1" }
+    return { payment_id = input.output }
+  end,
+}]]
+
+-- One that stops for a person while it has a payment.
 local stuck = [[
 local flow     = require "mintage.flow"
 local payments = require "lib.payments"
@@ -55,7 +68,7 @@ return flow.define {
   end,
 }]]
 
-local flows = { ["take.lua"] = taking, ["bill.lua"] = billing, ["stuck.lua"] = stuck }
+local flows = { ["take.lua"] = taking, ["bill.lua"] = billing, ["stuck.lua"] = stuck, ["both.lua"] = both }
 for _, name in ipairs { "refund.lua", "capture.lua", "void.lua", "checkout.lua", "lib/payments.lua" } do
   flows[name] = read(name)
 end
@@ -273,6 +286,31 @@ describe("a payment elsewhere", function()
     assert.equal("50000 KRW", run.output.amount)
     assert.failed(w:start("refund", { payment = paid.id }):wait "2h", "nothing_left")
     assert.voided(w, paid.progress.bill_id, "50000 KRW")
+  end)
+
+  it("is not guessed where a run, or a key, tells of two", function()
+    local one = w:start("both", { output = "pay_2" }, { key = "order-3" })
+    local two = w:start("both", {}, { key = "order-4" })
+    one:wait()
+    two:wait()
+    assert.failed(w:start("refund", { payment = "order-4" }):wait "2h", "ambiguous")
+    assert.failed(w:start("refund", { payment = one.id }):wait "2h", "not_found") -- pay_2, which Paymnt does not have
+    local checkout = w:start("checkout", order, { key = "order-3" })
+    w:wait_for(function() return checkout.progress.intent_id end)
+    assert.failed(w:start("refund", { payment = "order-3" }):wait "2h", "ambiguous")
+    w:start("void", { payment = checkout.id }):wait "2h"
+  end)
+
+  it("has to have an id that can be one", function()
+    for _, named in ipairs {
+      { payment = "order 1001, the second" }, { payment = "pi_" .. ("0"):rep(36) }, { payment = "pay_" .. ("x"):rep(100) },
+      { payment = ("x"):rep(200) }, { payment = "run_01m7w42vj5vf3cq5m5r7ytyz0k" }, { payment = "pi_1", provider = "mintro" },
+      { payment = "a-b", provider = "paymint" }, { payment = "a b", provider = "paymnt" },
+    } do
+      for _, deed in ipairs { "refund", "void" } do
+        assert.failed(w:start(deed, named):wait "2h", "not_found")
+      end
+    end
   end)
 
   it("with an ePIN is given back by nobody, and the refund says what to do", function()
