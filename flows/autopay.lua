@@ -20,9 +20,9 @@ local function wait(sub, till)
   for order in flow.events("autopay", flow.key() or flow.id(), { till = not sub.paused and till or nil }) do
     order = type(order) == "table" and order or {}
     local price = order.price and money.parse(order.price)
-    if order.cancel == "now" then
-      return "cancelled"
-    elseif order.cancel == "period_end" then
+    if order.cancel == "now" then return "cancelled" end
+    if order.card == "changed" then return "card" end
+    if order.cancel == "period_end" then
       sub.ending = true
       flow.progress { status = "ending" }
     elseif order.pause then
@@ -38,8 +38,6 @@ local function wait(sub, till)
     elseif order.card == "page" then
       local page = flow.try(paymint.autopay.manage, sub.customer)
       flow.progress { card_url = page and page.shortURL }
-    elseif order.card == "changed" then
-      return "card"
     else
       flow.warn("an order was not understood", order)
     end
@@ -77,13 +75,13 @@ local function register(sub)
 end
 
 -- Charges what is due. A soft decline is tried again as the schedule says, a hard one with another card only;
--- when grace is over, the subscription ends unpaid. Answers true when it is paid; it may be cancelled before.
+-- when grace is over, the subscription ends unpaid. Answers the paid bill; nil when it was cancelled.
 local function collect(sub, due)
   local bill = { customer_id = sub.customer, product_nm = sub.product, message = due.date, price = sub.price }
   local declines, ends, news = 0, nil
   repeat
     local paid, err = flow.try(paymint.autopay.request, bill)
-    if paid then return true end
+    if paid then return paid end
     if err.kind == "declined" or err.kind == "not_found" then -- "not_found": there is no card any more
       declines, ends = declines + 1, ends or flow.later(sub.grace or terms.grace)
       local retries = not err.hard and err.kind == "declined" and (sub.retries or terms.retries) or {}
@@ -142,7 +140,9 @@ return flow.define {
       if policy == "skip" then flow.continue(sub) end
     end
 
-    if not collect(sub, due_date(sub, sub.period)) then return cancelled end
+    local paid = collect(sub, due_date(sub, sub.period))
+    if not paid then return cancelled end
+    flow.progress { bill_id = paid.bill_id }
     sub.period = sub.period + 1
     flow.continue(sub)
   end,
