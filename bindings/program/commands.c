@@ -49,6 +49,7 @@ static const char sandbox_details[] =
     "  4000008400001629   3-D Secure challenge, then card declined\n"
     "  4000008260003178   3-D Secure challenge, then insufficient funds\n"
     "  4000000000000341   succeeded; every later charge of it (subscriptions, AutoPay): card declined\n"
+    "  4000000000009904   succeeded; every later charge of it: lost card\n"
     "  4000002760003184   3-D Secure challenge, then succeeded; every later charge: authentication failed\n"
     "\n"
     "Amounts, where no card decides (Paymint's pay apps) and for AutoPay charges: the price's last two "
