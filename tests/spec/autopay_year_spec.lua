@@ -63,7 +63,9 @@ local function invent(i)
     sub.bad = n
     add(sub, before, { card = random(2) == 1 and SOFT or LOST })
     if fate < 5 then
-      sub.replaced = after + random(10 * 24) * HOUR + 30 * 60000
+      local hours = random(10 * 24)
+      if hours % 168 > 160 then hours = hours - 10 end -- it is noticed within six hours: before the next week's charge
+      sub.replaced = after + hours * HOUR + HOUR // 2
       add(sub, sub.replaced, { card = GOOD })
     end
   elseif fate == 6 then
