@@ -6,7 +6,7 @@
 #include "crypto/webhook.h"
 #include <string.h>
 
-enum { INPUT_MAX = 16 * 1024 * 1024, TOKEN_MAX = 64, SECRETS_MAX = 8 };
+enum { INPUT_MAX = 16 * 1024 * 1024, TOKEN_MAX = 64, SECRETS_MAX = 8, SEALED_MAX = 64 * 1024 };
 
 static const char *input(lua_State *L, int index, size_t *len) {
     const char *s = luaL_checklstring(L, index, len);
@@ -156,6 +156,54 @@ static int token(lua_State *L) {
     return 1;
 }
 
+/* seal(text, place): text that only this program's scripts can open, and only for that place. */
+static int seal(lua_State *L) {
+    size_t len, place_len;
+    struct mt_error e;
+    struct mt_exec *x = mt_module_exec(L, "crypto.seal");
+    const char *s = luaL_checklstring(L, 1, &len), *place = luaL_checklstring(L, 2, &place_len);
+    luaL_argcheck(L, len <= SEALED_MAX, 1, "more than 64 KiB");
+    struct mt_buf *sealed = mt_module_scratch(L);
+    if (mt_exec_seal(x, place, place_len, s, len, sealed, &e) != 0)
+        return luaL_error(L, "crypto.seal: %s", e.message);
+    lua_pushlstring(L, sealed->data, sealed->len);
+    size_t n;
+    const char *bytes = lua_tolstring(L, -1, &n);
+    struct mt_buf *text = mt_module_scratch(L);
+    mt_base64url_encode(bytes, n, text);
+    return push_scratch(L, text, true);
+}
+
+/* unseal(sealed, place): nil when it does not open there. */
+static int unseal(lua_State *L) {
+    size_t len, place_len;
+    struct mt_error e;
+    struct mt_exec *x = mt_module_exec(L, "crypto.unseal");
+    const char *s = luaL_checklstring(L, 1, &len), *place = luaL_checklstring(L, 2, &place_len);
+    luaL_argcheck(L, len <= 2 * SEALED_MAX, 1, "more than 128 KiB");
+    struct mt_buf *sealed = mt_module_scratch(L);
+    if (!mt_base64url_decode(s, len, sealed)) {
+        lua_pushnil(L);
+        return 1;
+    }
+    push_scratch(L, sealed, true);
+    const char *bytes = lua_tolstring(L, -1, &len);
+    struct mt_buf *text = mt_module_scratch(L);
+    bool ok = mt_exec_unseal(x, place, place_len, bytes, len, text, &e) == 0;
+    push_scratch(L, text, ok);
+    if (ok) mt_wipe(text->data, text->len);
+    return 1;
+}
+
+/* mac(text [, form]): HMAC-SHA-256 under a key that no script sees. */
+static int mac(lua_State *L) {
+    size_t len;
+    uint8_t out[MT_SHA256_SIZE];
+    const char *s = input(L, 1, &len);
+    mt_exec_mac(mt_module_exec(L, "crypto.mac"), s, len, out);
+    return push_digest(L, out, sizeof(out), 2);
+}
+
 /* The header of that name in the table at 1 ("headers" of it, when it is a request). */
 static const char *header(lua_State *L, const char *name) {
     lua_getfield(L, 1, "headers");
@@ -212,6 +260,9 @@ static const luaL_Reg functions[] = {
     {"base64url", base64url},
     {"unbase64url", unbase64url},
     {"token", token},
+    {"seal", seal},
+    {"unseal", unseal},
+    {"mac", mac},
     {"verify_webhook", verify_webhook},
     {NULL, NULL},
 };

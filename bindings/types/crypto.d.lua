@@ -78,6 +78,28 @@ function crypto.unbase64url(text) end
 ---@nodiscard
 function crypto.token(bytes) end
 
+---Seals a text for a place of your choosing (AES-256-GCM, under a key that no script sees): what a collection is to keep
+---secret. The same text for the same place seals to the same.
+---@param text string at most 64 KiB
+---@param place string "campaign/spring/17": only there it opens
+---@return string sealed
+---@nodiscard
+function crypto.seal(text, place) end
+
+---@param sealed string
+---@param place string
+---@return string? text nil when it was not sealed here, for this place
+---@nodiscard
+function crypto.unseal(sealed, place) end
+
+---HMAC-SHA-256 under a key of this program that no script sees: for links that cannot be guessed, and digests that cannot
+---be searched for.
+---@param text string
+---@param form? "hex"|"raw"
+---@return string
+---@nodiscard
+function crypto.mac(text, form) end
+
 ---Whether a webhook that came in is signed by the Standard Webhooks convention (webhook-id, webhook-timestamp,
 ---webhook-signature) with one of the secrets ("whsec_..."), and was signed at most so long ago.
 ---@param request { headers: table<string, string>, body: string } a route's request

@@ -64,6 +64,10 @@ struct mt_seal_key {
 /* Appends the sealed bytes to out. Fails only when out is full (MT_LIMIT). */
 int mt_seal(const struct mt_seal_key *key, const void *aad, size_t aad_len, const void *plain, size_t len,
             struct mt_buf *out, struct mt_error *e);
+/* As mt_seal, but the same text at the same place always gives the same bytes: for what is done again and
+ * compared. Opened by mt_unseal. Never use a key for both. */
+int mt_seal_same(const struct mt_seal_key *key, const void *aad, size_t aad_len, const void *plain,
+                 size_t len, struct mt_buf *out, struct mt_error *e);
 /* Appends the plaintext to out. MT_STORE when the bytes are damaged, or sealed under another key or for
  * another place. */
 int mt_unseal(const struct mt_seal_key *key, const void *aad, size_t aad_len, const void *sealed, size_t len,

@@ -24,8 +24,9 @@ static void feed(EVP_CIPHER_CTX *ctx, uint8_t *out, const void *in, size_t len) 
     if (len > 0) crypto_must(EVP_CipherUpdate(ctx, out, &n, in, (int)len), "AES-256-GCM");
 }
 
-int mt_seal(const struct mt_seal_key *key, const void *aad, size_t aad_len, const void *plain, size_t len,
-            struct mt_buf *out, struct mt_error *e) {
+/* given NULL: one that was never used. */
+static int seal(const struct mt_seal_key *key, const uint8_t *given, const void *aad, size_t aad_len,
+                const void *plain, size_t len, struct mt_buf *out, struct mt_error *e) {
     struct crypto_thread *t = crypto_thread();
     if (len > INT_MAX || aad_len > INT_MAX)
         return mt_fail(e, MT_LIMIT, "%zu bytes are too many to seal at once", len);
@@ -34,13 +35,35 @@ int mt_seal(const struct mt_seal_key *key, const void *aad, size_t aad_len, cons
     uint8_t *nonce = at + 1, *body = nonce + NONCE_SIZE, *tag = body + len;
     int n;
     at[0] = VERSION;
-    crypto_nonce(t, nonce);
+    if (given != NULL)
+        memcpy(nonce, given, NONCE_SIZE);
+    else
+        crypto_nonce(t, nonce);
     prepare(&t->seal, key, nonce, 1);
     feed(t->seal.ctx, NULL, aad, aad_len);
     feed(t->seal.ctx, body, plain, len);
     crypto_must(EVP_CipherFinal_ex(t->seal.ctx, tag, &n), "AES-256-GCM");
     crypto_must(EVP_CIPHER_CTX_ctrl(t->seal.ctx, EVP_CTRL_AEAD_GET_TAG, TAG_SIZE, tag), "AES-256-GCM");
     return 0;
+}
+
+int mt_seal(const struct mt_seal_key *key, const void *aad, size_t aad_len, const void *plain, size_t len,
+            struct mt_buf *out, struct mt_error *e) {
+    return seal(key, NULL, aad, aad_len, plain, len, out, e);
+}
+
+/* The nonce is a MAC of place and text: only the same text at the same place has the same one. */
+int mt_seal_same(const struct mt_seal_key *key, const void *aad, size_t aad_len, const void *plain,
+                 size_t len, struct mt_buf *out, struct mt_error *e) {
+    struct mt_seal_key names;
+    uint8_t parts[2 * MT_SHA256_SIZE], nonce[MT_SHA256_SIZE];
+    mt_derive_key(key, "nonces", &names);
+    mt_hmac_sha256(names.bytes, sizeof(names.bytes), aad, aad_len, parts);
+    mt_hmac_sha256(names.bytes, sizeof(names.bytes), plain, len, parts + MT_SHA256_SIZE);
+    mt_hmac_sha256(names.bytes, sizeof(names.bytes), parts, sizeof(parts), nonce);
+    mt_wipe(&names, sizeof(names));
+    mt_wipe(parts, sizeof(parts));
+    return seal(key, nonce, aad, aad_len, plain, len, out, e);
 }
 
 int mt_unseal(const struct mt_seal_key *key, const void *aad, size_t aad_len, const void *sealed, size_t len,

@@ -32,6 +32,14 @@ int64_t mt_exec_now(struct mt_exec *x);
 /* Deterministic bytes derived from run, segment and a counter; the counter advances. In a handler: truly
  * random. */
 void mt_exec_random(struct mt_exec *x, void *out, size_t len);
+/* Sealing and MACs for scripts, under keys of the program's own that no script sees. The same text at the
+ * same place seals to the same bytes, so a run may do it again. mt_exec_unseal: MT_STORE when it does not
+ * open. */
+int mt_exec_seal(struct mt_exec *x, const char *place, size_t place_len, const void *text, size_t len,
+                 struct mt_buf *out, struct mt_error *e);
+int mt_exec_unseal(struct mt_exec *x, const char *place, size_t place_len, const void *sealed, size_t len,
+                   struct mt_buf *out, struct mt_error *e);
+void mt_exec_mac(struct mt_exec *x, const void *text, size_t len, uint8_t out[32]);
 const char *mt_exec_run_id(const struct mt_exec *x);  /* "" in a handler */
 const char *mt_exec_run_key(const struct mt_exec *x); /* "" when it has none */
 const char *mt_exec_flow(const struct mt_exec *x);

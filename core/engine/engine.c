@@ -87,6 +87,8 @@ struct mt_engine *mt_engine_new(const struct mt_engine_options *o, struct mt_err
     mt_derive_key(o->key, "mintage request sealing", &g->seal_key);
     mt_derive_key(o->key, "mintage derivation", &g->derive_key);
     mt_derive_key(o->key, "mintage digests", &g->digest_key);
+    mt_derive_key(o->key, "mintage script sealing", &g->script_key);
+    mt_derive_key(o->key, "mintage script macs", &g->script_mac_key);
     atomic_init(&g->looks_at, MT_NEVER);
     init_locks(g);
     g->generations = generations_new();
@@ -163,6 +165,8 @@ void mt_engine_free(struct mt_engine *g) {
     mt_wipe(&g->seal_key, sizeof g->seal_key);
     mt_wipe(&g->derive_key, sizeof g->derive_key);
     mt_wipe(&g->digest_key, sizeof g->digest_key);
+    mt_wipe(&g->script_key, sizeof g->script_key);
+    mt_wipe(&g->script_mac_key, sizeof g->script_mac_key);
     free(g);
 }
 

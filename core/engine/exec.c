@@ -463,6 +463,20 @@ void mt_exec_random(struct mt_exec *x, void *out, size_t len) {
     }
 }
 
+int mt_exec_seal(struct mt_exec *x, const char *place, size_t place_len, const void *text, size_t len,
+                 struct mt_buf *out, struct mt_error *e) {
+    return mt_seal_same(&x->g->script_key, place, place_len, text, len, out, e);
+}
+
+int mt_exec_unseal(struct mt_exec *x, const char *place, size_t place_len, const void *sealed, size_t len,
+                   struct mt_buf *out, struct mt_error *e) {
+    return mt_unseal(&x->g->script_key, place, place_len, sealed, len, out, e);
+}
+
+void mt_exec_mac(struct mt_exec *x, const void *text, size_t len, uint8_t out[32]) {
+    mt_hmac_sha256(x->g->script_mac_key.bytes, sizeof x->g->script_mac_key.bytes, text, len, out);
+}
+
 void mt_exec_checkout_url(struct mt_exec *x, const char *run_id, char *out, size_t size) {
     char token[96];
     mt_engine_token(x->g, run_id && run_id[0] ? run_id : x->run.id, token);

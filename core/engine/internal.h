@@ -53,7 +53,7 @@ struct stranded {
 struct mt_engine {
     struct mt_engine_options o;
     struct mt_writer *writer;
-    struct mt_seal_key seal_key, derive_key, digest_key;
+    struct mt_seal_key seal_key, derive_key, digest_key, script_key, script_mac_key;
     struct generations *generations; /* those used last */
     int workers, core;               /* most threads; those that stay */
     struct worker *crew;

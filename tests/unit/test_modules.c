@@ -240,6 +240,27 @@ static void fail_raises_errors_of_the_world(void **state) {
     bugs(state, "flow.fail(nil)", "t.lua:12: flow.fail: the kind (or an error) must be a string, not nil");
 }
 
+static void sealing_is_for_one_place(void **state) {
+    struct mt_script_result a;
+    run(*state,
+        "local code = '1111222233334444'\n"
+        "local sealed = crypto.seal(code, 'campaign/1')\n"
+        "assert(not sealed:find(code, 1, true) and sealed:match '^[%w_-]+$')\n"
+        "assert(sealed == crypto.seal(code, 'campaign/1') and sealed ~= crypto.seal(code, 'campaign/2'))\n"
+        "assert(crypto.unseal(sealed, 'campaign/1') == code)\n"
+        "assert(crypto.unseal(sealed, 'campaign/2') == nil)\n"
+        "assert(crypto.unseal('x' .. sealed, 'campaign/1') == nil and crypto.unseal('', '') == nil)\n"
+        "assert(crypto.unseal(crypto.seal('', ''), '') == '')\n"
+        "assert(#crypto.mac 'a' == 64 and #crypto.mac('a', 'raw') == 32 and crypto.mac 'a' ~= crypto.mac "
+        "'b')\n"
+        "assert(not pcall(crypto.seal, ('x'):rep(64 * 1024 + 1), 'a') and not pcall(crypto.seal, 'a'))\n"
+        "return true",
+        "{}", &a);
+    if (a.end != MT_END_RETURNED) fail_msg("%s", a.error.message);
+    assert_string_equal(a.value.data, "true");
+    result_clear(&a);
+}
+
 static void chance_is_derived(void **state) {
     struct mt_script_result a, b;
     static const char body[] =
@@ -529,6 +550,7 @@ int main(void) {
         test(small_effects_ask),
         test(waits_answer_payloads),
         test(fail_raises_errors_of_the_world),
+        test(sealing_is_for_one_place),
         test(chance_is_derived),
         test(months_keep_their_anchor),
         test(zones_follow_their_rules),
