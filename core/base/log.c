@@ -154,7 +154,8 @@ void mt_mask_digits(char *s, size_t len) {
                 like_a_card = false;
             if (i - group >= 13) {
                 whole_group = true;
-                /* Thirteen digits that begin with 1 are a time in milliseconds; no card's number is like that. */
+                /* Thirteen digits that begin with 1 are a time in milliseconds; no card's number is like
+                 * that. */
                 if (i - group != 13 || s[group] != '1') mask_range(s, group, i, 4);
             }
             if (i + 1 < len && (s[i] == ' ' || s[i] == '-') && is_digit(s[i + 1]))
