@@ -251,6 +251,7 @@ describe("autopay", function()
       run:wait "20d"
       assert.failed(run, "unpaid")
       assert.equal(4, attempts())
+      assert.equal(4, #w:runs { flow = "notify", state = "completed" })
       assert.equal("2027-02-14", w:now():sub(1, 10))
       assert.not_charged(w)
     end)
