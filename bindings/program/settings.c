@@ -142,12 +142,10 @@ json_t *mt_setting_providers(const struct mt_config *c) {
 
 int mt_setting_scripts(const struct mt_config *c, char **json, struct mt_error *e) {
     const char *path = mt_config_str(c, "config");
-    *json = NULL;
-    if (!path) return 0;
-    struct mt_config *now = mt_config_new(&mt_program_settings);
-    int rc = mt_config_load_file(now, path, e);
-    const json_t *section = rc == 0 ? mt_config_section(now, "settings") : NULL;
-    if (section) *json = mt_json_dump(section, NULL);
+    struct mt_config *now = path ? mt_config_new(&mt_program_settings) : NULL; /* the file may have changed */
+    int rc = now ? mt_config_load_file(now, path, e) : 0;
+    const json_t *section = rc == 0 ? mt_config_section(now ? now : c, "settings") : NULL;
+    *json = section ? mt_json_dump(section, NULL) : NULL;
     mt_config_free(now);
     return rc;
 }

@@ -30,6 +30,12 @@ describe("a simulated world", function()
     assert.matches("^2026%-03%-03T09:00:00", w:now())
   end)
 
+  it("gives flows the settings of its configuration", function()
+    local _, run = story([[return require("mintage.settings").greeting]], { config = { settings = { greeting = "hello" } } })
+    assert.completed(run:wait())
+    assert.equal("hello", run.output)
+  end)
+
   it("shows a run's fields, journal and story", function()
     local w, run = story [[flow.progress { step = "one" } flow.log "hello" flow.await("topic", "key") return { done = true }]]
     run:wait_for "waiting"
