@@ -251,6 +251,13 @@ static int check_url(struct transfer *t, struct mt_error *e) {
     return 0;
 }
 
+static int append(struct transfer *t, const char *line, struct mt_error *e) {
+    struct curl_slist *list = curl_slist_append(t->headers, line);
+    if (list == NULL) return mt_fail(e, MT_INTERNAL, "out of memory");
+    t->headers = list;
+    return 0;
+}
+
 static int add_header(struct transfer *t, const char *name, const char *value, struct mt_error *e) {
     char small[512], *line = small;
     size_t name_len = strlen(name), value_len = strlen(value), need = name_len + value_len + 3;
@@ -259,11 +266,9 @@ static int add_header(struct transfer *t, const char *name, const char *value, s
     memcpy(line, name, name_len);
     memcpy(line + name_len, value_len ? ": " : ";", 2);
     memcpy(line + name_len + (value_len ? 2 : 1), value, value_len + 1);
-    struct curl_slist *list = curl_slist_append(t->headers, line);
+    int rc = append(t, line, e);
     if (line != small) free(line);
-    if (list == NULL) return mt_fail(e, MT_INTERNAL, "out of memory");
-    t->headers = list;
-    return 0;
+    return rc;
 }
 
 static int build_headers(struct transfer *t, struct mt_error *e) {
@@ -278,13 +283,12 @@ static int build_headers(struct transfer *t, struct mt_error *e) {
             return mt_fail(e, MT_INVALID_REQUEST, "headers: %s is set by the client itself", name);
         if (add_header(t, name, value, e) != 0) return -1;
     }
-    struct curl_slist *list = curl_slist_append(t->headers, "Expect:");
-    if (list != NULL && mt_headers_get(h, "User-Agent") == NULL) /* libcurl's option formats it twice */
-        t->headers = list = curl_slist_append(t->headers, "User-Agent: mintage/" MT_VERSION);
-    if (list != NULL) t->headers = list;
-    if (list != NULL && mt_headers_get(h, "Content-Type") == NULL) /* or libcurl would call the body a form */
-        t->headers = list = curl_slist_append(t->headers, "Content-Type:");
-    return list == NULL ? mt_fail(e, MT_INTERNAL, "out of memory") : 0;
+    if (append(t, "Expect:", e) != 0) return -1;
+    if (mt_headers_get(h, "User-Agent") == NULL && /* libcurl's option formats it twice */
+        append(t, "User-Agent: mintage/" MT_VERSION, e) != 0)
+        return -1;
+    if (mt_headers_get(h, "Content-Type") != NULL) return 0;
+    return append(t, "Content-Type:", e); /* or libcurl would call the body a form */
 }
 
 static int prepare(struct transfer *t, CURL *easy, const struct mt_http_request *req,
