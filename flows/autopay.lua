@@ -5,11 +5,13 @@
 local flow = require "mintage.flow"
 local money = require "mintage.money"
 local paymint = require "mintage.paymint"
+local time = require "mintage.time"
 
 -- What a subscription does not say for itself; the settings' section "autopay" may say otherwise. A decline
 -- that another day may change is tried again after these pauses; grace is from the first decline to the end.
 local terms = { zone = "Asia/Seoul", retries = { "1d", "3d", "5d" }, grace = "14d", catch_up = "once" }
 for name, value in pairs(require("mintage.settings").autopay or {}) do terms[name] = value end
+for _, pause in ipairs { terms.grace, table.unpack(terms.retries) } do assert(time.duration(pause)) end
 
 -- The n-th due date, always counted from the first: the 31st stays the 31st, nine o'clock nine o'clock.
 local function due_date(sub, n) return flow.date(sub.start, sub.zone):plus(sub.every, n) end
@@ -36,8 +38,7 @@ local function wait(sub, till)
       sub.price = price -- from the next bill on
       flow.progress { price = price }
     elseif order.card == "page" then
-      local page = flow.try(paymint.autopay.manage, sub.customer)
-      flow.progress { card_url = page and page.shortURL }
+      flow.progress { card_url = (flow.try(paymint.autopay.manage, sub.customer) or {}).shortURL }
     else
       flow.warn("an order was not understood", order)
     end
@@ -67,9 +68,8 @@ end
 -- The first card: answers "card" once there is one. The payer has a week to enter it.
 local function register(sub)
   if (cards_of(sub) or "") ~= "" then return "card" end
-  local payer = { customer_id = sub.customer, member_nm = sub.name, phone = sub.phone }
-  local page = paymint.autopay.register(payer)
-  flow.progress { status = "registering", customer_id = sub.customer, card_url = page.shortURL }
+  local to = paymint.autopay.register { customer_id = sub.customer, member_nm = sub.name, phone = sub.phone }
+  flow.progress { status = "registering", customer_id = sub.customer, card_url = to.shortURL }
   local news = wait_for_card(sub, "", flow.later "7d")
   return news == "resumed" and register(sub) or news or flow.fail "not_registered"
 end
@@ -85,16 +85,17 @@ local function collect(sub, due)
     if err.kind == "declined" or err.kind == "not_found" then -- "not_found": there is no card any more
       declines, ends = declines + 1, ends or flow.later(sub.grace or terms.grace)
       local retries = not err.hard and err.kind == "declined" and (sub.retries or terms.retries) or {}
-      local again = retries[declines] and flow.later(retries[declines]) or ends
+      local pause = retries[declines] and flow.later(retries[declines])
+      local again = pause and pause < ends and pause or nil
       local cards, page = cards_of(sub), flow.try(paymint.autopay.manage, sub.customer)
-      flow.progress { status = "past_due", next_charge = again < ends and tostring(again) or nil }
+      flow.progress { status = "past_due", next_charge = again and tostring(again) }
       local told, failed = pcall(flow.start, "notify", { event = "autopay.declined", data = {
         subscription = flow.key(), customer = sub.customer, product = sub.product, price = bill.price,
         reason = err.message, card_url = page and page.shortURL, ends = tostring(ends),
-        next_attempt = again < ends and tostring(again) or nil, last_attempt = #retries == declines,
+        next_attempt = again and tostring(again), last_attempt = again ~= nil and #retries == declines,
       } }, { detached = true })
       if not told then flow.warn("the payer was not told", failed) end
-      news = wait_for_card(sub, cards, again < ends and again or ends)
+      news = wait_for_card(sub, cards, again or ends)
       if not news and flow.now() >= ends then flow.fail("unpaid", err) end
     else -- our points, our licence, an outage
       flow.warn("could not charge, and not for the payer's fault", err)
@@ -132,9 +133,8 @@ return flow.define {
 
     -- It was paused, or nothing ran here on the day: which of the periods that are over are charged?
     local policy = news and "skip" or flow.now() - due > 24 * 3600 and (sub.catch_up or terms.catch_up)
-    if policy == "all" then -- one after the other, but not at once
-      if wait(sub, flow.later "1h") == "cancelled" then return cancelled end
-    elseif policy then
+    if policy == "all" and wait(sub, flow.later "1h") == "cancelled" then return cancelled end -- not at once
+    if policy == "once" or policy == "skip" then
       local last = policy == "once" and 1 or 0 -- what fell due last is charged
       while due_date(sub, sub.period + last) <= flow.now() do sub.period = sub.period + 1 end
       if policy == "skip" then flow.continue(sub) end

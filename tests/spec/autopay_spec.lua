@@ -326,6 +326,22 @@ describe("autopay", function()
     end)
   end)
 
+  it("goes by the settings where a subscription says nothing, and finds their slips when it is loaded", function()
+    w = world.new {
+      start = "2027-01-31T01:00:00Z", config = { settings = { autopay = { retries = { "2h" }, grace = "1d", zone = "UTC" } } },
+    }
+    subscribe({ every = "month" }, cards.dies_later)
+    run:wait "2d"
+    assert.failed(run, "unpaid")
+    assert.equal(2, attempts())
+  end)
+
+  it("does not load with settings that would be a slip years later", function()
+    local ok, why = pcall(world.new, { config = { settings = { autopay = { retries = { "2 hourz" } } } } })
+    assert.is_false(ok)
+    assert.matches("2 hourz", tostring(why), 1, true)
+  end)
+
   it("tells the payer of every decline, and which attempt is the last", function()
     local file = assert(io.open "flows/autopay.lua")
     local flows = { ["autopay.lua"] = file:read "a", ["notify.lua"] = [[
