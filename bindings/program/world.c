@@ -149,14 +149,22 @@ static int drive(struct driven *d) {
     return d->rc;
 }
 
+/* Several worlds may be open; whichever is called goes on. */
+static void use(struct mt_world *w) {
+    mt_baton_use(w->baton);
+    mt_log_sink(keep_line, w);
+}
+
 int mt_world_request(struct mt_world *w, const struct mt_http_request *req, struct mt_http_response *resp,
                      struct mt_error *e) {
+    use(w);
     struct driven d = {.w = w, .req = req, .resp = resp, .e = e};
     return drive(&d);
 }
 
 int mt_world_look(struct mt_world *w, const struct mt_http_request *req, struct mt_http_response *resp,
                   struct mt_error *e) {
+    use(w);
     struct driven d = {.w = w, .req = req, .resp = resp, .e = e, .quiet = true};
     return drive(&d);
 }
@@ -170,6 +178,7 @@ static void settle(struct mt_world *w) {
 }
 
 bool mt_world_step(struct mt_world *w, int64_t until_ms) {
+    use(w);
     settle(w);
     int64_t until = mt_mono_ns() + (until_ms - mt_world_now(w)) * MS, next = mt_baton_next(w->baton);
     if (next == MT_NO_DEADLINE || next > until) return false;
@@ -179,6 +188,7 @@ bool mt_world_step(struct mt_world *w, int64_t until_ms) {
 }
 
 void mt_world_advance(struct mt_world *w, int64_t ms) {
+    use(w);
     int64_t until = mt_world_now(w) + ms;
     while (mt_world_step(w, until)) continue;
     mt_baton_jump(w->baton, mt_mono_ns() + (until - mt_world_now(w)) * MS);
@@ -190,6 +200,7 @@ int64_t mt_world_now(const struct mt_world *w) {
 }
 
 void mt_world_kill(struct mt_world *w) {
+    use(w);
     struct mt_world_side *s = &w->sides[SIDE_RUNTIME];
     if (!s->up) return;
     world_log(w, "THE RUNTIME IS KILLED");
@@ -277,6 +288,7 @@ static void *reload_main(void *arg) {
 }
 
 int mt_world_reload(struct mt_world *w, const struct mt_source *flows, size_t count, struct mt_error *e) {
+    use(w);
     struct mt_asset *before = w->flows;
     if (await_up(w, SIDE_RUNTIME, e) != 0) return -1;
     w->flows = copy_flows(flows, count);
@@ -341,9 +353,8 @@ struct mt_world *mt_world_open(const struct mt_world_options *o, struct mt_error
     w->log->count = 0;
     mt_log_setup(MT_LOG_WARN, MT_LOG_TEXT);
     mt_log_sink(keep_line, w);
-    worlds_open++;
     w->flows = o->flows ? copy_flows(o->flows, o->flow_count) : shipped_flows();
-    stay_on_this_core(w);
+    if (worlds_open++ == 0) stay_on_this_core(w);
     w->baton = mt_baton_new(o->seed, o->start_ms ? o->start_ms : START_MS);
     memset(w->key.bytes, 0x5A, sizeof w->key.bytes);
     world_net_init(w, &w->outside, SIDE_OUTSIDE);
@@ -371,6 +382,7 @@ fail:
 
 void mt_world_close(struct mt_world *w) {
     if (!w) return;
+    use(w);
     w->closing = true;
     world_side_stop(w, SIDE_RUNTIME);
     world_side_stop(w, SIDE_SANDBOX);

@@ -150,6 +150,7 @@ void world_net_serve(struct mt_world *w) {
         w->inbox = x->next;
         x->next = NULL;
         bool there = w->o.serve && w->o.serve(w->o.ctx, &x->req, &x->resp);
+        mt_baton_use(w->baton); /* it may have looked at another world */
         x->end = there ? ANSWERED : NO_ANSWER;
         x->done = 1;
         mt_futex_wake(&x->done);

@@ -307,6 +307,10 @@ void mt_baton_enter(struct mt_baton *b) {
     b->tasks = mt_task_self = &b->first;
 }
 
+void mt_baton_use(struct mt_baton *b) {
+    mt_task_self = &b->first;
+}
+
 void mt_baton_leave(struct mt_baton *b) {
     struct mt_task *t;
     while ((t = another_of(b, -1))) reap(&b->first, t);

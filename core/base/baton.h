@@ -14,6 +14,9 @@ enum { MT_BATON_GROUPS = 8 };
 struct mt_baton *mt_baton_new(uint64_t seed, int64_t start_ms);
 /* The calling thread becomes the first task, of group 0, and holds the baton. */
 void mt_baton_enter(struct mt_baton *b);
+/* The thread that has entered several of them goes on in this one: holds its baton, as it holds each of the
+ * others'. */
+void mt_baton_use(struct mt_baton *b);
 /* Ends the world: all other tasks die where they stand, and their threads are joined. The caller, who must
  * hold the baton and have entered, is a plain thread again. Memory that the dead held is not freed. */
 void mt_baton_leave(struct mt_baton *b);

@@ -30,6 +30,18 @@ describe("a simulated world", function()
     assert.matches("^2026%-03%-03T09:00:00", w:now())
   end)
 
+  it("goes on beside another one", function()
+    local w, run = story "flow.sleep '1d' return 1"
+    local other, slow = story "flow.sleep '2d' return 2"
+    w:advance "25h"
+    assert.completed(run)
+    assert.sleeping(slow)
+    assert.is_true(w:now() > other:now())
+    assert.completed(slow:wait "3d")
+    w:close()
+    assert.equal(2, slow.output)
+  end)
+
   it("gives flows the settings of its configuration", function()
     local _, run = story([[return require("mintage.settings").greeting]], { config = { settings = { greeting = "hello" } } })
     assert.completed(run:wait())
