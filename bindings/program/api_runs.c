@@ -307,6 +307,10 @@ static const char *resolve_problem(const json_t *body, enum mt_outcome *outcome)
     *outcome = mt_outcome_from_name(mt_json_str(body, "outcome", ""));
     if (!json_is_integer(seq) || json_integer_value(seq) < 1 || json_integer_value(seq) > INT32_MAX)
         return "seq: wanted the number of a journal entry";
+    const json_t *segment = json_object_get(body, "segment");
+    if (segment && (!json_is_integer(segment) || json_integer_value(segment) < 0 ||
+                    json_integer_value(segment) > INT32_MAX))
+        return "segment: wanted the segment of the journal entry";
     if (*outcome != MT_DONE && *outcome != MT_REJECTED && *outcome != MT_NOT_SENT)
         return "outcome: wanted done, rejected or not_sent";
     if (*outcome == MT_DONE && !json_object_get(body, "value"))
@@ -320,7 +324,7 @@ static const char *resolve_problem(const json_t *body, enum mt_outcome *outcome)
 }
 
 static void resolve(struct mt_runtime *rt, const struct mt_request *req, struct mt_response *resp) {
-    static const char *const known[] = {"seq", "outcome", "value", "error", NULL};
+    static const char *const known[] = {"segment", "seq", "outcome", "value", "error", NULL};
     struct mt_run run = {0};
     struct mt_error e;
     enum mt_outcome outcome;
@@ -334,9 +338,9 @@ static void resolve(struct mt_runtime *rt, const struct mt_request *req, struct 
             mt_respond_problem(resp, 422, "invalid_request", "%s", problem);
         else
             answer_deed(rt, resp,
-                        mt_engine_resolve(rt->engine, mt_request_param(req, "id"),
-                                          (int)mt_json_int(body, "seq", 0), outcome, value_text, error_text,
-                                          &run, &e),
+                        mt_engine_resolve(
+                            rt->engine, mt_request_param(req, "id"), (int)mt_json_int(body, "segment", -1),
+                            (int)mt_json_int(body, "seq", 0), outcome, value_text, error_text, &run, &e),
                         &run, &e);
         free(value_text);
         free(error_text);

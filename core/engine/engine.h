@@ -72,8 +72,10 @@ int mt_engine_wait(struct mt_engine *g, const char *run_id, int64_t timeout_ms, 
 int mt_engine_cancel(struct mt_engine *g, const char *run_id, const char *reason, struct mt_run *run,
                      struct mt_error *e);
 int mt_engine_retry(struct mt_engine *g, const char *run_id, struct mt_run *run, struct mt_error *e);
-/* outcome done (value: JSON) | rejected | not_sent (error: JSON object or NULL). */
-int mt_engine_resolve(struct mt_engine *g, const char *run_id, int seq, enum mt_outcome outcome,
+/* outcome done (value: JSON) | rejected | not_sent (error: JSON object or NULL). `segment`: of the effect;
+ * when the run is in another by now, MT_CONFLICT: positions begin anew in each, and a resolution that is sent
+ * again must not settle another effect. Negative: whatever the run is in. */
+int mt_engine_resolve(struct mt_engine *g, const char *run_id, int segment, int seq, enum mt_outcome outcome,
                       const char *value, const char *error, struct mt_run *run, struct mt_error *e);
 /* source NULL: not deduplicated. *n: the event's number; *duplicate (may be NULL). */
 int mt_engine_signal(struct mt_engine *g, const char *topic, const char *key, const char *payload,

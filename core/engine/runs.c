@@ -396,13 +396,19 @@ static bool seals(struct mt_engine *g, const struct mt_run *run, int seq) {
     return sealed;
 }
 
-int mt_engine_resolve(struct mt_engine *g, const char *run_id, int seq, enum mt_outcome outcome,
+int mt_engine_resolve(struct mt_engine *g, const char *run_id, int segment, int seq, enum mt_outcome outcome,
                       const char *value, const char *error, struct mt_run *run, struct mt_error *e) {
     struct mt_run now;
     size_t len;
     if (outcome != MT_DONE && outcome != MT_REJECTED && outcome != MT_NOT_SENT)
         return mt_fail(e, MT_INVALID_REQUEST, "outcome: wanted done, rejected or not_sent");
     if (g->o.store->get_run(g->o.store, run_id, &now, e) != 0) return -1;
+    if (segment >= 0 && segment != now.segment) {
+        mt_fail(e, MT_CONFLICT, "run %s is in segment %d by now; effect %d of segment %d is over", run_id,
+                now.segment, seq, segment);
+        mt_run_clear(&now);
+        return -1;
+    }
     char *text = resolution(outcome, value, error, &len, e);
     if (!text) {
         mt_run_clear(&now);

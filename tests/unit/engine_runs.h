@@ -53,7 +53,7 @@ static inline int retry(struct world *w, const char *id, struct mt_error *e) {
 static inline int resolve(struct world *w, const char *id, int seq, enum mt_outcome outcome,
                           const char *value, struct mt_error *e) {
     struct mt_run run;
-    if (mt_engine_resolve(w->engine, id, seq, outcome, value, NULL, &run, e) != 0) return -1;
+    if (mt_engine_resolve(w->engine, id, -1, seq, outcome, value, NULL, &run, e) != 0) return -1;
     mt_run_clear(&run);
     return 0;
 }

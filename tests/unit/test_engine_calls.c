@@ -46,6 +46,37 @@ static void test_unknown_unsafe_waits_for_a_person(void **state) {
     assert_int_equal(sent_times(w, "/unsafe/u"), 1);
 }
 
+static int unsafe_in_two_segments(struct flow *f) {
+    bool second = mt_json_int(f->in, "n", 0) == 1;
+    unsafe_charge(f, second ? "v" : "u");
+    if (!second) go_on(f, "{\"n\":1}");
+    finish(f, "1");
+    return 0;
+}
+
+/* Positions begin anew in a segment: what is sent again for an effect of the last one settles none of this.
+ */
+static void test_a_resolution_is_for_its_segment(void **state) {
+    struct world *w = *state;
+    struct mt_error e;
+    struct mt_run run;
+    net_rule(w, "/unsafe/u", FAULT_DROP_AFTER, 1);
+    net_rule(w, "/unsafe/v", FAULT_DROP_BEFORE, 1);
+    const char *id = begin(w, unsafe_in_two_segments);
+    assert_state(w, id, MT_RUN_NEEDS_ATTENTION);
+    for (int segment = 0; segment < 2; segment++) {
+        assert_int_equal(mt_engine_resolve(w->engine, id, segment, 1, MT_DONE, "{}", NULL, &run, &e), 0);
+        mt_run_clear(&run);
+        assert_true(world_settle(w));
+        if (segment == 1) break;
+        assert_state(w, id, MT_RUN_NEEDS_ATTENTION);
+        assert_int_equal(mt_engine_resolve(w->engine, id, 0, 1, MT_DONE, "{}", NULL, &run, &e), -1);
+        assert_int_equal(e.kind, MT_CONFLICT);
+        assert_state(w, id, MT_RUN_NEEDS_ATTENTION);
+    }
+    assert_state(w, id, MT_RUN_COMPLETED);
+}
+
 static void test_resolved_as_rejected(void **state) {
     struct world *w = *state;
     struct mt_error e;
@@ -451,6 +482,7 @@ static void test_what_a_person_gives_for_one_is_sealed_too(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(test_unknown_unsafe_waits_for_a_person),
+        TEST(test_a_resolution_is_for_its_segment),
         TEST(test_resolved_as_rejected),
         TEST(test_unsafe_may_be_sent_again_when_it_never_left),
         TEST(test_what_cannot_be_had_again_is_written_at_once),

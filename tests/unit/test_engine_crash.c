@@ -225,8 +225,8 @@ static void settle_unsafe(struct world *w, struct scenario *s) {
     struct mt_error e;
     if (state_of(w, s->id) != MT_RUN_NEEDS_ATTENTION) return;
     bool done = done_times(w, "/unsafe/u") > 0;
-    if (mt_engine_resolve(w->engine, s->id, 2, done ? MT_DONE : MT_NOT_SENT, done ? "{\"status\":200}" : NULL,
-                          NULL, &run, &e) != 0)
+    if (mt_engine_resolve(w->engine, s->id, 0, 2, done ? MT_DONE : MT_NOT_SENT,
+                          done ? "{\"status\":200}" : NULL, NULL, &run, &e) != 0)
         fail_msg("%s", e.message);
     mt_run_clear(&run);
     assert_true(world_drive(w));

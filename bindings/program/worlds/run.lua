@@ -101,14 +101,13 @@ function methods.retry(run) return deed(run, "retry") end
 ---@param effect { seq?: integer, outcome: "done"|"rejected"|"not_sent", value?: any, error?: table } no seq: the open one
 ---@return mintage.world.Run
 function methods.resolve(run, effect)
-  local seq = effect.seq
-  if not seq then
-    for _, entry in ipairs(run:journal()) do
-      if not entry.outcome or entry.outcome == "unknown" then seq = entry.seq end
-    end
+  local seq, segment = effect.seq, nil
+  for _, entry in ipairs(run:journal()) do
+    local open = not entry.outcome or entry.outcome == "unknown"
+    if entry.seq == effect.seq or (not effect.seq and open) then seq, segment = entry.seq, entry.segment end
   end
   return deed(run, "resolve", {
-    seq = seq, outcome = effect.outcome, error = effect.error,
+    segment = segment, seq = seq, outcome = effect.outcome, error = effect.error,
     value = effect.value == nil and effect.outcome == "done" and native.null or effect.value,
   })
 end
