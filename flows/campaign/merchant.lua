@@ -13,10 +13,10 @@ local function found(req, f)
   return c and f(c) or { status = 404, json = { detail = "there is no such campaign" } }
 end
 
--- The numbers that a list is to have: ?from=1&count=1000.
-local function range(req, c)
+-- The numbers that a list is to have: ?from=1&count=500, no more at once than `most`.
+local function range(req, c, most)
   local from = math.tointeger(tonumber(req.query.from)) or 1
-  local count = math.min(math.tointeger(tonumber(req.query.count)) or 1000, 1000)
+  local count = math.min(math.tointeger(tonumber(req.query.count)) or most, most)
   return math.max(from, 1), math.min(from + count - 1, c.ordered)
 end
 
@@ -37,7 +37,7 @@ end)
 -- A link for each code, to be sent to whom the merchant likes.
 web.get("/campaigns/{name}/links", function(req)
   return found(req, function(c)
-    local from, to = range(req, c)
+    local from, to = range(req, c, 1000)
     local list = require("mintage.json").array {}
     for n = from, to do list[#list + 1] = { number = n, link = claims.link(c.id, n) } end
     return { json = { data = list } }
@@ -55,10 +55,10 @@ local function row(c, batch, n, code, now)
     instant(claim and claim.claimed_at), instant(claim and claim.redeemed_at))
 end
 
--- A thousand lines at most, from ?from= on. A code is shown by its last four digits.
+-- Five hundred lines at most, from ?from= on. A code is shown by its last four digits.
 web.get("/campaigns/{name}/codes.csv", function(req)
   return found(req, function(c)
-    local lines, from, to = { "number,pin_id,code,state,claimed_at,redeemed_at" }, range(req, c)
+    local lines, from, to = { "number,pin_id,code,state,claimed_at,redeemed_at" }, range(req, c, 500)
     local now = time.now().ms
     codes.each(codes.batches, c.id, function(batch)
       for i, code in ipairs(batch.codes) do

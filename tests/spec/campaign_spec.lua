@@ -28,7 +28,14 @@ describe("a campaign in the real program", function()
   local function told(name) return runtime:api("GET", "/campaigns/" .. name).json end
 
   local function ledger(kind)
-    return sandbox:http("GET", "/_sandbox/ledger?limit=10000&provider=mint&kind=" .. kind).json.data
+    local found, after = {}, ""
+    repeat
+      local query = "?limit=1000&provider=mint&kind=" .. kind .. after
+      local page = sandbox:http("GET", "/_sandbox/ledger" .. query).json.data
+      for _, entry in ipairs(page) do found[#found + 1] = entry end
+      after = #page > 0 and "&after=" .. page[#page].id or ""
+    until #page < 1000
+    return found
   end
 
   -- Until all is bought. A person looks at MINT where nobody knows what became of a batch, and says so.
@@ -115,11 +122,14 @@ describe("a campaign in the real program", function()
       kills, count - now.made)
     assert.equal(count, #ledger "issue")
     assert.same({ count, ("%d.00 USD"):format(count) }, { now.ordered, now.cost })
-    local started = os.time()
-    local csv = runtime:api("GET", "/campaigns/large/codes.csv?count=1000")
-    assert.equal(200, csv.status, csv.body)
-    assert.equal(math.min(now.made, 1000) + 1, select(2, csv.body:gsub("\r\n", "")))
-    support.say("1,000 lines of CSV in %d s", os.time() - started)
+    local lines, started = 0, os.time()
+    for from = 1, count, 500 do
+      local csv = runtime:api("GET", "/campaigns/large/codes.csv?count=500&from=" .. from)
+      assert.equal(200, csv.status, csv.body)
+      lines = lines + select(2, csv.body:gsub("\r\n", "")) - 1
+    end
+    assert.equal(now.made, lines)
+    support.say("%d lines of CSV in %d s", lines, os.time() - started)
   end)
 
   it("stays within the balance when two start at once", function()
@@ -137,7 +147,7 @@ describe("a campaign in the real program", function()
       ends = {}
       for i = 1, 2 do
         local now = told("race-" .. i)
-        ends[now.status == "failed" and "failed" or now.ordered == 100 and "bought" or "under way"] = true
+        ends[now.status == "failed" and "failed" or now.made == 100 and "bought" or "under way"] = true
       end
       return ends.failed and ends.bought
     end, "one is refused, and the other one has bought", 30000)
