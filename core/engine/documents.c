@@ -169,6 +169,34 @@ static void read_list(struct mt_exec *x, const char *collection, json_t *params,
     free_documents(docs, doc_count);
 }
 
+/* A value that the handler was told nobody has. Should somebody have it a moment later, then the handler was
+ * overtaken, which the commit finds and runs it again; it is not told of a conflict with what was not there.
+ */
+static void absent_key(struct mt_buf *key, const char *collection, const char *field, const json_t *value) {
+    char *text = document_key_text(value);
+    mt_buf_init(key, 2 * MT_VALUE_MAX);
+    mt_buf_addf(key, "%s\x1f%s\x1f", collection, field);
+    mt_buf_adds(key, text ? text : "");
+    free(text);
+}
+
+static void note_absent(struct mt_exec *x, const char *collection, const char *field, const json_t *value) {
+    struct mt_buf key;
+    absent_key(&key, collection, field, value);
+    if (!x->absent) x->absent = json_object();
+    if (mt_buf_ok(&key)) json_object_set_new(x->absent, key.data, json_true());
+    mt_buf_clear(&key);
+}
+
+static bool was_absent(struct mt_exec *x, const char *collection, const char *field, const json_t *value) {
+    struct mt_buf key;
+    if (!x->absent) return false;
+    absent_key(&key, collection, field, value);
+    bool was = mt_buf_ok(&key) && json_object_get(x->absent, key.data);
+    mt_buf_clear(&key);
+    return was;
+}
+
 /* The first document with this value; what is found counts as read. */
 static void read_by(struct mt_exec *x, const char *collection, json_t *params, struct mt_answer *a) {
     struct mt_document *docs = NULL;
@@ -189,6 +217,7 @@ static void read_by(struct mt_exec *x, const char *collection, json_t *params, s
         doc = find_doc(x, collection, items[0].id);
         if (!doc && room_for_doc(x, a)) doc = note_doc(x, collection, items[0].stored, items[0].id);
     }
+    if (!count) note_absent(x, collection, q.field, q.value);
     if (doc || !count) handler_give(x, doc ? doc_json(doc) : json_null(), a);
     free(items);
     free_documents(docs, doc_count);
@@ -215,6 +244,7 @@ static bool taken(struct mt_exec *x, const char *collection, const char *id, con
         if (strcmp(x->docs[i].collection, collection) == 0 && strcmp(x->docs[i].id, id) != 0 &&
             has_value(&x->docs[i], field, value))
             return true;
+    if (was_absent(x, collection, field, value)) return false; /* the commit judges */
     char *text = document_key_text(value);
     int rc = x->g->o.store->query_documents(x->g->o.store, collection, field, text, NULL, false, 1, &docs,
                                             &count, NULL, &e);

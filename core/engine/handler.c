@@ -32,6 +32,7 @@ void mt_handler_end(struct mt_exec *x) {
         json_decref(x->docs[i].index);
     }
     free(x->docs);
+    json_decref(x->absent);
     free(x->deliveries); /* their strings are scratch */
     exec_free(x);
 }

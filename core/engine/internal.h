@@ -143,6 +143,7 @@ struct mt_exec {
     /* handlers */
     struct handler_doc *docs;
     size_t doc_count;
+    json_t *absent; /* unique values that it has looked for and not found: an object's keys; NULL: none */
     struct mt_delivery *deliveries;
     size_t delivery_count;
     int64_t task; /* the dated work it carries out; 0: none */
