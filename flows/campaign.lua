@@ -1,6 +1,6 @@
 -- Campaigns: ePINs of one value, bought from MINT in batches and given away (campaign/claims.lua). One run is
--- one campaign. A code is seen by whoever claims it and by nobody else: at rest it is sealed, and no progress,
--- output, log or list has it.
+-- one campaign. A code is seen by whoever claims it and by nobody else: at rest it is sealed, and it stands
+-- in no progress, output, log or list.
 --   mintage run campaign '{"name": "spring", "value": "5.00 USD", "count": 1000, "budget": "5000.00 USD"}'
 
 local budget = require "campaign.budget"

@@ -58,7 +58,8 @@ function Simulation:settle(run)
       assert(id, "a call that may be repeated needs a person: " .. json.encode(entry))
       if not self.books.unsafe[id] then self.books:handle("POST", "/unsafe/" .. id) end
       self:api("POST", "/v1/runs/" .. run.id .. "/resolve",
-        { segment = entry.segment, seq = entry.seq, outcome = "done", value = { status = 200, headers = {}, json = { done = true } } })
+        { segment = entry.segment, seq = entry.seq, outcome = "done",
+          value = { status = 200, headers = {}, json = { done = true } } })
       return
     end
   end
