@@ -70,7 +70,7 @@ describe("reconcile", function()
 
   it("tells what we believe wrongly, each with a warning", function()
     local unpaid = w:start("checkout", order)
-    unpaid:wait_for "waiting"
+    w:wait_for(function() return unpaid.progress.intent_id end, "1h")
     unpaid:cancel()
     unpaid:wait()
     w:advance "1h" -- whatever the clock does meanwhile, the claim is the newer
