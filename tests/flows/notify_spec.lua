@@ -28,9 +28,10 @@ describe("notify", function()
 
   local function deliveries() return w:runs { flow = "notify-endpoint" } end
 
-  -- What was on its way has arrived, or was given up.
+  -- What was on its way has arrived, or was given up: within a minute where nothing went wrong.
   local function delivered()
-    for _, one in ipairs(deliveries()) do one:wait "40h" end
+    local within = w.raw:mishaps() == "" and "1m" or "40h"
+    for _, one in ipairs(deliveries()) do one:wait(within) end
   end
 
   before_each(function()
@@ -84,7 +85,7 @@ describe("notify", function()
   it("is content when it is taken later", function()
     answers = { { status = 503, headers = { ["Retry-After"] = "60" } }, { status = 302 }, { status = 200 } }
     w:start("notify", { event = "order.paid", data = {} }):wait()
-    delivered()
+    w:advance "30h"
     if w.raw:mishaps() ~= "" and deliveries()[1].state == "failed" then return end -- all eight tries met something
     assert.completed(deliveries()[1])
     assert.is_nil(endpoint("shop").failing_since)
