@@ -22,6 +22,7 @@ struct value {
     char *text;     /* NULL: not set */
     int64_t number; /* of types that are numbers; 0 or 1 of a boolean */
     char *source;
+    json_t *all; /* of MT_SET_STRINGS; NULL: not set */
 };
 
 struct mt_config {
@@ -30,15 +31,22 @@ struct mt_config {
     json_t *file;         /* "providers" and its like, as in the file */
     json_t *environment;  /* provider -> key -> value */
     json_t *providers;    /* both merged */
+    json_t *none;         /* an empty array, to be borrowed */
 };
 
 static void put(struct mt_config *c, size_t i, enum layer layer, const char *source, const char *text,
                 int64_t number) {
     struct value *v = &c->values[i];
     if (layer < v->layer) return;
+    json_t *all = layer == v->layer ? v->all : NULL; /* a higher layer begins anew */
+    if (all == NULL) json_decref(v->all);
+    if (c->spec->settings[i].type == MT_SET_STRINGS && text != NULL) {
+        if (all == NULL) all = json_array();
+        json_array_append_new(all, json_string(text));
+    }
     free(v->text);
     free(v->source);
-    *v = (struct value){layer, mt_strdup(text), number, mt_strdup(source)};
+    *v = (struct value){layer, mt_strdup(text), number, mt_strdup(source), all};
 }
 
 /* --- names
@@ -523,6 +531,7 @@ struct mt_config *mt_config_new(const struct mt_config_spec *spec) {
     c->spec = spec;
     c->values = mt_calloc(spec->setting_count, sizeof(*c->values));
     c->environment = json_object();
+    c->none = json_array();
     for (size_t i = 0; i < spec->setting_count; i++) {
         const struct mt_setting *row = &spec->settings[i];
         int64_t number = 0;
@@ -539,10 +548,12 @@ void mt_config_free(struct mt_config *c) {
     for (size_t i = 0; i < c->spec->setting_count; i++) {
         free(c->values[i].text);
         free(c->values[i].source);
+        json_decref(c->values[i].all);
     }
     json_decref(c->file);
     json_decref(c->environment);
     json_decref(c->providers);
+    json_decref(c->none);
     free(c->values);
     free(c);
 }
@@ -572,6 +583,12 @@ bool mt_config_bool(const struct mt_config *c, const char *name) {
     const struct value *v = value_of(c, name);
     if (type_of(c, v) != MT_SET_BOOL) bug(name, "it is no boolean");
     return v->number != 0;
+}
+
+const json_t *mt_config_all(const struct mt_config *c, const char *name) {
+    const struct value *v = value_of(c, name);
+    if (type_of(c, v) != MT_SET_STRINGS) bug(name, "it does not repeat");
+    return v->all == NULL ? c->none : v->all;
 }
 
 bool mt_config_is_set(const struct mt_config *c, const char *name) {
@@ -605,6 +622,7 @@ static void add_usage(const struct mt_setting *row, struct mt_buf *out) {
         [MT_SET_STRING] = "TEXT",       [MT_SET_INT] = "N",     [MT_SET_BOOL] = NULL,
         [MT_SET_DURATION] = "DURATION", [MT_SET_SIZE] = "SIZE", [MT_SET_ENUM] = NULL,
         [MT_SET_PATH] = "PATH",         [MT_SET_URL] = "URL",   [MT_SET_SECRET] = "SECRET",
+        [MT_SET_STRINGS] = "TEXT",
     };
     if (row->letter != 0)
         mt_buf_addf(out, "  -%c, --%s", row->letter, row->name);

@@ -19,6 +19,7 @@ enum mt_setting_type {
     MT_SET_PATH,     /* a file or folder name; no check that it exists */
     MT_SET_URL,      /* http:// or https:// with a host; min 1 also allows any other scheme:// */
     MT_SET_SECRET,   /* a string that is never shown */
+    MT_SET_STRINGS,  /* a string that may stand on the command line several times: see mt_config_all */
 };
 
 struct mt_setting {
@@ -84,6 +85,9 @@ const char *mt_config_str(const struct mt_config *c, const char *name);
 int64_t mt_config_int(const struct mt_config *c,
                       const char *name); /* MT_SET_INT, _DURATION (ms), _SIZE (bytes) */
 bool mt_config_bool(const struct mt_config *c, const char *name);
+/* Each value of an MT_SET_STRINGS, in the order of the command line (one when another layer set it): an
+ * array of strings, empty when it is not set. Borrowed. */
+const json_t *mt_config_all(const struct mt_config *c, const char *name);
 /* Whether a layer above the defaults set it. */
 bool mt_config_is_set(const struct mt_config *c, const char *name);
 /* "default", "configuration file x.json", "MINTAGE_PORT", "--port". */

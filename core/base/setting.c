@@ -51,6 +51,7 @@ static void describe(const struct mt_setting *row, char out[160]) {
         mt_copy(out, 160, row->min == 1 ? "a URL such as scheme://host" : "a URL such as http://host:port");
         break;
     case MT_SET_STRING:
+    case MT_SET_STRINGS:
     case MT_SET_SECRET:
         mt_copy(out, 160, "a text that is not empty");
         break;
@@ -126,6 +127,7 @@ bool setting_parse(const struct mt_setting *row, const char *text, int64_t *numb
     case MT_SET_URL:
         return parse_url(text, row->min == 1);
     case MT_SET_STRING:
+    case MT_SET_STRINGS:
     case MT_SET_PATH:
     case MT_SET_SECRET:
         return text[0] != '\0' && mt_utf8_valid(text, strlen(text));

@@ -166,6 +166,12 @@ static size_t on_header(char *data, size_t size, size_t count, void *ctx) {
 static size_t on_body(char *data, size_t size, size_t count, void *ctx) {
     struct transfer *t = ctx;
     size_t len = size * count;
+    if (t->req->on_data != NULL) {
+        long status = 0;
+        curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
+        if (status >= 200 && status < 300)
+            return t->req->on_data(t->req->on_data_ctx, data, len) == 0 ? len : 0;
+    }
     if (len > t->max_response - t->resp->body.len) {
         t->too_large = true;
         return 0;

@@ -34,6 +34,10 @@ struct mt_http_request {
     int timeout_ms;         /* whole exchange; 0: the client's default (30,000) */
     int connect_timeout_ms; /* 0: the client's default (5,000) */
     size_t max_response;    /* bytes of body; 0: the client's default (4 MiB) */
+    /* NULL: the body is kept. Else that of a 2xx is handed over as it comes, on the thread that performs, and
+     * neither kept nor limited; an answer other than 0 ends the exchange. */
+    int (*on_data)(void *ctx, const char *data, size_t len);
+    void *on_data_ctx;
     bool public_only; /* refuse addresses inside private networks (the resolved one is checked and pinned) */
 };
 

@@ -28,6 +28,7 @@ static const struct mt_setting settings[] = {
     {"public-url", MT_SET_URL, NULL, 0, 0, NULL, SERVE, "URL that customers see", 0},
     {"store", MT_SET_URL, NULL, 1, 0, NULL, SERVE, "database", 0},
     {"admin-token", MT_SET_SECRET, NULL, 0, 0, NULL, SERVE, "token of the HTTP API", 0},
+    {"run", MT_SET_STRINGS, NULL, 0, 0, NULL, SERVE, "what to run; may be repeated", 'r'},
 };
 static const struct mt_provider_key keys[] = {
     {"mintro", "base_url", MT_SET_URL},         {"mintro", "client_id", MT_SET_STRING},
@@ -153,6 +154,23 @@ static void options_are_read_in_every_usual_form(void **state) {
     assert_string_equal(mt_config_str(c, "public-url"), "http://localhost:1");
     assert_int_equal(mt_config_set(c, "public-url", "localhost", &e), -1);
     assert_int_equal(mt_config_set(c, "nothing", "1", &e), -1);
+    mt_config_free(c);
+}
+
+static void an_option_may_be_repeated(void **state) {
+    (void)state;
+    const char *rest[4];
+    int n;
+    struct mt_config *c = mt_config_new(&spec);
+    assert_int_equal(json_array_size(mt_config_all(c, "run")), 0);
+    assert_int_equal(mt_config_load_env(c, (const char *const[]){"MINTAGE_RUN=zero", NULL}, &e), 0);
+    assert_int_equal(json_array_size(mt_config_all(c, "run")), 1);
+    const char *const args[] = {"-r", "one", "--run=two", "--run", "three", NULL};
+    assert_int_equal(load_args(c, SERVE, args, rest, &n), 0);
+    assert_int_equal(json_array_size(mt_config_all(c, "run")), 3);
+    assert_string_equal(json_string_value(json_array_get(mt_config_all(c, "run"), 0)), "one");
+    assert_string_equal(json_string_value(json_array_get(mt_config_all(c, "run"), 2)), "three");
+    assert_string_equal(mt_config_str(c, "run"), "three");
     mt_config_free(c);
 }
 
@@ -367,6 +385,7 @@ int main(void) {
         cmocka_unit_test(defaults_hold_until_something_is_set),
         cmocka_unit_test(a_higher_source_wins_whatever_the_order),
         cmocka_unit_test(options_are_read_in_every_usual_form),
+        cmocka_unit_test(an_option_may_be_repeated),
         cmocka_unit_test(wrong_options_are_refused_by_name),
         cmocka_unit_test(wrong_variables_are_refused_by_name),
         cmocka_unit_test(wrong_files_are_refused_by_place),

@@ -356,6 +356,42 @@ static void an_answer_too_large_is_unknown(void **state) {
     fake_stop(&f);
 }
 
+static int take_data(void *ctx, const char *data, size_t len) {
+    mt_buf_add(ctx, data, len);
+    return 0;
+}
+
+static int refuse_data(void *ctx, const char *data, size_t len) {
+    (void)ctx, (void)data, (void)len;
+    return -1;
+}
+
+static void a_body_can_be_had_as_it_comes(void **state) {
+    (void)state;
+    FAKE(f, HUGE);
+    struct mt_buf got;
+    mt_buf_init(&got, 1 << 24);
+    struct mt_http_request req = make("POST", f.port, "/", "b");
+    req.max_response = 1000; /* of what is kept */
+    req.on_data = take_data;
+    req.on_data_ctx = &got;
+    assert_int_equal(send_it(req), 0);
+    assert_true(got.len > 1000);
+    assert_int_equal(resp.body.len, 0);
+    mt_buf_clear(&got);
+    mt_http_response_clear(&resp);
+    fake_stop(&f);
+}
+
+static void who_takes_a_body_can_end_it(void **state) {
+    (void)state;
+    FAKE(f, HUGE);
+    struct mt_http_request req = make("POST", f.port, "/", "b");
+    req.on_data = refuse_data;
+    expect_failure(send_it(req), MT_UNKNOWN, MT_UNAVAILABLE);
+    fake_stop(&f);
+}
+
 /* libcurl alone would send the second request once more, on a fresh connection, five times over. */
 static void a_request_on_a_reused_connection_is_never_sent_twice(void **state) {
     (void)state;
@@ -587,6 +623,8 @@ int main(void) {
         T(a_connection_that_cannot_be_made_in_time_means_not_sent),
         T(what_goes_wrong_after_sending_is_unknown),
         T(an_answer_too_large_is_unknown),
+        T(a_body_can_be_had_as_it_comes),
+        T(who_takes_a_body_can_end_it),
         T(a_request_on_a_reused_connection_is_never_sent_twice),
         T(a_closed_idle_connection_is_replaced_unseen),
         T(our_servers_faults_are_unknown_and_processed_once),
