@@ -61,6 +61,14 @@ local function cancelled(intent_id)
   return function(_, w) return w.mintro("GET", "/intents/" .. intent_id).data.status == "cancelled" and 1 or 0 end
 end
 
+-- Nobody can pay it any more: it was cancelled, or ran out while its release waited to read (a day, at the most).
+local function closed(intent_id)
+  return function(_, w)
+    local status = w.mintro("GET", "/intents/" .. intent_id).data.status
+    return (status == "cancelled" or status == "expired") and 1 or 0
+  end
+end
+
 states["mintro.intents.create"] = function(_, id)
   local params = order(id)
   params.amount, params.currency, params.intent_type = "80.00 USD", nil, nil
@@ -117,7 +125,7 @@ local function released_intent(on, tail)
     local intent_id = intent(w, id)
     return {
       params = { intent_id = intent_id }, on = on, match = { path = intent_path(intent_id) .. tail }, event = id,
-      count = cancelled(intent_id),
+      count = closed(intent_id),
     }
   end
 end
