@@ -10,4 +10,5 @@ extern const struct mt_asset mt_embedded_parser[];   /* luacheck's parser of Lua
 extern const struct mt_asset mt_embedded_types[];    /* bindings/types */
 extern const struct mt_asset mt_embedded_testing[];  /* the Lua half of mintage.testing */
 extern const struct mt_asset mt_embedded_worlds[];   /* that of mintage.world and of mintage test */
+extern const struct mt_asset mt_embedded_console[];  /* the Lua half of the console */
 extern const struct mt_asset mt_embedded_new[];      /* what mintage new writes */

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "bindings/modules/modules.h"
+#include "console.h"
 #include "data.h"
 #include "program.h"
 #include <errno.h>
@@ -99,6 +100,7 @@ static void flows_changed(void *ctx) {
     mt_api_generation_json(rt, &b);
     if (mt_buf_ok(&b)) mt_sse_publish(rt->sse, "generation", b.data, b.len);
     mt_buf_clear(&b);
+    mt_console_reloaded(atomic_load(&rt->console));
 }
 
 static int open_scripts(struct mt_runtime *rt, struct mt_error *e) {
@@ -298,6 +300,14 @@ static int first_load(struct mt_runtime *rt, struct mt_error *error) {
     return 0;
 }
 
+/* A folder whose path is too long for a socket does not keep the runtime from serving. */
+static void open_console(struct mt_runtime *rt) {
+    struct mt_error e;
+    struct mt_console *console = mt_console_start(rt, &e);
+    if (!console) mt_warn("no console over a socket; mintage repl --url works", "error", e.message);
+    atomic_store(&rt->console, console);
+}
+
 int mt_runtime_start(struct mt_runtime *rt, struct mt_error *e) {
     if (first_load(rt, e) != 0 || mt_engine_start(rt->engine, e) != 0) return -1;
     if (rt->o.flows && !rt->o.parts && mt_config_bool(rt->o.config, "reload")) {
@@ -305,6 +315,7 @@ int mt_runtime_start(struct mt_runtime *rt, struct mt_error *e) {
                                      reloaded, rt, e);
         if (!rt->reload) return -1;
     }
+    if (!rt->o.sandbox && !rt->o.parts) open_console(rt);
     atomic_store(&rt->ready, true);
     return 0;
 }
@@ -332,6 +343,9 @@ void mt_runtime_close(struct mt_runtime *rt) {
         mt_server_stop(server); /* the engine still runs: answers under way are true ones */
     else
         mt_router_free(rt->router);
+    struct mt_console *console = atomic_load(&rt->console);
+    atomic_store(&rt->console, NULL);
+    mt_console_stop(console);
     if (rt->engine) mt_engine_stop(rt->engine);
     mt_sse_free(rt->sse);
     if (rt->engine) mt_engine_free(rt->engine);

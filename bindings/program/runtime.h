@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 
 struct mt_runtime;
+struct mt_console;
 
 enum mt_access {
     MT_PUBLIC, /* anybody */
@@ -78,7 +79,8 @@ struct mt_runtime {
     struct mt_router *router;           /* the server's; the runtime's own when there is none */
     _Atomic(struct mt_server *) server; /* NULL: none */
     struct mt_reload *reload;
-    struct mt_bound_route *bound; /* rows with this runtime, for the router */
+    _Atomic(struct mt_console *) console; /* NULL: none (the sandbox, a simulated world) */
+    struct mt_bound_route *bound;         /* rows with this runtime, for the router */
     int port;
     char public_url[512];
     char token[256];          /* admin; "" in the sandbox */

@@ -57,6 +57,7 @@ void mt_vm_abandon(struct mt_vm *vm) {
 
 void mt_leave(struct mt_arena *a, enum leave why) {
     a->leaving = 1; /* the watchdog has nothing more to say */
+    if (why == LEAVE_CPU && mt_limits_stopped(a)) why = LEAVE_STOP;
     a->left_frame = a->in_c ? a->in_c_frame : NULL;
     a->in_c = 0;
     a->left = why;
@@ -144,6 +145,11 @@ static void left(struct mt_arena *a, struct mt_vm_result *out) {
     case LEAVE_CODE:
         out->exit = MT_EXIT_LEFT;
         out->code = a->code;
+        out->message[0] = '\0';
+        return;
+    case LEAVE_STOP:
+        out->exit = MT_EXIT_LEFT;
+        out->code = atomic_load(&a->stop) ? MT_VM_STOPPED : MT_VM_DEADLINE;
         out->message[0] = '\0';
         return;
     case LEAVE_MEMORY:

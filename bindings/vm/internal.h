@@ -38,7 +38,7 @@ enum {
 };
 
 /* Why an execution was left. */
-enum leave { LEAVE_NOT, LEAVE_CODE, LEAVE_MEMORY, LEAVE_CPU, LEAVE_DEPTH };
+enum leave { LEAVE_NOT, LEAVE_CODE, LEAVE_MEMORY, LEAVE_CPU, LEAVE_DEPTH, LEAVE_STOP };
 
 /* One key of a table, in the order in which scripts see keys. Strings point into the arena, where nothing is
  * collected. */
@@ -91,6 +91,9 @@ struct mt_arena {
     volatile sig_atomic_t leaving;   /* too late for the watchdog */
     atomic_uint epoch;               /* odd while a script runs; a new number is a new CPU budget */
     atomic_uint expired_epoch;       /* the budget that is used up */
+    bool session;                    /* it goes on from one execution to the next */
+    atomic_bool stop;                /* a session's: the execution is to end */
+    _Atomic int64_t deadline_ns;     /* a session's, CLOCK_MONOTONIC; 0: none */
     _Atomic pid_t tid;               /* of the thread that executes */
     _Atomic clockid_t clock;         /* its CPU clock */
     int closing;                     /* coroutine.close within coroutine.close */
@@ -178,6 +181,8 @@ void mt_limits_stop(struct mt_vm *vm);
 void mt_limits_begin(struct mt_arena *a);
 void mt_limits_end(struct mt_arena *a);
 int64_t mt_limits_cpu_ns(void);
+/* Whether somebody has stopped the execution, or its time is over. */
+bool mt_limits_stopped(struct mt_arena *a);
 /* Around a C function that may be left at any instruction; L is in the frame of its caller's wrapper. */
 static inline void mt_limits_enter_c(lua_State *L, struct mt_arena *a) {
     lua_Debug ar;

@@ -65,6 +65,12 @@ int64_t mt_limits_cpu_ns(void) {
     return clock_ns(CLOCK_THREAD_CPUTIME_ID);
 }
 
+bool mt_limits_stopped(struct mt_arena *a) {
+    if (atomic_load_explicit(&a->stop, memory_order_relaxed)) return true;
+    int64_t deadline = atomic_load_explicit(&a->deadline_ns, memory_order_relaxed);
+    return deadline != 0 && clock_ns(CLOCK_MONOTONIC) >= deadline;
+}
+
 /* Leaves, unless the budget it was set for has ended meanwhile. */
 static void leave_hook(lua_State *L, lua_Debug *ar) {
     (void)ar;
@@ -93,12 +99,13 @@ static void look(struct mt_arena *a, int64_t limit_ns) {
     if ((epoch & 1) == 0) return;
     clockid_t clock = atomic_load_explicit(&a->clock, memory_order_relaxed);
     int64_t cpu = clock_ns(clock);
-    if (epoch != a->seen_epoch || cpu < 0) {
+    bool stopped = mt_limits_stopped(a);
+    if (!stopped && (epoch != a->seen_epoch || cpu < 0)) {
         a->seen_epoch = epoch;
         a->seen_cpu_ns = cpu;
         return;
     }
-    if (cpu - a->seen_cpu_ns < limit_ns) return;
+    if (!stopped && cpu - a->seen_cpu_ns < limit_ns) return;
     atomic_store_explicit(&a->expired_epoch, epoch, memory_order_relaxed);
     /* By number, not by pthread_t: should the thread be gone, this fails or meets one that ignores it. */
     pid_t tid = atomic_load_explicit(&a->tid, memory_order_relaxed);
@@ -194,6 +201,7 @@ void mt_limits_end(struct mt_arena *a) {
 void mt_vm_effect_begin(lua_State *L) {
     struct mt_arena *a = mt_arena_of(L);
     mt_limits_poll(a);
+    if (a->session && !a->leaving && mt_limits_stopped(a)) mt_leave(a, LEAVE_STOP);
     unsigned epoch = atomic_load_explicit(&a->epoch, memory_order_relaxed);
     if (epoch & 1) atomic_store_explicit(&a->epoch, epoch + 1, memory_order_release);
     mt_limits_poll(a); /* the signal may have come in between */

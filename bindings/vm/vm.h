@@ -134,3 +134,33 @@ struct mt_buf *mt_vm_scratch(lua_State *L, int i);
 /* Memory from the arena of L, for C code that must keep something for the length of the execution; never
  * freed, leaves at the memory limit. */
 void *mt_vm_alloc(lua_State *L, size_t size);
+
+/* ---- sessions ---- */
+
+/* A session is a state that goes on from one execution to the next: what a person's console is. Its arena
+ * holds a generation's image and is not restored in between, so what one execution leaves in globals the next
+ * one finds. An execution that passes a limit, leaves, or is stopped is undone: everything is as it was
+ * before it began. Between executions garbage is collected. One thread at a time; mt_vm_session_stop from
+ * any. */
+struct mt_vm_session;
+
+enum { MT_VM_STOPPED = 1 << 20, MT_VM_DEADLINE }; /* codes of MT_EXIT_LEFT */
+
+/* NULL and e when the generation cannot be loaded. Keeps a reference of g. */
+struct mt_vm_session *mt_vm_session_new(struct mt_vm *vm, struct mt_generation *g, struct mt_error *e);
+void mt_vm_session_free(struct mt_vm_session *s);
+/* Runs call->push, which pushes a function and its arguments and answers how many those are, then the
+ * function, then call->take; call->entry is not used. timeout_ms: of real time, 0 for none. Always fills
+ * *out. */
+void mt_vm_session_run(struct mt_vm_session *s, const struct mt_vm_call *call, int64_t timeout_ms,
+                       struct mt_vm_result *out);
+/* Stops the execution that runs now: at its next instruction, or when its effect has ended. */
+void mt_vm_session_stop(struct mt_vm_session *s);
+/* Whether the execution of L has been stopped or its time is over: for effects that wait in slices. */
+bool mt_vm_stopped(lua_State *L);
+/* The same, for whoever has the session and not the state. */
+bool mt_vm_session_stopped(struct mt_vm_session *s);
+/* Gives the execution that runs so much more time: what a person takes to answer is not its own. */
+void mt_vm_session_extend(struct mt_vm_session *s, int64_t ms);
+/* Bytes in use beyond the image. */
+size_t mt_vm_session_memory(const struct mt_vm_session *s);

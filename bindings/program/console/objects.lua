@@ -1,0 +1,2 @@
+-- What the console has besides the mintage modules.
+return {}
