@@ -3,15 +3,16 @@
 -- segment of the run: it waits for the day, charges, and goes on with the next.
 
 local flow = require "mintage.flow"
+local json = require "mintage.json"
 local money = require "mintage.money"
 local paymint = require "mintage.paymint"
-local time = require "mintage.time"
 
 -- What a subscription does not say for itself; the settings' section "autopay" may say otherwise. A decline
 -- that another day may change is tried again after these pauses; grace is from the first decline to the end.
-local terms = { zone = "Asia/Seoul", retries = { "1d", "3d", "5d" }, grace = "14d", catch_up = "once" }
-for name, value in pairs(require("mintage.settings").autopay or {}) do terms[name] = value end
-for _, pause in ipairs { terms.grace, table.unpack(terms.retries) } do assert(time.duration(pause)) end
+local terms = require "lib.terms"("autopay", {
+  zone = "Asia/Seoul", retries = { "1d", "3d", "5d" }, grace = "14d", catch_up = "once",
+})
+assert(("once skip all"):find(terms.catch_up, 1, true), "settings: autopay.catch_up: once, skip or all")
 
 -- The n-th due date, always counted from the first: the 31st stays the 31st, nine o'clock nine o'clock.
 local function due_date(sub, n) return flow.date(sub.start, sub.zone):plus(sub.every, n) end
@@ -29,7 +30,7 @@ local function wait(sub, till)
       flow.progress { status = "ending" }
     elseif order.pause then
       sub.paused = true
-      flow.progress { status = "paused" }
+      flow.progress { status = "paused", next_charge = json.null }
       return wait(sub, till)
     elseif order.resume then
       sub.paused, sub.ending = nil, nil
@@ -88,7 +89,7 @@ local function collect(sub, due)
       local pause = retries[declines] and flow.later(retries[declines])
       local again = pause and pause < ends and pause or nil
       local cards, page = cards_of(sub), flow.try(paymint.autopay.manage, sub.customer)
-      flow.progress { status = "past_due", next_charge = again and tostring(again) }
+      flow.progress { status = "past_due", next_charge = again and tostring(again) or json.null }
       local told, failed = pcall(flow.start, "notify", { event = "autopay.declined", data = {
         subscription = flow.key(), customer = sub.customer, product = sub.product, price = bill.price,
         reason = err.message, card_url = page and page.shortURL, ends = tostring(ends),
@@ -104,10 +105,18 @@ local function collect(sub, due)
   until news == "cancelled"
 end
 
+local function ended()
+  flow.progress { status = "ended", next_charge = json.null }
+  return { ended = "cancelled" }
+end
+
 return flow.define {
   name = "autopay", description = "A subscription charged to a registered card through Paymint.",
   input = {
-    customer = "string", name = "string", phone = "string", product = "string",
+    customer = { type = "string", max = 100, pattern = "[A-Za-z0-9_.@:-]+" },
+    name = { type = "string", min = 1, max = 100 }, product = { type = "string", min = 1, max = 255 },
+    phone = { type = "string", pattern = "[+(]*(82)?[-. )]*0?10[-. )]*[0-9]{4}[-. ]*[0-9]{4} *",
+      doc = "a Korean mobile number, as in 010-1234-5678" },
     price = { type = "money", currency = "KRW", min = 1 },
     every = "period",  -- "month", "3 months", "2 weeks", "day", "year"
     start = "local?",  -- the first charge; without it: once there is a card, or when the trial is over
@@ -117,9 +126,9 @@ return flow.define {
   },
 
   run = function(sub)
-    local cancelled, news = { ended = "cancelled" }
+    local news
     if not sub.period then
-      if register(sub) == "cancelled" then return cancelled end
+      if register(sub) == "cancelled" then return ended() end
       local first = flow.date(sub.start or flow.now(), sub.zone or terms.zone)
       if sub.trial then first = first:plus(sub.trial) end
       sub.start, sub.zone, sub.period = first:format "%Y-%m-%dT%H:%M:%S", first.zone, 0
@@ -127,13 +136,13 @@ return flow.define {
 
     local due = due_date(sub, sub.period)
     flow.progress { status = sub.paused and "paused" or sub.ending and "ending" or "active",
-      period = sub.period, next_charge = tostring(due), price = sub.price }
+      period = sub.period, next_charge = not sub.paused and tostring(due) or json.null, price = sub.price }
     repeat news = wait(sub, due) until news ~= "card"
-    if news == "cancelled" or sub.ending and not news then return cancelled end
+    if news == "cancelled" or sub.ending and not news then return ended() end
 
     -- It was paused, or nothing ran here on the day: which of the periods that are over are charged?
     local policy = news and "skip" or flow.now() - due > 24 * 3600 and (sub.catch_up or terms.catch_up)
-    if policy == "all" and wait(sub, flow.later "1h") == "cancelled" then return cancelled end -- not at once
+    if policy == "all" and wait(sub, flow.later "1h") == "cancelled" then return ended() end -- not at once
     if policy == "once" or policy == "skip" then
       local last = policy == "once" and 1 or 0 -- what fell due last is charged
       while due_date(sub, sub.period + last) <= flow.now() do sub.period = sub.period + 1 end
@@ -141,8 +150,8 @@ return flow.define {
     end
 
     local paid = collect(sub, due_date(sub, sub.period))
-    if not paid then return cancelled end
-    flow.progress { bill_id = paid.bill_id }
+    if not paid then return ended() end
+    flow.progress { bill_id = paid.bill_id, charged = paid.appr_price }
     sub.period = sub.period + 1
     flow.continue(sub)
   end,

@@ -3,10 +3,11 @@
 -- Mintro when it ends here. Each period is a segment. What operators may order: README.md.
 
 local flow = require "mintage.flow"
+local json = require "mintage.json"
 local mintro = require "mintage.mintro"
 
-local terms = { grace = "7d" } -- after a failed renewal; Mintro tries again by itself meanwhile
-for name, value in pairs(require("mintage.settings").autopay_mintro or {}) do terms[name] = value end
+-- Grace: after a failed renewal; Mintro tries again by itself meanwhile.
+local terms = require "lib.terms"("autopay_mintro", { grace = "7d" })
 local DAY = 24 * 3600
 
 -- Tells the merchant. The subscription goes on whether or not that works.
@@ -15,6 +16,22 @@ local function tell(sub, event, reason)
     subscription = flow.key(), reference = sub.reference, period = sub.period, reason = reason,
   } }, { detached = true })
   if not told then flow.warn("the merchant was not told", failed) end
+end
+
+-- Waits for the event that says which subscription the intent began.
+local function subscription_of(intent_id, till)
+  for event in flow.events("mintro.intent", intent_id, { till = till }) do
+    local id = type(event) == "table" and event.subscription_id
+    if type(id) == "string" and id:find "^[%w_-]+$" then return id end
+  end
+end
+
+-- Mintro says it once, and nobody can ask: a person looks there, and says it here (README.md).
+local function unnamed(sub, intent_id)
+  flow.warn("Mintro has charged, but has not said which subscription it began", { intent_id = intent_id })
+  flow.progress { status = "unnamed" }
+  tell(sub, "unnamed", "which subscription it is, somebody has to see at Mintro")
+  return subscription_of(intent_id)
 end
 
 -- The first payment, on Mintro's page, begins the subscription. Answers its id, and when that was.
@@ -29,19 +46,23 @@ local function subscribe(sub)
   flow.progress { status = "starting", intent_id = intent.intent_id, payment_url = intent.payment_url }
   local settled = mintro.intents.settled(intent.intent_id, "24h")
   if not settled or settled.status ~= "succeeded" then flow.fail(settled and settled.status or "expired") end
-  local began = flow.now()
-  for event in flow.events("mintro.intent", intent.intent_id, { till = flow.later "7d" }) do
-    if event.subscription_id then return event.subscription_id, tostring(began) end
-  end
-  flow.fail("unknown_subscription", "Mintro has charged, but has not said which subscription it began")
+  local began = tostring(flow.now())
+  return subscription_of(intent.intent_id, flow.later "1d") or unnamed(sub, intent.intent_id), began
+end
+
+local function ended(due)
+  flow.progress { status = "ended", next_charge = json.null }
+  return { ended = "cancelled", paid_until = tostring(due) }
 end
 
 return flow.define {
   name = "autopay_mintro", description = "A subscription that Mintro charges every so many days.",
   input = {
     reference = { type = "string", max = 100, pattern = "[A-Za-z0-9_-]+" },
-    product = "string", price = { type = "money", min = 1 }, interval_days = { type = "integer", min = 1 },
-    email = "email", name = "string", success_url = "url?", cancel_url = "url?", grace = "duration?",
+    product = { type = "string", min = 1, max = 255 }, price = { type = "money", min = 1 },
+    interval_days = { type = "integer", min = 1, max = 36500 },
+    email = "email", name = { type = "string", min = 1, max = 255 }, grace = "duration?",
+    success_url = "url?", cancel_url = "url?",
     -- Its own, from segment to segment:
     subscription_id = "string?", started = "time?", period = "integer?", unconfirmed = "boolean?",
   },
@@ -73,12 +94,12 @@ return flow.define {
         flow.progress { status = "past_due" }
         tell(sub, "declined", failure)
       elseif event.event == "subscription.canceled" then
-        return { ended = "cancelled", paid_until = tostring(due) }
+        return ended(due)
       elseif event.cancel == "now" or event.cancel == "period_end" then
         mintro.subscriptions.cancel(id) -- nothing is charged any more
-        flow.progress { status = "ending" }
+        flow.progress { status = "ending", next_charge = json.null }
         if event.cancel == "period_end" then flow.sleep_until(due) end
-        return { ended = "cancelled", paid_until = tostring(due) }
+        return ended(due)
       elseif event.event ~= "subscription.created" then
         flow.warn("an order was not understood", event)
       end

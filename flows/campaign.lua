@@ -64,6 +64,9 @@ local campaign = flow.define {
 
   run = function(c)
     if not c.ordered then
+      if not c.value.amount:find "^%d+%.?0*$" then
+        flow.fail("invalid_request", ("value: found %s, wanted a whole amount"):format(c.value))
+      end
       c.ordered, c.made, c.batch, c.per_person = 0, 0, c.batch or 100, c.per_person or 1
       c.ends = flow.later(c.lasts or "30d").ms
       codes.open(c)

@@ -36,13 +36,17 @@ local notify = flow.define {
 
   run = function(input)
     local message = input.again and messages:get(input.again)
+    if input.again and not message then flow.fail("not_found", "there is no message " .. input.again) end
+    if input.endpoint and not endpoints:get(input.endpoint) then
+      flow.fail("not_found", "there is no endpoint " .. input.endpoint)
+    end
     if not message then
       if not input.event then flow.fail("invalid_request", "no event, and no message to be sent again") end
       local id = "msg_" .. flow.uuid():gsub("-", "")
       message = { id = id, type = input.event, timestamp = tostring(flow.now()), data = input.data or {} }
       messages:insert(message)
     end
-    local told, after = {}, nil
+    local told, after = json.array {}, nil
     repeat
       local page = endpoints:list { limit = 100, after = after }
       for _, endpoint in ipairs(page) do
@@ -107,32 +111,60 @@ flow.define {
 
 -- ---- the endpoints, for whoever has the admin token ----
 
-local function refuse(status, text) return { status = status, json = { detail = text } } end
+local function refuse(status, text)
+  local headers = { ["Content-Type"] = "application/problem+json" }
+  return { status = status, headers = headers, json = { status = status, detail = text } }
+end
 
-local function problem_of(fields)
-  if fields.url ~= nil and not tostring(fields.url):match "^https?://[^%s@]+$" then
-    return "url: wanted https:// and a host"
+local function is_text(value, pattern, most)
+  return type(value) == "string" and #value <= most and value:find(pattern)
+end
+
+local function is_list_of_names(value)
+  if type(value) ~= "table" then return false end
+  for place, name in pairs(value) do
+    if math.type(place) ~= "integer" or not is_text(name, "^[%w_.]*%*?$", 100) then return false end
   end
-  if not tostring(fields.id or ""):match "^[%w_-]*$" then return "id: wanted letters, digits, - and _" end
-  if fields.events ~= nil and type(fields.events) ~= "table" then return "events: wanted a list of names" end
+  return true
+end
+
+local function is_boolean(value) return type(value) == "boolean" end
+
+-- What may be said of an endpoint, and what is wanted there.
+local fields = {
+  id = { "1 to 64 letters, digits, - and _", function(v) return is_text(v, "^[%w_-]+$", 64) end },
+  url = { "https:// and a host", function(v) return is_text(v, "^https?://[^%s@]+$", 2048) end },
+  events = { 'a list of names such as "order.paid" or "order.*"', is_list_of_names },
+  enabled = { "true or false", is_boolean },
+  rotate = { "true or false", is_boolean },
+}
+
+-- What is wrong with what was given; nil when nothing is. `taken`: the names that are taken here.
+local function problem_of(given, taken)
+  if type(given) ~= "table" then return "wanted an object" end
+  for name, value in pairs(given) do
+    local field = (" " .. taken .. " "):find(" " .. name .. " ", 1, true) and fields[name]
+    if not field then return name .. ": unknown; there are " .. taken end
+    if not field[2](value) then return name .. ": wanted " .. field[1] end
+  end
 end
 
 web.get("/notify/endpoints", function() return { json = { data = endpoints:list { limit = 1000 } } } end)
 
 web.post("/notify/endpoints", function(req)
   local given = req.json()
-  local problem = given.url == nil and "url: it is missing" or problem_of(given)
+  local problem = problem_of(given, "id url events enabled") or given.url == nil and "url: it is missing"
   if problem then return refuse(422, problem) end
   return { status = 201, json = endpoints:insert {
     id = given.id, url = given.url, events = given.events or json.array {},
-    enabled = true, secret_version = 1,
+    enabled = given.enabled ~= false, secret_version = 1,
   } }
 end)
 
 -- { url, events, enabled, rotate = true }: another secret; the one before it goes on signing for a day.
 web.post("/notify/endpoints/{id}", function(req)
   local given, endpoint = req.json(), endpoints:get(req.params.id)
-  local problem = problem_of(given)
+  local problem = problem_of(given, "url events enabled rotate")
   if not endpoint then return refuse(404, "there is no such endpoint") end
   if problem then return refuse(422, problem) end
   local set = { url = given.url, events = given.events, enabled = given.enabled }

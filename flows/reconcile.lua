@@ -10,9 +10,7 @@ local json = require "mintage.json"
 local mint = require "mintage.mint"
 local paymnt = require "mintage.paymnt"
 
-local terms = { days = 3, at = "0 4 * * *", zone = "UTC" }
-local wanted = require("mintage.settings").reconcile -- { zone = "Asia/Seoul" }
-for name, value in pairs(wanted or {}) do terms[name] = value end
+local terms = require "lib.terms"("reconcile", { days = 3, at = "0 4 * * *", zone = "UTC" })
 
 local reports = collection.define "reconciliations"
 
@@ -122,6 +120,6 @@ local reconcile = flow.define {
   end,
 }
 
-if wanted then flow.cron(terms.at, reconcile, {}, { zone = terms.zone }) end
+if require("mintage.settings").reconcile then flow.cron(terms.at, reconcile, {}, { zone = terms.zone }) end
 
 return reconcile

@@ -54,7 +54,7 @@ local people = require("mintage.collection").define "campaign_people"
 -- Gives a code to a person: the code, or nil. All of it happens, or nothing (a handler is a transaction).
 local function give(c, n, person, once, now)
   local before = codes.claims:by("once", once)
-  if before and before.campaign == c.id and (n == 0 or n == before.number) then
+  if before and before.campaign == c.id and before.person == person and (n == 0 or n == before.number) then
     return now - before.claimed_at < AGAIN_MS and codes.unsealed(c, before.number, now) or nil
   end
   local who = people:get(c.id .. "/" .. person) or { id = c.id .. "/" .. person, claimed = 0 }
@@ -82,6 +82,7 @@ end)
 web.post("/claim/{link}", { public = true }, function(req)
   local wants_json = (req.headers["content-type"] or ""):find("json", 1, true)
   local given = wants_json and req.json() or req.form()
+  if type(given) ~= "table" then given = {} end
   local person = type(given.person) == "string" and given.person:lower():gsub("%s", "") or ""
   local once = type(given.once) == "string" and given.once or ""
   if person == "" or #person > 200 or #once < 16 or #once > 200 then

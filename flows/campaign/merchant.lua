@@ -75,7 +75,8 @@ end)
 -- MINT has activated the ePINs up to this number (it documents no request for that): they may be given away.
 web.post("/campaigns/{name}/activated", function(req)
   return found(req, function(c)
-    local upto = math.tointeger(req.json().upto)
+    local given = req.json()
+    local upto = type(given) == "table" and math.tointeger(given.upto)
     if not upto or upto < 0 or upto > c.ordered then
       return { status = 422, json = { detail = ("upto: wanted 0 to %d"):format(c.ordered) } }
     end

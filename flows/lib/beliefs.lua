@@ -31,8 +31,15 @@ local function learn_refund(it, run, told)
   if told.refund_id then it.refunds[told.refund_id] = state end
 end
 
+-- What a subscription tells of is paid, whatever becomes of the subscription.
+local function is_earned(told) return told.charged or told.subscription_id end
+
 local function learn_payment(it, run, told, input)
   if it.paid ~= nil then return end -- a newer run has decided
+  if is_earned(told) then
+    it.paid, it.amount = true, told.charged or input.price
+    return
+  end
   local status = told.status == nil or beliefs.paid_states[told.status] or false
   it.paid = run.state == "completed" and status
   -- What was captured at once need not be all of it.
@@ -40,13 +47,14 @@ local function learn_payment(it, run, told, input)
 end
 
 local function learn(believed, run)
-  local told, input = fields(run.output or run.progress), fields(run.input)
+  local output, progress, input = fields(run.output), fields(run.progress), fields(run.input)
   for name, how in pairs(beliefs.told_by) do
+    local told = output[name] and output or progress -- what it returned counts before what it told on the way
     if type(told[name]) == "string" then
       local key = how.provider .. " " .. told[name]
       local it = believed[key] or { how = how, name = name, id = told[name], run = run.id, refunds = {} }
       believed[key] = it
-      if not ended[run.state] then
+      if not ended[run.state] and not is_earned(told) then
         it.under_way = true
       elseif run.flow == "refund" or told.refund_id then
         learn_refund(it, run, told)

@@ -12,18 +12,18 @@ describe("autopay over Mintro", function()
       reference = "SUB-1", product = "Gym", price = "20.00 USD", interval_days = 30, email = "ann@example.com", name = "Ann",
     }, { key = "SUB-1" })
     w:pay(run)
-    w:wait_for(function() return run.progress.subscription_id or run.state == "needs_attention" end, "8d")
+    w:wait_for(function() return run.progress.subscription_id or run.progress.status == "unnamed" end, "8d")
+    if run.progress.subscription_id then return end
+    -- Mintro tells once which subscription it has begun. That was never heard; a person looks there, and says it here.
+    for _, event in ipairs(w:wait_for(function() return w:get(world.sandbox .. "/_sandbox/webhooks") end).json.data) do
+      if event.event == "subscription.created" then
+        run:signal("mintro.intent", run.progress.intent_id, { subscription_id = event.body.data.subscription_id })
+      end
+    end
+    w:wait_for(function() return run.progress.subscription_id end, "1h")
   end)
 
-  -- Mintro tells once which subscription it has begun, and when that was never heard nothing can be read: a person is asked.
-  local function began()
-    if run.progress.subscription_id then return true end
-    assert.needs_attention(run)
-    assert.charged_times(w, "SUB-1", 1)
-  end
-
   it("follows the renewals, and ends with its period", function()
-    if not began() then return end
     w:advance "62d"
     w:wait_for(function() return run.progress.period == 3 end, "10d") -- a week more when Mintro was not heard
     run:signal("mintro.subscription", run.progress.subscription_id, { cancel = "period_end" })
@@ -33,7 +33,6 @@ describe("autopay over Mintro", function()
   end)
 
   it("is cancelled at Mintro when the run is cancelled", function()
-    if not began() then return end
     w.allow["of money that was taken some run knows"] = true -- it was earned
     w:advance "31d"
     run:cancel "fraud"

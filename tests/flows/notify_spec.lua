@@ -118,7 +118,33 @@ describe("notify", function()
     assert.is_true(#got >= 2)
     assert.equal(got[1].body, got[#got].body)
     assert.equal(got[1].headers["webhook-id"], got[#got].headers["webhook-id"])
-    assert.failed(w:start("notify", { again = "msg_none" }):wait())
+    assert.failed(w:start("notify", { again = "msg_none" }):wait(), "not_found")
+    assert.failed(w:start("notify", { again = run.output.message, endpoint = "none" }):wait(), "not_found")
+  end)
+
+  it("refuses what would be a slip, so that no endpoint stops the others", function()
+    local url = SHOP .. "/other"
+    local slips = {
+      ["url: it is missing"] = {}, ["wanted an object"] = '"x"', ["url: wanted https"] = { url = "ftp://shop.example" },
+      ["evnts: unknown; there are id url events enabled"] = { url = url, evnts = { "order.paid" } },
+      ["events: wanted a list of names"] = { url = url, events = { 1 } }, ["enabled: wanted true"] = { url = url, enabled = "no" },
+      ["id: wanted 1 to 64 letters"] = { url = url, id = "a b" }, ["rotate: unknown"] = { url = url, rotate = true },
+    }
+    for text, body in pairs(slips) do
+      local answer = w:api("POST", "/notify/endpoints", body)
+      assert.equal(422, answer.status)
+      assert.equal("application/problem+json", answer.headers["content-type"])
+      assert.equal(422, answer.json.status)
+      assert.matches(text, answer.json.detail, 1, true)
+    end
+    for text, body in pairs { ["id: unknown"] = { id = "x" }, ["rotate: wanted true or false"] = { rotate = 1 } } do
+      assert.matches(text, w:api("POST", "/notify/endpoints/shop", body).json.detail, 1, true)
+    end
+    assert.equal(404, w:api("POST", "/notify/endpoints/none", {}).status)
+    local told = w:start("notify", { event = "order.paid", data = {} }):wait()
+    assert.same({ "shop" }, told.output.endpoints)
+    told = w:start("notify", { event = "nobody.wants" }):wait()
+    assert.matches('"endpoints":[]', w:look_at_text("/v1/runs/" .. told.id), 1, true)
   end)
 
   it("signs with both secrets for a day after a rotation", function()

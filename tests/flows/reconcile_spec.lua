@@ -10,7 +10,8 @@ local order = {
 -- The shipped flows, and some that do not say what they did.
 local function flows()
   local texts = {}
-  for _, name in ipairs { "checkout", "reconcile", "refund", "lib/payments", "lib/beliefs" } do
+  local names = { "autopay", "autopay_mintro", "checkout", "reconcile", "refund" }
+  for _, name in ipairs { "lib/payments", "lib/beliefs", "lib/terms", table.unpack(names) } do
     local file = assert(io.open("flows/" .. name .. ".lua"))
     texts[name .. ".lua"] = file:read "a"
     file:close()
@@ -91,6 +92,39 @@ describe("reconcile", function()
       if entry.kind == "log" then warnings = warnings + 1 end
     end
     assert.equal(found.count, warnings)
+  end)
+
+  it("knows what a subscription has charged, also when it goes on or was cancelled", function()
+    local mintros = w:start("autopay_mintro", {
+      reference = "NEWS-1", product = "News", price = "9.00 USD", interval_days = 30, email = "a@b.example", name = "A",
+    })
+    w:pay(mintros)
+    w:wait_for(function() return mintros.progress.subscription_id or mintros.progress.status == "unnamed" end, "2d")
+    if mintros.progress.status == "unnamed" then return end -- Mintro was not heard
+    mintros:cancel()
+    assert.equal("cancelled", mintros:wait("1d").state)
+    local function gym(key)
+      local run = w:start("autopay", {
+        customer = key, name = "Ann", phone = "010-1234-5678", product = "Gym", price = "9900 KRW", every = "month",
+      }, { key = key })
+      w:pay(run)
+      w:wait_for(function() return run.progress.bill_id end, "1d")
+      return run
+    end
+    local ann, bob = gym "ann", gym "bob"
+    ann:signal("autopay", "ann", { price = "12900 KRW" })
+    bob:signal("autopay", "bob", { cancel = "now" })
+    assert.completed(bob:wait "1d")
+    local found = report()
+    assert.equal(0, found.count, found.differences[1] and found.differences[1].kind)
+    assert.equal(3, found.compared)
+
+    local bill = { bill_id = bob.progress.bill_id, price = 9900 } -- somebody gives it back, and not through us
+    local headers = { ["X-API-KEY"] = "mmk_test_key", ["X-Paymint-MMK-Mode"] = "true" }
+    w:wait_for(function() return w:post(world.sandbox .. "/paymint/cancel", bill, headers) end)
+    local _, differs = report()
+    assert.equal(bill.bill_id, differs["state paymint"].id)
+    assert.same({ "paid", "C" }, { differs["state paymint"].here, differs["state paymint"].there })
   end)
 
   it("tells what was taken or given back without our knowing", function()

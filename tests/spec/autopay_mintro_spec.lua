@@ -45,6 +45,27 @@ describe("autopay over Mintro", function()
     assert.has.error(function() w:pay(run) end)
   end)
 
+  it("asks who can look at Mintro when the subscription's name was lost, and goes on with it", function()
+    subscribe()
+    w:lose_webhooks("mintro", 2) -- that it was paid, and what began with it
+    w:pay(run, cards.good)
+    w:advance "25h"
+    assert.waiting(run)
+    assert.equal("unnamed", run.progress.status)
+    run:signal("mintro.intent", run.progress.intent_id, { subscription_id = "no such/name" })
+    w:advance "31d"
+    assert.equal("unnamed", run.progress.status)
+    local told = w:get(world.sandbox .. "/_sandbox/webhooks").body
+    run:signal("mintro.intent", run.progress.intent_id, { subscription_id = told:match "sub_[%w-]+" })
+    w:advance "5s"
+    assert.equal("2027-04-01", run.progress.next_charge:sub(1, 10)) -- the renewal meanwhile was told, and is believed
+    assert.equal(2, run.progress.period)
+    order { cancel = "now" }
+    assert.completed(run)
+    assert.equal("ended", run.progress.status)
+    assert.charged_times(w, "SUB-1", 2)
+  end)
+
   it("runs for years", function()
     subscribe(cards.good, { interval_days = 1 })
     w:advance "800d"

@@ -7,6 +7,11 @@ local cards = world.cards
 local LOST_LATER = "4000000000009904" -- registers; every later charge: reported lost
 local KEYS = { ["X-API-KEY"] = "mmk_test_key", ["X-Paymint-MMK-Mode"] = "true" }
 
+local function shipped(name)
+  local file <close> = assert(io.open("flows/" .. name .. ".lua"))
+  return file:read "a"
+end
+
 describe("autopay", function()
   local w, run
 
@@ -168,6 +173,7 @@ describe("autopay", function()
     it("what falls due while it is paused is not charged, and the anchor stays", function()
       order { pause = true }
       assert.equal("paused", run.progress.status)
+      assert.is_not_string(run.progress.next_charge)
       w:advance "60d" -- until 11 April
       order { resume = true }
       assert.equal("active", run.progress.status)
@@ -326,6 +332,29 @@ describe("autopay", function()
     end)
   end)
 
+  it("refuses before it starts what Paymint would refuse later", function()
+    w = world.new { start = "2027-01-31T01:00:00Z" }
+    local input = { customer = "ann", name = "Ann", phone = "", product = "Gym", price = "9900 KRW", every = "month" }
+    local function refused(name, value)
+      local given = {}
+      for field, is in pairs(input) do given[field] = is end
+      given[name] = value
+      local ok, why = pcall(w.start, w, "autopay", given)
+      assert.is_false(ok, value)
+      assert.matches(name .. ": ", tostring(why), 1, true)
+    end
+    for _, phone in ipairs { "", "02-1234-5678", "021234567", "0101234", "011-1234-5678", "010-1234-56789", "+1 10 1234 5678" } do
+      refused("phone", phone)
+    end
+    for _, phone in ipairs { "01012345678", "1012345678", "+82-10-1234-5678", "8201012345678", "(+82) 010.1234.5678" } do
+      input.phone = phone
+      assert.is_string(w:start("autopay", input).id)
+    end
+    refused("customer", "ann lee")
+    refused("name", "")
+    refused("product", ("x"):rep(256))
+  end)
+
   it("goes by the settings where a subscription says nothing, and finds their slips when it is loaded", function()
     w = world.new {
       start = "2027-01-31T01:00:00Z", config = { settings = { autopay = { retries = { "2h" }, grace = "1d", zone = "UTC" } } },
@@ -337,20 +366,26 @@ describe("autopay", function()
   end)
 
   it("does not load with settings that would be a slip years later", function()
-    local ok, why = pcall(world.new, { config = { settings = { autopay = { retries = { "2 hourz" } } } } })
-    assert.is_false(ok)
-    assert.matches("2 hourz", tostring(why), 1, true)
+    local slips = {
+      ["2 hourz"] = { autopay = { retries = { "2 hourz" } } }, ["autopay has no \"retrys\""] = { autopay = { retrys = {} } },
+      ["autopay.grace: wanted something like \"14d\", found 14"] = { autopay = { grace = 14 } },
+      ["autopay.catch_up"] = { autopay = { catch_up = "onec" } }, ["\"soon\""] = { autopay_mintro = { grace = "soon" } },
+      ["reconcile has no \"day\""] = { reconcile = { day = 3 } },
+    }
+    for text, settings in pairs(slips) do
+      local ok, why = pcall(world.new, { config = { settings = settings } })
+      assert.is_false(ok, text)
+      assert.matches(text, tostring(why), 1, true)
+    end
   end)
 
   it("tells the payer of every decline, and which attempt is the last", function()
-    local file = assert(io.open "flows/autopay.lua")
-    local flows = { ["autopay.lua"] = file:read "a", ["notify.lua"] = [[
+    local flows = { ["autopay.lua"] = shipped "autopay", ["lib/terms.lua"] = shipped "lib/terms", ["notify.lua"] = [[
       local flow = require "mintage.flow"
       return flow.define {
         name = "notify", input = { event = "string", data = "any" }, run = function(notice) return notice end,
       }
     ]] }
-    file:close()
     w = world.new { start = "2027-01-31T01:00:00Z", flows = flows }
     subscribe({ every = "month" }, cards.dies_later)
     run:wait "20d"
@@ -368,14 +403,13 @@ describe("autopay", function()
   end)
 
   it("goes on with newer code from its next period", function()
-    local file = assert(io.open "flows/autopay.lua")
-    local text = file:read "a"
-    file:close()
-    w = world.new { start = "2027-01-31T01:00:00Z", flows = { ["autopay.lua"] = text } }
+    local text, terms = shipped "autopay", shipped "lib/terms"
+    w = world.new { start = "2027-01-31T01:00:00Z", flows = { ["autopay.lua"] = text, ["lib/terms.lua"] = terms } }
     subscribe { every = "month" }
     w:advance "10d"
     local before = run.generation
-    assert(w:reload { ["autopay.lua"] = text:gsub('product_nm = sub%.product', 'product_nm = sub.product .. " (new)"') })
+    local newer = text:gsub('product_nm = sub%.product', 'product_nm = sub.product .. " (new)"')
+    assert(w:reload { ["autopay.lua"] = newer, ["lib/terms.lua"] = terms })
     w:advance "10d"
     assert.equal(before, run.generation)
     w:advance "45d"

@@ -260,7 +260,9 @@ describe("a campaign", function()
         assert.equal(refused[1].headers[name], answer.headers[name])
       end
     end
-    assert.equal(422, w:post(first, { person = "", once = "short" }).status)
+    for _, body in ipairs { { person = "", once = "short" }, "5", "[]" } do
+      assert.equal(422, w:post(first, body, { ["Content-Type"] = "application/json" }).status)
+    end
   end)
 
   it("gives a person as many as may be", function()
@@ -277,6 +279,7 @@ describe("a campaign", function()
     assert.equal(first.body, claim(link(1), "ann").body)
     nothing(claim(link(2), "ann"))
     nothing(claim(link(1), "ann", "another-0123456789"))
+    nothing(claim(link(1), "bob", "ann-0123456789abcdef")) -- who overheard the word
     w:advance "11m"
     nothing(claim(link(1), "ann"))
   end)
@@ -304,7 +307,9 @@ describe("a campaign", function()
   it("gives inactive ePINs once they are activated", function()
     start { inactive = true }
     nothing(claim(link(1), "ann"))
-    assert.equal(422, w:api("POST", "/campaigns/spring/activated", { upto = 5 }).status)
+    for _, body in ipairs { { upto = 5 }, { upto = "x" }, {}, "7" } do
+      assert.equal(422, w:api("POST", "/campaigns/spring/activated", body).status)
+    end
     w:api("POST", "/campaigns/spring/activated", { upto = 1 })
     assert.equal(200, claim(link(1), "ann").status)
     nothing(claim(link(2), "bob"))
@@ -324,6 +329,24 @@ describe("a campaign", function()
     local told = w:look_at "/campaigns/spring"
     assert.same({ 4, 0, "20.00 USD" }, { told.ordered, told.made, told.cost })
     nothing(claim(link(), "ann"))
+  end)
+
+  it("asks again an hour after a person has seen that MINT never heard of it", function()
+    w:fault { provider = "mint", operation = "epins.generate", fault = "timeout", times = 1 }
+    start()
+    assert.needs_attention(run)
+    run:resolve { outcome = "not_sent" }
+    w:advance "59m"
+    assert.equal(0, w:look_at("/campaigns/spring").made)
+    w:advance "2m"
+    assert.equal(4, w:look_at("/campaigns/spring").made)
+    assert.equal(4, #w:ledger { provider = "mint", kind = "issue" })
+  end)
+
+  it("costs nothing and holds nothing when its value is none that an ePIN can have", function()
+    start { value = "5.50 USD", budget = "22.00 USD" }
+    assert.failed(run, "invalid_request")
+    assert.equal(404, w:api("GET", "/campaigns/spring").status)
   end)
 
   it("waits while MINT's balance is empty", function()
