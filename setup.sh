@@ -5,8 +5,9 @@ set -eu
 root=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 
 build_packages="gcc g++ libc6-dev binutils cmake ninja-build pkg-config libcurl4-openssl-dev libssl-dev libsqlite3-dev
-  libcivetweb-dev libjansson-dev libsimdjson-dev libjemalloc-dev liblua5.4-dev lua-cjson-dev lua-check zlib1g-dev"
-test_packages="libcmocka-dev lua-busted lua-filesystem clang-format chromium nodejs curl"
+  libcivetweb-dev libjansson-dev libsimdjson-dev libjemalloc-dev liblua5.4-dev lua-cjson-dev lua-check
+  libedit-dev zlib1g-dev"
+test_packages="libcmocka-dev tmux lua-busted lua-filesystem clang-format chromium nodejs curl"
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -49,13 +50,13 @@ name_missing() {
   for program in cc objcopy cmake ninja pkg-config luacheck; do
     command -v "$program" >/dev/null || missing="$missing\n  program  $program"
   done
-  for library in libcurl libcrypto sqlite3 jansson simdjson lua5.4 zlib; do
+  for library in libcurl libcrypto sqlite3 jansson simdjson lua5.4 libedit zlib; do
     if lacks_library "$library"; then missing="$missing\n  library  $library (with its pkg-config file)"; fi
   done
   if lacks_file civetweb.h; then missing="$missing\n  library  civetweb (civetweb.h)"; fi
   if lacks_file liblua5.4-cjson.a; then missing="$missing\n  library  lua-cjson for Lua 5.4 (liblua5.4-cjson.a)"; fi
   if [ "$1" = test ]; then
-    for program in clang-format node npm chromium; do
+    for program in clang-format node npm chromium tmux; do
       command -v "$program" >/dev/null || missing="$missing\n  program  $program"
     done
     if lacks_library cmocka; then missing="$missing\n  library  cmocka"; fi

@@ -161,6 +161,25 @@ static const char new_details[] =
     "  mintage new refund --shipped               copies a flow that ships: a folder of flows of your own "
     "replaces them all\n";
 
+static const char repl_details[] =
+    "Lua at a running runtime: the modules of flows with every provider live, and runs, events, providers,\n"
+    "flows, ledger and more as objects. help() explains. At a terminal with editing, history and "
+    "completion;\n"
+    "code also comes from -e, or from standard input when that is no terminal: a statement at a time, until "
+    "one\n"
+    "fails. What moves money says how much to whom, and asks; every command is audited.\n"
+    "  mintage repl                               at the runtime of ./mintage-data\n"
+    "  mintage repl -e 'runs.list{state=\"needs_attention\"}' --json    values as JSON, one a line\n"
+    "  mintage repl --read-only < night.lua       a script that can change nothing\n"
+    "  mintage repl --run run_01... --at 3        time travel: that run when its third effect was due\n"
+    "How the runtime is reached: with --offline the folder --data is opened in this process, which no "
+    "runtime\n"
+    "may hold meanwhile; with --url or --token by HTTP; else through the socket in --data, which only its "
+    "owner\n"
+    "can open, and by HTTP when there is none. Where nobody can be asked (no terminal), what would ask is\n"
+    "refused, unless --yes. Entered lines are kept in $XDG_STATE_HOME/mintage/history (~/.local/state), but\n"
+    "none that begins with a space or seems to hold a card's number, an ePIN or a secret.\n";
+
 const struct mt_command mt_commands[] = {
     {"dev", MT_CMD_DEV, "", "runtime and sandbox together, for writing flows", dev_details, 0, 0,
      mt_dev_command},
@@ -175,6 +194,8 @@ const struct mt_command mt_commands[] = {
      events_details, 1, 2, mt_events_command},
     {"schedules", MT_CMD_SCHEDULES, "", "what is started by the clock, and when next", schedules_details, 0,
      0, mt_schedules_command},
+    {"repl", MT_CMD_REPL, "", "a Lua console at a running runtime, or at a data folder", repl_details, 0, 0,
+     mt_repl_command},
     {"providers", MT_CMD_PROVIDERS, "[NAME]", "what providers offer: operations, parameters, errors",
      providers_details, 0, 1, mt_providers_command},
     {"new", MT_CMD_NEW, "NAME", "a new flow with its spec", new_details, 1, 1, mt_new_command},

@@ -165,7 +165,7 @@ static int open_routes(struct mt_runtime *rt, struct mt_error *e) {
     rt->router = mt_router_new();
     if (mt_api_bind(rt, rt->router, e) != 0) return -1;
     rt->port = rt->o.port;
-    return rt->o.parts ? 0 : open_server(rt, e);
+    return rt->o.parts || rt->o.offline ? 0 : open_server(rt, e);
 }
 
 static int name_url(struct mt_runtime *rt, struct mt_error *e) {
@@ -308,7 +308,20 @@ static void open_console(struct mt_runtime *rt) {
     atomic_store(&rt->console, console);
 }
 
+/* With the flows that were used last, unless others are named; and nothing is written that nobody asked for.
+ */
+static int start_offline(struct mt_runtime *rt, struct mt_error *e) {
+    struct mt_error ignored;
+    if ((rt->o.flows || mt_generations_restore(rt->generations, &ignored) != 0) && first_load(rt, e) != 0)
+        return -1;
+    struct mt_console *console = mt_console_start(rt, e);
+    atomic_store(&rt->console, console);
+    atomic_store(&rt->ready, true);
+    return console ? 0 : -1;
+}
+
 int mt_runtime_start(struct mt_runtime *rt, struct mt_error *e) {
+    if (rt->o.offline) return start_offline(rt, e);
     if (first_load(rt, e) != 0 || mt_engine_start(rt->engine, e) != 0) return -1;
     if (rt->o.flows && !rt->o.parts && mt_config_bool(rt->o.config, "reload")) {
         rt->reload = mt_reload_start(rt->generations, rt->o.flows, mt_config_str(rt->o.config, "config"),

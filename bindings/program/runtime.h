@@ -47,6 +47,7 @@ struct mt_runtime_options {
     const char *data;       /* this process's own folder, made when missing */
     const char *clock_path; /* NULL: the system's time */
     int port;
+    bool offline;      /* a console alone: no server, and nothing runs or starts by itself */
     bool sandbox;      /* loopback only, no providers, no flow workers, every route of scripts open */
     const char *flows; /* folder of flows; NULL: the embedded ones only */
     const struct mt_asset *embedded;      /* embedded flows; NULL: none */

@@ -19,7 +19,7 @@ return flow.define {
 }
 
 describe("the command line", function()
-  local commands = { "dev", "serve", "sandbox", "run", "runs", "events", "providers", "new", "check", "test" }
+  local commands = { "dev", "serve", "sandbox", "run", "runs", "events", "repl", "providers", "new", "check", "test" }
 
   it("explains itself and each command", function()
     local all = testing.run { "help" }

@@ -1,0 +1,82 @@
+/* Questions before money moves. What was typed ahead is no answer; an empty line, Ctrl-C and the end of input
+ * mean no; where production is concerned only the whole word yes means yes. One thread. */
+#include "base/json.h"
+#include "repl.h"
+#include <ctype.h>
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/signalfd.h>
+#include <termios.h>
+#include <unistd.h>
+
+enum { ANSWER_MAX = 256 };
+
+/* Whether what came ends the question: it is left for who evaluates. A notice is shown and does not. */
+static bool ends_question(struct repl *r) {
+    json_t *message;
+    enum repl_got got = mt_repl_receive(r->connection, &message);
+    if (got == REPL_NOTHING) return false;
+    if (got == REPL_LOST) return true; /* and stays lost */
+    if (strcmp(mt_json_str(message, "type", ""), "notice") != 0) {
+        r->held = message;
+        return true;
+    }
+    fprintf(r->screen.out, "\n%s* ", r->screen.colors->yellow);
+    mt_repl_write(&r->screen, mt_json_str(message, "text", ""));
+    fprintf(r->screen.out, "%s\n? ", r->screen.colors->reset);
+    fflush(r->screen.out);
+    json_decref(message);
+    return false;
+}
+
+/* Reads a line from the terminal, which edits it. 1 a line, 0 no answer, -1 the question has ended. */
+static int read_answer(struct repl *r, char out[ANSWER_MAX]) {
+    for (;;) {
+        struct pollfd p[3] = {{.fd = STDIN_FILENO, .events = POLLIN},
+                              {.fd = r->signals, .events = POLLIN},
+                              {.fd = mt_repl_fd(r->connection), .events = POLLIN}};
+        if (poll(p, 3, -1) < 0 && errno != EINTR) return 0;
+        if (p[1].revents) {
+            struct signalfd_siginfo info;
+            if (read(r->signals, &info, sizeof info) != (ssize_t)sizeof info) continue;
+            if (info.ssi_signo == SIGTSTP) raise(SIGSTOP);
+            if (info.ssi_signo == SIGINT) return 0;
+        }
+        if (p[0].revents) {
+            ssize_t n = read(STDIN_FILENO, out, ANSWER_MAX - 1);
+            if (n <= 0) return 0;
+            out[n] = '\0';
+            return 1;
+        }
+        if (p[2].revents && ends_question(r)) return -1;
+    }
+}
+
+static bool means_yes(char *text, bool production) {
+    while (isspace((unsigned char)*text)) text++;
+    for (size_t n = strlen(text); n > 0 && isspace((unsigned char)text[n - 1]); n--) text[n - 1] = '\0';
+    if (production) return strcmp(text, "yes") == 0;
+    return strcasecmp(text, "y") == 0 || strcasecmp(text, "yes") == 0;
+}
+
+int mt_repl_ask(struct repl *r, const char *text, bool production) {
+    char line[ANSWER_MAX];
+    const struct mt_colors *c = r->screen.colors;
+    FILE *out = r->screen.out;
+    if (production) fprintf(out, "%s%sPRODUCTION%s ", c->bold, c->red, c->reset);
+    mt_repl_write_line(&r->screen, text);
+    fprintf(out, production ? "%s%sThis is real money. Type yes to do it: %s" : "%s%sDo it? [y/N] %s",
+            c->bold, production ? c->red : "", c->reset);
+    fflush(out);
+    tcflush(STDIN_FILENO, TCIFLUSH);
+    int got = read_answer(r, line);
+    if (got <= 0) fputc('\n', out);
+    if (got < 0) return -1;
+    bool yes = got == 1 && means_yes(line, production);
+    if (!yes) fprintf(out, "Not done.\n");
+    fflush(out);
+    return yes;
+}
