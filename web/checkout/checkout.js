@@ -1,109 +1,192 @@
-// The checkout page of a run. It asks the run how it is (GET <this page>/status), sends the customer to the provider's page or
-// shows it in a frame, and believes only the run about the outcome: messages of the frame are hints to look again.
+// The checkout page of a run, on top of plain pages and forms: asks the run how it is (GET <this page>/status) and, when that
+// changes, puts the part of the page that the server makes of it in place. Believes only the run about the outcome: messages
+// of the frame are hints to look again.
 (function () {
   'use strict';
 
-  var words = {
-    en: {
-      preparing: ['Preparing your payment', 'This takes a moment.'],
-      leaving: ['Taking you to the payment page', 'You pay on the page of our payment provider.', 'Continue to payment'],
-      checking: ['We are checking your payment', 'Please do not pay again. This page follows by itself.'],
-      returned: ['We are checking your payment', 'If you have not paid yet, you can go back to the payment page.',
-        'Back to the payment page'],
-      succeeded: ['Payment complete', 'Thank you. You can close this page.'],
-      failed: ['The payment did not succeed', 'You have not been charged. Please order again.'],
-      cancelled: ['Payment cancelled', 'You have not been charged.'],
-      expired: ['The payment has expired', 'You have not been charged. Please order again.'],
-      undoing: ['The payment is being undone', 'You get back whatever was taken.'],
-      missing: ['There is no such checkout', 'Check that the address is complete.'],
-      lost: 'There is no connection right now. Trying again…',
-      frame: 'Card payment'
-    },
-    ko: {
-      preparing: ['결제를 준비하고 있습니다', '잠시만 기다려 주세요.'],
-      leaving: ['결제 화면으로 이동합니다', '결제 서비스의 화면에서 결제합니다.', '결제 화면으로 이동'],
-      checking: ['결제를 확인하고 있습니다', '다시 결제하지 마세요. 이 화면은 자동으로 바뀝니다.'],
-      returned: ['결제를 확인하고 있습니다', '아직 결제하지 않았다면 결제 화면으로 돌아갈 수 있습니다.', '결제 화면으로 돌아가기'],
-      succeeded: ['결제가 완료되었습니다', '감사합니다. 이 화면을 닫아도 됩니다.'],
-      failed: ['결제가 완료되지 않았습니다', '청구된 금액이 없습니다. 다시 주문해 주세요.'],
-      cancelled: ['결제가 취소되었습니다', '청구된 금액이 없습니다.'],
-      expired: ['결제 시간이 지났습니다', '청구된 금액이 없습니다. 다시 주문해 주세요.'],
-      undoing: ['결제를 되돌리고 있습니다', '결제된 금액은 환불됩니다.'],
-      missing: ['결제 정보를 찾을 수 없습니다', '주소가 올바른지 확인해 주세요.'],
-      lost: '연결이 끊어졌습니다. 다시 시도하는 중…',
-      frame: '카드 결제'
-    }
-  };
-  var marks = { succeeded: ['good', '✓'], failed: ['bad', '!'], cancelled: ['', '×'], expired: ['bad', '!'], missing: ['bad', '?'] };
-
-  var asked = new URLSearchParams(location.search).get('locale') || navigator.language || 'en';
-  var language = asked.slice(0, 2) === 'ko' ? 'ko' : 'en';
-  var text = words[language];
-  document.documentElement.lang = language;
-
-  var page = location.pathname.replace(/\/$/, '');
-  var visited = 'mintage:' + page.split('/').pop();
-  var delays = [400, 600, 1000, 1500, 2500, 4000, 6000, 10000];
+  var path = location.pathname.replace(/\/$/, '');
+  var address = location.pathname + location.search; // of what is shown
+  var body = document.body;
+  var delays = [400, 600, 1000, 1500, 2000, 2500];
   var tries = 0;
   var timer = null;
-  var shownState = null;
-  var frame = null;
-  var frameOrigin = null;
-  var settled = false; // the frame said that the customer is done
+  var busy = false;
+  var leftAt = 0; // when data-left was true
+  var spoken = Infinity;
 
   function $(id) { return document.getElementById(id); }
+  function data() { return $('main').dataset; }
+  function seconds() { return performance.now() / 1000; }
 
-  function wasSent() { try { return sessionStorage.getItem(visited); } catch (e) { return null; } }
-  function noteSent() { try { sessionStorage.setItem(visited, 'sent'); } catch (e) { /* private mode */ } }
+  function noted(what) { try { return sessionStorage.getItem('mintage:' + path) === what; } catch (e) { return false; } }
+  function note(what) { try { sessionStorage.setItem('mintage:' + path, what); } catch (e) { /* private mode */ } }
 
-  function show(state, url) {
-    if (shownState === state) return;
-    var first = shownState === null;
-    shownState = state;
-    var said = text[state];
-    var mark = marks[state];
-    $('mark').className = 'mark ' + (mark ? mark[0] : 'working');
-    $('mark').textContent = mark ? mark[1] : '';
-    $('heading').textContent = said[0];
-    $('says').textContent = said[1];
-    $('link').hidden = !(said[2] && url);
-    if (url) {
-      $('link').firstElementChild.href = url;
-      $('link').firstElementChild.textContent = said[2] || '';
+  // The page for who comes back from the provider's.
+  function returned() {
+    var url = new URL(address, location.href);
+    url.searchParams.delete('sent');
+    url.searchParams.delete('ways');
+    url.searchParams.set('returned', '1');
+    return url.pathname + url.search;
+  }
+
+  // ---- putting a page in place ----
+
+  function swap(text, byCustomer) {
+    var next = new DOMParser().parseFromString(text, 'text/html');
+    var page = next.getElementById('page');
+    if (!page) throw new Error('not a page');
+    var frame = document.querySelector('iframe');
+    var nextFrame = page.querySelector('iframe');
+    var hadFocus = $('page').contains(document.activeElement);
+    document.title = next.title;
+    if (frame && nextFrame && frame.getAttribute('src') === nextFrame.getAttribute('src')) {
+      data().version = page.querySelector('main').dataset.version; // what is typed in there stays
+      return;
     }
-    $('main').setAttribute('aria-busy', !mark);
-    $('main').dataset.state = state;
-    document.title = said[0];
-    $('main').hidden = false;
-    $('frame').hidden = true;
-    if (!first && mark) $('heading').focus();
+    var way = document.querySelector('[name=way]:checked');
+    var phone = $('phone') && $('phone').value;
+    $('page').replaceWith(document.adoptNode(page));
+    if (!byCustomer) {
+      way = way && $(way.id);
+      if (way) way.checked = true;
+      if (phone && $('phone')) $('phone').value = phone;
+      announce($('heading').textContent);
+    }
+    if (byCustomer || hadFocus) ($('errors') || $('heading')).focus();
+    shown();
+  }
+
+  function announce(text) { $('announce').textContent = text; }
+
+  function look(where, byCustomer) {
+    return fetch(where, { headers: { Accept: 'text/html' }, credentials: 'omit', cache: 'no-store' })
+      .then(function (answer) { return answer.text(); })
+      .then(function (text) {
+        address = where;
+        swap(text, byCustomer);
+      });
+  }
+
+  // What the state asks for.
+  function shown() {
+    var main = data();
+    leftAt = seconds();
+    tries = 0;
+    count();
+    if (main.state === 'leaving' && noted(main.url)) look(returned()).catch(lost);
+    else if (main.lead) go(main.url);
+    else if (main.home && window.parent === window && !noted('home')) {
+      note('home');
+      setTimeout(function () { location.replace(main.home); }, 2500);
+    }
+  }
+
+  function go(url) {
+    note(url);
+    location.assign(url);
+  }
+
+  // ---- the run ----
+
+  function again() {
+    clearTimeout(timer);
+    timer = setTimeout(poll, tries > 200 ? 10000 : delays[Math.min(tries, delays.length - 1)]);
+    tries++;
+  }
+
+  function lost() {
+    $('connection').textContent = body.dataset.lost;
+    again();
+  }
+
+  function poll() {
+    clearTimeout(timer);
+    if (busy) return again();
+    fetch(path + '/status', { headers: { Accept: 'application/json' }, credentials: 'omit', cache: 'no-store' })
+      .then(function (answer) {
+        if (!answer.ok) throw new Error(answer.status);
+        return answer.json();
+      })
+      .then(function (run) {
+        $('connection').textContent = '';
+        var over = /^(completed|failed|cancelled)$/.test(run.state);
+        if (busy || run.version === data().version) return over ? null : again();
+        return look(address).then(function () { if (!over) again(); });
+      })
+      .catch(lost);
+  }
+
+  // ---- forms ----
+
+  function setBusy(form, now) {
+    busy = now;
+    form.setAttribute('aria-busy', now);
+    document.querySelectorAll('button').forEach(function (button) { button.disabled = now; });
+    announce(now ? body.dataset.sending : '');
+  }
+
+  // Only what belongs to the way that is chosen leaves the page, and an ePIN is typed for one sending.
+  function fieldsOf(form, button) {
+    var fields = new URLSearchParams(new FormData(form));
+    var way = fields.get('way');
+    if (way !== 'paymint') fields.delete('phone');
+    if (way !== 'epin') fields.delete('epin');
+    if (button && button.name) fields.set(button.name, button.value);
+    if ($('epin')) $('epin').value = '';
+    return fields;
+  }
+
+  document.addEventListener('submit', function (event) {
+    var form = event.target;
+    event.preventDefault();
+    if (busy) return;
+    var fields = fieldsOf(form, event.submitter);
+    setBusy(form, true);
+    fetch(form.getAttribute('action'), { method: 'POST', body: fields, credentials: 'omit', headers: { Accept: 'text/html' } })
+      .then(function (answer) {
+        var url = new URL(answer.url);
+        return answer.text().then(function (text) {
+          busy = false;
+          if (url.pathname === location.pathname) address = url.pathname + url.search;
+          swap(text, true);
+          again();
+        });
+      })
+      .catch(function () {
+        setBusy(form, false);
+        lost();
+      });
+  });
+
+  // ---- the end of the time to pay, said at ten minutes, five and one ----
+
+  function count() {
+    if (!data().left) return;
+    var left = data().left - (seconds() - leftAt);
+    if (left > 600) return;
+    var text = left < 60 ? body.dataset.soon : body.dataset.minutes.replace('{minutes}', Math.floor(left / 60));
+    $('expiry').textContent = text;
+    [600, 300, 60].forEach(function (mark) {
+      if (left > mark || spoken <= mark) return;
+      spoken = mark;
+      announce(text);
+    });
   }
 
   // ---- the provider's page ----
 
-  function embed(url) {
-    if (frame) return;
-    frameOrigin = new URL(url).origin;
-    frame = document.createElement('iframe');
-    frame.src = url;
-    frame.title = text.frame;
-    frame.setAttribute('allow', 'payment');
-    frame.setAttribute('sandbox', 'allow-forms allow-scripts allow-same-origin allow-popups allow-top-navigation-by-user-activation');
-    $('frame').append(frame);
-    $('frame').hidden = false;
-    $('main').hidden = true;
-    shownState = 'frame';
-    $('main').dataset.state = 'frame';
-  }
+  document.addEventListener('click', function (event) {
+    var link = event.target.closest && event.target.closest('a');
+    if (link && link.getAttribute('href') === data().url) note(data().url);
+  });
 
   window.addEventListener('message', function (event) {
-    if (!frame || event.source !== frame.contentWindow || event.origin !== frameOrigin) return;
+    var frame = document.querySelector('iframe');
+    if (!frame || event.source !== frame.contentWindow || event.origin !== new URL(frame.src).origin) return;
     var name = event.data && event.data.event;
     if (name !== 'payment.success' && name !== 'payment.canceled') return;
-    settled = true;
-    tries = 0;
-    show('checking');
-    poll();
+    look(returned()).catch(lost);
   });
 
   // The page was made before the provider's address was known, so its policy does not let the frame in: once is enough.
@@ -113,65 +196,15 @@
     location.reload();
   });
 
-  function waiting(run) {
-    var progress = run.progress || {};
-    var url = progress.payment_url;
-    if (!url || !/^https?:/.test(url)) return show('preparing');
-    if ((run.integration || progress.integration) === 'iframe') return settled ? show('checking') : embed(url);
-    if (wasSent()) return show('returned', url);
-    show('leaving', url);
-    noteSent();
-    location.assign(url);
-  }
-
-  // ---- the run ----
-
-  function ended(run) {
-    var kind = run.error && run.error.kind;
-    if (run.state === 'completed') return 'succeeded';
-    if (run.state === 'cancelled' || /^cancell?ed$/.test(kind)) return 'cancelled';
-    if (run.state === 'failed') return kind === 'expired' ? 'expired' : 'failed';
-  }
-
-  function apply(run) {
-    var end = ended(run);
-    if (end) return show(end), true;
-    if (run.state === 'needs_attention') show('checking');
-    else if (run.state === 'compensating') show('undoing');
-    else waiting(run);
-    return false;
-  }
-
-  function again() {
-    clearTimeout(timer);
-    timer = setTimeout(poll, delays[Math.min(tries++, delays.length - 1)]);
-  }
-
-  function poll() {
-    clearTimeout(timer);
-    fetch(page + '/status', { headers: { Accept: 'application/json' }, credentials: 'omit', cache: 'no-store' })
-      .then(function (answer) {
-        if (answer.status === 404) return show('missing');
-        if (!answer.ok) throw new Error(answer.status);
-        return answer.json().then(function (run) {
-          $('connection').textContent = '';
-          if (!apply(run)) again();
-        });
-      })
-      .catch(function () {
-        $('connection').textContent = text.lost;
-        again();
-      });
-  }
-
   document.addEventListener('visibilitychange', function () {
-    if (document.hidden || marks[shownState]) return;
+    if (document.hidden || data().home) return;
     tries = 0;
     poll();
   });
+  // Coming back with the Back button shows what is true now, not what was.
   window.addEventListener('pageshow', function (event) { if (event.persisted) location.reload(); });
 
-  $('heading').textContent = text.preparing[0];
-  $('says').textContent = text.preparing[1];
-  poll();
+  setInterval(count, 5000);
+  shown();
+  if (data().state !== 'missing') poll();
 }());
