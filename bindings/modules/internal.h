@@ -48,3 +48,9 @@ void scripts_release(struct mt_scripts *s, struct loaded *l);
  */
 int scripts_transact(struct mt_scripts *s, struct loaded *l, const char *name, int64_t task,
                      struct mt_vm_call *call, void (*before)(void *arg), struct mt_error *e);
+
+/* Runs a flow of g from the top. `look` (NULL: nobody) is what mt_vm_call has, with a pointer to `ctx` as its
+ * argument. */
+void scripts_run_flow(struct mt_scripts *s, struct mt_generation *g, struct mt_exec *x, const char *flow,
+                      const char *input, void (*look)(lua_State *L, void *arg), void *ctx,
+                      struct mt_script_result *out);

@@ -235,6 +235,7 @@ struct mt_generation *mt_scripts_current(struct mt_scripts *s) {
 /* ---- flows ---- */
 
 struct flow_call {
+    void *ctx; /* first: who looks finds it there */
     const char *input;
     struct mt_buf *value;
     struct mt_error error;
@@ -260,22 +261,16 @@ static void bug(struct mt_script_result *out, enum mt_kind kind, const char *mes
     mt_fail(&out->error, kind, "%s", message);
 }
 
-static void execute(struct mt_script *self, struct mt_exec *x, const char *generation, const char *flow,
-                    const char *input, struct mt_script_result *out) {
-    struct mt_scripts *s = (struct mt_scripts *)self;
-    struct mt_error e;
-    struct loaded *l = scripts_acquire(s, generation, &e);
-    if (l == NULL) {
-        bug(out, MT_SCRIPT, e.message);
-        return;
-    }
+void scripts_run_flow(struct mt_scripts *s, struct mt_generation *g, struct mt_exec *x, const char *flow,
+                      const char *input, void (*look)(lua_State *L, void *arg), void *ctx,
+                      struct mt_script_result *out) {
     char entry[96];
     struct mt_vm_result r;
-    struct flow_call c = {.input = input, .value = &out->value};
+    struct flow_call c = {.ctx = ctx, .input = input, .value = &out->value};
     mt_format(entry, sizeof(entry), "flow:%s", flow);
     struct mt_vm_call call = {
-        .entry = entry, .push = push_input, .take = take_output, .arg = &c, .context = x};
-    mt_vm_execute(s->o.vm, l->g, &call, &r);
+        .entry = entry, .push = push_input, .take = take_output, .arg = &c, .context = x, .look = look};
+    mt_vm_execute(s->o.vm, g, &call, &r);
     mt_copy(out->site, sizeof(out->site), r.site);
     switch (r.exit) {
     case MT_EXIT_RETURNED:
@@ -302,6 +297,18 @@ static void execute(struct mt_script *self, struct mt_exec *x, const char *gener
         break;
     }
     mt_vm_result_clear(&r);
+}
+
+static void execute(struct mt_script *self, struct mt_exec *x, const char *generation, const char *flow,
+                    const char *input, struct mt_script_result *out) {
+    struct mt_scripts *s = (struct mt_scripts *)self;
+    struct mt_error e;
+    struct loaded *l = scripts_acquire(s, generation, &e);
+    if (l == NULL) {
+        bug(out, MT_SCRIPT, e.message);
+        return;
+    }
+    scripts_run_flow(s, l->g, x, flow, input, NULL, NULL, out);
     scripts_release(s, l);
 }
 

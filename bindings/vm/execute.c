@@ -97,24 +97,7 @@ static void describe(lua_State *L, struct mt_vm_result *out) {
         snprintf(out->message, sizeof(out->message), "(error object is a %s value)", luaL_typename(L, 1));
 }
 
-/* Runs where the error was raised, before anything is unwound. */
-static int on_error(lua_State *L) {
-    struct mt_arena *a = mt_arena_of(L);
-    a->in_c = 0;
-    if (mt_trace_overflow(L, 1)) mt_leave(a, LEAVE_DEPTH);
-    lua_settop(L, 1);
-    struct mt_vm_result *out = a->out;
-    mt_trace_site(L, NULL, out->site, sizeof(out->site));
-    if (!mt_error_test(L, 1)) {
-        out->traceback[0] = '\0';
-        mt_trace_frames(L, out->traceback, sizeof(out->traceback));
-        describe(L, out);
-        lua_settop(L, 1);
-    }
-    return 1;
-}
-
-/* After lua_pcall has failed: the value is on top of the stack. */
+/* Tells an uncaught error: the value is on top of the stack. */
 static void raised(struct mt_arena *a, struct mt_vm_result *out) {
     out->exit = MT_EXIT_BUG;
     if (!mt_error_test(a->L, -1)) return;
@@ -134,7 +117,29 @@ static void raised(struct mt_arena *a, struct mt_vm_result *out) {
     mt_buf_clear(&json);
 }
 
+/* Runs where the error was raised, before anything is unwound. */
+static int on_error(lua_State *L) {
+    struct mt_arena *a = mt_arena_of(L);
+    a->in_c = 0;
+    if (mt_trace_overflow(L, 1)) mt_leave(a, LEAVE_DEPTH);
+    lua_settop(L, 1);
+    struct mt_vm_result *out = a->out;
+    mt_trace_site(L, NULL, out->site, sizeof(out->site));
+    if (!mt_error_test(L, 1)) {
+        out->traceback[0] = '\0';
+        mt_trace_frames(L, out->traceback, sizeof(out->traceback));
+        describe(L, out);
+        lua_settop(L, 1);
+    }
+    if (a->call != NULL && a->call->look != NULL) { /* nothing is unwound: the stack is looked at */
+        raised(a, out);
+        mt_leave(a, LEAVE_ERROR);
+    }
+    return 1;
+}
+
 static void left(struct mt_arena *a, struct mt_vm_result *out) {
+    if (a->left == LEAVE_ERROR) return; /* it has been told where it was raised */
     mt_trace_site(a->running, a->left_frame, out->site, sizeof(out->site));
     if (out->site[0] == '\0' && a->running != a->L) mt_trace_site(a->L, NULL, out->site, sizeof(out->site));
     if (out->site[0] == '\0' && a->compiling != NULL) mt_copy(out->site, sizeof(out->site), a->compiling);
@@ -142,6 +147,7 @@ static void left(struct mt_arena *a, struct mt_vm_result *out) {
     size_t mib = a->vm->memory_limit / (1024 * 1024);
     switch (a->left) {
     case LEAVE_NOT:
+    case LEAVE_ERROR:
     case LEAVE_CODE:
         out->exit = MT_EXIT_LEFT;
         out->code = a->code;
@@ -222,6 +228,16 @@ static int run_entry(lua_State *L) {
     return 0;
 }
 
+/* What looks may push, so the arena is soft: it is never left for that. */
+static void look(struct mt_arena *a) {
+    struct mt_arena *outer = mt_arena_current;
+    mt_arena_current = a;
+    a->soft = true;
+    a->call->look(a->running != NULL ? a->running : a->L, a->call->arg);
+    a->soft = false;
+    mt_arena_current = outer;
+}
+
 void mt_vm_execute(struct mt_vm *vm, struct mt_generation *g, const struct mt_vm_call *call,
                    struct mt_vm_result *out) {
     mt_buf_init(&out->error, MT_VALUE_MAX);
@@ -239,6 +255,7 @@ void mt_vm_execute(struct mt_vm *vm, struct mt_generation *g, const struct mt_vm
     mt_arena_restore(a);
     a->call = call;
     mt_arena_run(a, run_entry, out);
+    if (call->look != NULL && (a->left == LEAVE_CODE || a->left == LEAVE_ERROR)) look(a);
     a->call = NULL;
     mt_pool_put(vm, a);
 }

@@ -38,7 +38,7 @@ enum {
 };
 
 /* Why an execution was left. */
-enum leave { LEAVE_NOT, LEAVE_CODE, LEAVE_MEMORY, LEAVE_CPU, LEAVE_DEPTH, LEAVE_STOP };
+enum leave { LEAVE_NOT, LEAVE_CODE, LEAVE_MEMORY, LEAVE_CPU, LEAVE_DEPTH, LEAVE_STOP, LEAVE_ERROR };
 
 /* One key of a table, in the order in which scripts see keys. Strings point into the arena, where nothing is
  * collected. */

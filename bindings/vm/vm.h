@@ -112,6 +112,10 @@ struct mt_vm_call {
                 void *arg); /* results are 1..lua_gettop(L); runs protected; may raise. NULL: ignored */
     void *arg;
     void *context; /* what mt_vm_context() answers (struct mt_exec *) */
+    /* Looks at an execution that stands still (inspect.h): called on this thread when it was left by
+     * mt_vm_leave, or where an error that nobody catches was raised, while its stack is as it was there. L is
+     * the coroutine that ran. It must neither run the script nor raise. NULL: nobody looks. */
+    void (*look)(lua_State *L, void *arg);
 };
 /* Restores an arena and runs the entry to its end on this thread. Always fills *out. */
 void mt_vm_execute(struct mt_vm *vm, struct mt_generation *g, const struct mt_vm_call *call,

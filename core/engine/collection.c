@@ -244,6 +244,7 @@ static void run_action(struct doc_action *d, const char *params_text, const char
     struct mt_exec *x = d->x;
     mt_format(name, sizeof name, "%s:%s", d->collection, d->action);
     engine_digest(x->g, params_text, strlen(params_text), digest);
+    travel_asks(x, params_text);
     if (exec_over(x, "collection", name, digest, site, &entry, a)) return;
     entry = exec_append(x, "collection", name, digest, site);
     json_t *shown = mt_json_redact(d->params);

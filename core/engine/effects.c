@@ -104,6 +104,7 @@ static void run_call(struct mt_exec *x, const struct mt_operation *op, const cha
     struct mt_entry *entry = NULL;
     struct mt_error e;
     bool answered = false, hides;
+    travel_asks_call(x, op, params);
     if (exec_over(x, kind_of(op, params), name, digest, site, &entry, a)) return;
     bool written = entry != NULL;
     if (!account) not_configured(name, &e);
@@ -183,6 +184,7 @@ static bool all_place(struct mt_exec *x, struct all_call *c, const char *text, b
     struct mt_error e;
     bool hides;
     const char *kind = kind_of(c->op, c->params);
+    travel_asks_call(x, c->op, c->params);
     if (!*fresh) {
         switch (exec_next(x, kind, c->full_name, c->digest, site, &c->entry, a)) {
         case FOUND_LEAVE:
@@ -296,6 +298,7 @@ void mt_effect_undo(struct mt_exec *x, const char *name, const char *params_text
     if (op && op->kind == MT_OPERATION_SETTLED) {
         exec_bug(a, "flow.undo takes a call or a release; %s only waits", name);
     } else if (op) {
+        travel_asks_call(x, op, params);
         if (!exec_over(x, "undo", name, digest, site, &entry, a)) {
             entry = exec_append(x, "undo", name, digest, site);
             if (keep_undo(x, entry, op, params, params_text, len, a))
@@ -314,6 +317,7 @@ static bool null_entry(struct mt_exec *x, const char *kind, const char *name, co
     struct mt_entry *entry;
     size_t len = strlen(params);
     engine_digest(x->g, params, len, digest);
+    travel_asks(x, params);
     if (exec_over(x, kind, name, digest, site, &entry, a)) return false;
     entry = exec_append(x, kind, name, digest, site);
     entry->params = mt_memdup(params, len);
@@ -377,6 +381,7 @@ void mt_effect_progress(struct mt_exec *x, const char *object, const char *site,
     char digest[33];
     if (exec_refuse_handler(x, "flow.progress", a)) return;
     json_t *more = mt_json_parse(object, strlen(object), &e);
+    travel_asks(x, object);
     engine_digest(x->g, object, strlen(object), digest);
     if (!json_is_object(more)) {
         exec_bug(a, "flow.progress takes a table with named members");
@@ -415,6 +420,7 @@ void mt_effect_pure(struct mt_exec *x, const char *name, const char *params,
     struct mt_buf out;
     struct mt_error e;
     engine_digest(x->g, params, strlen(params), digest);
+    travel_asks(x, params);
     if (!x->handler && exec_has(x, 0, "pure", name, digest)) {
         exec_over(x, "pure", name, digest, site, &entry, a);
         return;

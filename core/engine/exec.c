@@ -287,7 +287,7 @@ static void skip_script(struct mt_exec *x) {
         if (x->entries[i]->done_at > x->now) x->now = x->entries[i]->done_at;
 }
 
-static bool load_journal(struct mt_exec *x) {
+bool exec_load_journal(struct mt_exec *x) {
     struct mt_entry *entries = NULL;
     size_t count = 0;
     struct mt_error e;
@@ -367,7 +367,7 @@ void exec_free(struct mt_exec *x) {
     free(x);
 }
 
-static void take_run(struct mt_exec *x, struct mt_run *run) {
+void exec_take_run(struct mt_exec *x, struct mt_run *run) {
     struct mt_error e;
     x->run = *run;
     x->now = run->created_at;
@@ -378,8 +378,8 @@ static void take_run(struct mt_exec *x, struct mt_run *run) {
 }
 
 void exec_execute(struct mt_exec *x, struct mt_run *run) {
-    take_run(x, run);
-    if (load_journal(x)) {
+    exec_take_run(x, run);
+    if (exec_load_journal(x)) {
         if (script_over(x)) {
             skip_script(x);
             compensate(x);
@@ -399,7 +399,7 @@ void exec_execute(struct mt_exec *x, struct mt_run *run) {
 /* ---- judging ---- */
 
 /* What the script did while it was only watched. */
-static void judge_end(struct mt_exec *x, struct mt_script_result *r) {
+void exec_judge_end(struct mt_exec *x, struct mt_script_result *r) {
     bool by_itself = r->end == MT_END_RETURNED || r->end == MT_END_RAISED;
     if (x->leave == LEAVE_JUDGED && x->seq < x->stored)
         exec_stopped_early(x);
@@ -416,14 +416,14 @@ static void judge_end(struct mt_exec *x, struct mt_script_result *r) {
 enum judged exec_judge(struct mt_exec *x, struct mt_run *run, const char *generation) {
     struct mt_script_result r = {0};
     x->judging = true;
-    take_run(x, run);
+    exec_take_run(x, run);
     mt_copy(x->run.generation, sizeof x->run.generation, generation);
-    if (!load_journal(x)) return x->leave == LEAVE_PARK ? JUDGED_PARTS : JUDGED_FAILED;
+    if (!exec_load_journal(x)) return x->leave == LEAVE_PARK ? JUDGED_PARTS : JUDGED_FAILED;
     if (script_over(x)) return JUDGED_OVER;
     mt_buf_init(&r.value, MT_VALUE_MAX);
     mt_buf_init(&r.traceback, 16384);
     execute(x, &r);
-    judge_end(x, &r);
+    exec_judge_end(x, &r);
     mt_buf_clear(&r.value);
     mt_buf_clear(&r.traceback);
     return x->leave == LEAVE_JUDGED ? JUDGED_AGREES : JUDGED_PARTS;
@@ -470,7 +470,9 @@ int mt_exec_seal(struct mt_exec *x, const char *place, size_t place_len, const v
 
 int mt_exec_unseal(struct mt_exec *x, const char *place, size_t place_len, const void *sealed, size_t len,
                    struct mt_buf *out, struct mt_error *e) {
-    return mt_unseal(&x->g->script_key, place, place_len, sealed, len, out, e);
+    int rc = mt_unseal(&x->g->script_key, place, place_len, sealed, len, out, e);
+    if (rc == 0) travel_hides(x, out->data, out->len);
+    return rc;
 }
 
 void mt_exec_mac(struct mt_exec *x, const void *text, size_t len, uint8_t out[32]) {

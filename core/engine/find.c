@@ -86,6 +86,7 @@ static void find_for_run(struct mt_exec *x, const struct looking_for *l, const c
     struct mt_error e;
     char digest[33];
     engine_digest(x->g, params, len, digest);
+    travel_asks(x, params);
     if (exec_over(x, "find", "runs", digest, site, &entry, a)) return;
     entry = exec_append(x, "find", "runs", digest, site);
     entry->params = mt_memdup(params, len);

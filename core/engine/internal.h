@@ -86,6 +86,7 @@ struct mt_engine {
     pthread_cond_t nap_cond;
 
     struct wait_bucket waits[WAIT_BUCKETS];
+    atomic_int travels; /* journals that are replayed for somebody to look at */
 
     struct schedules *schedules;
     _Atomic int64_t schedules_due; /* when the dater is to look at them; 0: now, they may have changed */
@@ -104,6 +105,17 @@ enum leave {
     LEAVE_LOST,      /* another owns the run, or the store failed: nothing more may be written */
 };
 
+/* What a travel wants of its execution, and what it has met (travel.c). */
+struct travel {
+    int at;           /* stop at this effect; 0: as far as the journal goes */
+    int64_t until_ns; /* the end of its time, by the monotonic clock */
+    bool stopped;     /* at an effect: kind, name, site and params are what the script asked for */
+    bool late;        /* its time is up */
+    char kind[16], name[96], site[96];
+    char *params;    /* JSON as people may see it; NULL: none */
+    json_t *secrets; /* texts that nobody is shown */
+};
+
 struct handler_doc { /* what a handler has read or written */
     char collection[MT_NAME_MAX];
     char id[MT_KEY_MAX];
@@ -116,7 +128,8 @@ struct handler_doc { /* what a handler has read or written */
 struct mt_exec {
     struct mt_engine *g;
     bool handler;
-    bool judging; /* replays only, to compare: nothing is written, nothing leaves (exec_judge) */
+    bool judging;          /* replays only, to compare: nothing is written, nothing leaves (exec_judge) */
+    struct travel *travel; /* judging, it stops somewhere and is looked at; NULL: it does not */
     struct mt_run run;
     struct mt_provider_set *providers; /* of its generation; NULL: not looked for, or none */
     struct mt_entry **entries;         /* entries[seq - 1] */
@@ -253,6 +266,10 @@ enum judged {
     JUDGED_OVER,   /* the run's script is over: only compensation is left */
     JUDGED_FAILED, /* the journal could not be read */
 };
+/* The steps of it. A segment's journal: false when it could not be read. */
+void exec_take_run(struct mt_exec *x, struct mt_run *run);
+bool exec_load_journal(struct mt_exec *x);
+void exec_judge_end(struct mt_exec *x, struct mt_script_result *r);
 /* Takes ownership of *run. Followed by exec_reset. */
 enum judged exec_judge(struct mt_exec *x, struct mt_run *run, const char *generation);
 void exec_reset(struct mt_exec *x); /* forgets everything but the memory */
@@ -303,6 +320,18 @@ void compensate(struct mt_exec *x);
 bool has_undo(const struct mt_exec *x);
 /* The parameters of an undo as the script gave them; NULL and *e when they cannot be read. */
 json_t *undo_params(struct mt_exec *x, const struct mt_entry *undo, struct mt_error *e);
+
+/* ---- travel.c: all of it does nothing without a travel ---- */
+/* At an effect's boundary, where the journal has this effect, or nothing more. True: it stops here. */
+bool travel_stops(struct mt_exec *x, const char *kind, const char *name, const char *site);
+/* What the effect that begins is given, when the journal does not have it. */
+void travel_asks(struct mt_exec *x, const char *params);
+void travel_asks_call(struct mt_exec *x, const struct mt_operation *op, const json_t *params);
+/* An input: only its normal form says what is secret in it. */
+void travel_asks_input(struct mt_exec *x, const char *flow, const char *input);
+/* What nobody is shown from now on: a text, and what looks like a secret in an answer that was sealed. */
+void travel_hides(struct mt_exec *x, const char *text, size_t len);
+void travel_hides_answer(struct mt_exec *x, const char *json, size_t len);
 
 /* ---- generations.c ---- */
 struct generations *generations_new(void);

@@ -135,6 +135,7 @@ void exec_give(struct mt_exec *x, const struct mt_entry *entry, struct mt_answer
             exec_park(x, a, &e, entry->site, NULL);
             return;
         }
+        travel_hides_answer(x, x->answer.data, x->answer.len);
         a->step = MT_STEP_ANSWER;
         a->json = x->answer.data;
         a->len = x->answer.len;
@@ -365,6 +366,10 @@ static enum found replay(struct mt_exec *x, const char *kind, const char *name, 
         exec_let_go(x, a);
         return FOUND_LEAVE;
     }
+    if (travel_stops(x, kind, name, site)) {
+        exec_leave(x, LEAVE_JUDGED, a);
+        return FOUND_LEAVE;
+    }
     x->seq++;
     *entry = had;
     if (had->outcome == MT_OUTCOME_NONE) return FOUND_PENDING;
@@ -402,6 +407,7 @@ enum found exec_next(struct mt_exec *x, const char *kind, const char *name, cons
     }
     if (x->seq < x->stored) return replay(x, kind, name, digest, site, entry, a);
     if (x->judging) { /* this effect would be the next to begin */
+        travel_stops(x, kind, name, site);
         exec_leave(x, LEAVE_JUDGED, a);
         return FOUND_LEAVE;
     }

@@ -123,6 +123,7 @@ void mt_effect_start(struct mt_exec *x, const char *flow, const char *input, con
     json_decref(params);
     engine_digest(x->g, text, len, digest);
     free(text);
+    travel_asks_input(x, flow, input);
     if (!x->handler && exec_over(x, "start", flow, digest, site, &entry, a)) return;
     mt_buf_init(&normal, MT_VALUE_MAX);
     x->g->o.script->current(x->g->o.script, c.generation);

@@ -18,6 +18,7 @@ static void sleep_till(struct mt_exec *x, const char *name, const char *digest, 
                        const char *site, struct mt_answer *a) {
     struct mt_entry *entry;
     char text[25];
+    travel_asks(x, NULL);
     if (exec_refuse_handler(x, "flow.sleep", a) || exec_over(x, "sleep", name, digest, site, &entry, a))
         return;
     bool written = entry != NULL;
@@ -170,6 +171,7 @@ void mt_effect_await(struct mt_exec *x, const char *topic, const char *key, int6
     char *text = mt_json_dump(params, &len);
     json_decref(params);
     engine_digest(x->g, text, len, digest);
+    travel_asks(x, text);
     if (!exec_over(x, "await", name, digest, site, &entry, a)) {
         entry = await_entry(x, &w, entry, name, digest, text, within_ms, site);
         await_now(x, &w, entry, a);
@@ -190,6 +192,22 @@ static int next_generation(struct mt_exec *x, const char *input, char generation
             "flow", x->run.flow, "error", e->message);
     mt_copy(generation, 80, x->run.generation);
     return script->check_input(script, generation, x->run.flow, input, normal, e);
+}
+
+/* The segment's last entry keeps what it began with, so that it can be replayed when the run has another. */
+static void end_segment(struct mt_exec *x, const char *input, const char *digest, const char *site) {
+    struct mt_error e;
+    struct mt_entry *entry = exec_append(x, "continue", x->run.flow, digest, site);
+    json_t *began =
+        mt_json_parse(x->run.input ? x->run.input : "{}", strlen(x->run.input ? x->run.input : "{}"), &e);
+    json_t *cursors = x->run.cursors ? mt_json_parse(x->run.cursors, strlen(x->run.cursors), &e) : NULL;
+    json_t *meta = json_pack("{s:o, s:s, s:o}", "input", began ? began : json_object(), "generation",
+                             x->run.generation, "cursors", cursors ? cursors : json_null());
+    entry->params = mt_strdup(input);
+    entry_set_meta(entry, meta);
+    json_decref(meta);
+    exec_set_answer(x, entry, MT_DONE, mt_strdup("null"));
+    exec_op_entry(x, entry);
 }
 
 static void begin_segment(struct mt_exec *x, const char *input, const char *generation, struct mt_answer *a) {
@@ -230,12 +248,14 @@ void mt_effect_continue(struct mt_exec *x, const char *input, bool keep, const c
         return;
     }
     engine_digest(x->g, input, strlen(input), digest);
+    travel_asks_input(x, x->run.flow, input);
     if (exec_over(x, "continue", x->run.flow, digest, site, &entry, a)) return;
     mt_buf_init(&normal, MT_VALUE_MAX);
     if (next_generation(x, input, generation, &normal, &e) == 0 &&
         secrets_seal(x->g, x->run.id, x->run.segment + 1, &normal, &e) == 0) {
+        end_segment(x, normal.data, digest, site);
         begin_segment(x, normal.data, generation, a);
-    } else { /* only a refusal is an entry: what comes after it has its place */
+    } else { /* what comes after a refusal has its place */
         e.outcome = MT_REJECTED;
         exec_answer_error(x, exec_append(x, "continue", x->run.flow, digest, site), &e, false, a);
     }
