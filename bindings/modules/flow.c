@@ -3,6 +3,7 @@
 #include "base/id.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "bindings/modules/console.h"
 #include "bindings/modules/module.h"
 #include "bindings/modules/modules.h"
 #include "bindings/modules/schedule.h"
@@ -62,6 +63,9 @@ static int define(lua_State *L) {
     if (!plain_name(name))
         return luaL_error(L, "flow.define: the name \"%s\" may hold letters, digits, \"-\" and \"_\" only",
                           name);
+    if (strcmp(name, MT_CONSOLE_FLOW) == 0)
+        return luaL_error(
+            L, "flow.define: the name \"%s\" is taken: what operators do at the console are its runs", name);
     if (lua_getfield(L, 1, "input") != LUA_TNIL && !lua_istable(L, -1))
         return luaL_error(L,
                           "flow.define \"%s\": input must be a table such as { amount = \"money\" }, not %s",

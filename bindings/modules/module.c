@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "engine/engine.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -38,6 +39,7 @@ void mt_module_begin(lua_State *L, struct mt_effect *f, const char *what) {
 }
 
 bool mt_module_end_try(lua_State *L, struct mt_effect *f) {
+    if (mt_exec_operated(f->x)) mt_handler_settle(f->x, &f->a);
     mt_vm_effect_end(L);
     switch (f->a.step) {
     case MT_STEP_ANSWER:

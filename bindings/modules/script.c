@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/sync.h"
 #include "base/text.h"
+#include "bindings/modules/console.h"
 #include "bindings/modules/internal.h"
 #include "bindings/modules/schema.h"
 #include "bindings/vm/value.h"
@@ -334,17 +335,19 @@ static int check_input(struct mt_script *self, const char *generation, const cha
                        struct mt_buf *normal, struct mt_error *e) {
     struct mt_scripts *s = (struct mt_scripts *)self;
     struct loaded *l = scripts_acquire(s, generation, e);
-    json_t *value = NULL, *checked = NULL;
+    json_t *value = NULL, *checked = NULL, *schema = NULL;
     int rc = -1;
     if (l == NULL) return -1;
     const json_t *row = json_object_get(l->flows, flow);
-    if (row == NULL) {
+    bool console = strcmp(flow, MT_CONSOLE_FLOW) == 0;
+    if (row == NULL && !console) {
         no_such_flow(l, flow, e);
         goto done;
     }
+    schema = console ? mt_console_schema() : json_incref(json_object_get(row, "input"));
     value = mt_json_parse(input, strlen(input), e);
     if (value == NULL) goto done;
-    if (mt_schema_check(json_object_get(row, "input"), value, &checked, e) != 0) {
+    if (mt_schema_check(schema, value, &checked, e) != 0) {
         mt_error_wrap(e, "input of flow \"%s\"", flow);
         goto done;
     }
@@ -356,6 +359,7 @@ static int check_input(struct mt_script *self, const char *generation, const cha
              ? 0
              : mt_fail(e, MT_LIMIT, "input of flow \"%s\": more than %zu bytes", flow, normal->max);
 done:
+    json_decref(schema);
     json_decref(checked);
     json_decref(value);
     scripts_release(s, l);

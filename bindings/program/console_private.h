@@ -107,6 +107,13 @@ bool console_stopped(struct console_session *s);
 /* Asks, and waits for the answer. False: no, nobody to answer, or stopped. */
 bool console_confirm(struct console_session *s, const char *text, bool production);
 
+/* ---- console_money.c ---- */
+
+/* Asks the person, and turns operations into runs. */
+void console_operator(struct console_session *s, struct mt_operator *out);
+/* Whether some configured provider's base URL is not on this machine; their names are added to `names`. */
+bool console_production(struct mt_runtime *rt, json_t *names);
+
 /* ---- console_native.c ---- */
 
 /* Pushes the table that the Lua half is given. */

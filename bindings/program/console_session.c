@@ -192,6 +192,9 @@ static void run(struct asking *a, int64_t timeout_ms, struct mt_vm_result *r) {
     struct mt_engine *g = s->console->rt->engine;
     s->exec = mt_handler_begin(g, "console");
     mt_handler_generation(s->exec, mt_generation_id(s->generation));
+    struct mt_operator operator;
+    console_operator(s, &operator);
+    mt_handler_operator(s->exec, &operator);
     struct mt_vm_call call = {
         .push = a->function ? push_function : push_half,
         .take = a->function ? take_answer : take_half,
@@ -488,10 +491,22 @@ static int read_hello(struct console_session *s, const json_t *hello, const char
 
 static void say_hello(struct console_session *s) {
     struct mt_runtime *rt = s->console->rt;
-    json_t *more = json_pack("{s:i, s:s, s:s, s:s, s:b, s:s}", "version", 1, "session", s->id, "prompt",
-                             "mintage", "data", rt->o.data, "read_only", (int)s->read_only, "generation",
-                             mt_generation_id(s->generation));
-    console_send(s, "hello", -1, more);
+    struct mt_error e;
+    json_t *names = json_array(), *flows = json_array(), *row;
+    bool production = console_production(rt, names);
+    const char *registered = mt_generation_registry(s->generation);
+    json_t *registry = mt_json_parse(registered, strlen(registered), &e);
+    size_t i;
+    json_array_foreach(registry, i, row) {
+        if (strcmp(mt_json_str(row, "kind", ""), "flow") == 0)
+            json_array_append(flows, json_object_get(row, "name"));
+    }
+    json_decref(registry);
+    console_send(s, "hello", -1,
+                 json_pack("{s:i, s:s, s:s, s:s, s:s, s:o, s:b, s:s, s:o}", "version", 1, "session", s->id,
+                           "prompt", "mintage", "data", rt->o.data, "mode",
+                           production ? "production" : "sandbox", "production", names, "read_only",
+                           (int)s->read_only, "generation", mt_generation_id(s->generation), "flows", flows));
 }
 
 static int enter(struct mt_console *c, struct console_session *s, struct mt_error *e) {

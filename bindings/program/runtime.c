@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "bindings/modules/console.h"
 #include "bindings/modules/modules.h"
 #include "console.h"
 #include "data.h"
@@ -110,6 +111,7 @@ static int open_scripts(struct mt_runtime *rt, struct mt_error *e) {
         return mt_fail(e, MT_INTERNAL, "there are more than %d modules", MODULES_MAX);
     struct mt_vm_options vo = {
         .modules = rt->modules,
+        .entries = mt_console_entries,
         .memory_limit = (size_t)mt_config_int(c, "memory-limit"),
         .cpu_limit_ms = (int)mt_config_int(c, "cpu-limit"),
     };

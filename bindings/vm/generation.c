@@ -128,6 +128,11 @@ static int load_image(lua_State *L) {
         mt_require_file(L, &g->files[i]);
         lua_settop(L, 0);
     }
+    lua_getfield(L, LUA_REGISTRYINDEX, mt_key_entries);
+    for (const struct mt_vm_entry *own = a->vm->o.entries; own != NULL && own->name != NULL; own++) {
+        lua_pushcfunction(L, own->call);
+        lua_setfield(L, -2, own->name);
+    }
     return 0;
 }
 

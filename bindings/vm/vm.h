@@ -30,8 +30,15 @@ struct mt_vm_module {
     int (*open)(lua_State *L);
 };
 
+/* An entry that every generation has, whatever its scripts: no part of its id, and not in its registry. */
+struct mt_vm_entry {
+    const char *name; /* "flow:console" */
+    int (*call)(lua_State *L);
+};
+
 struct mt_vm_options {
     const struct mt_vm_module *modules; /* ends with a NULL name; borrowed */
+    const struct mt_vm_entry *entries;  /* ends with a NULL name; borrowed; NULL: none */
     const struct mt_source
         *library; /* Mintage's own Lua modules: name "mintage.flow" etc.; part of each generation */
     size_t library_count;

@@ -280,15 +280,25 @@ static bool check_names(const char *collection, const char *action, const json_t
     return false;
 }
 
+/* "orders:put" */
+static const char *collection_deed(const char *collection, const char *action, char out[MT_NAME_MAX + 16]) {
+    mt_format(out, MT_NAME_MAX + 16, "%s:%s", collection, action);
+    return out;
+}
+
 void mt_effect_collection(struct mt_exec *x, const char *collection, const char *unique, const char *index,
                           const char *action, const char *params_text, const char *site,
                           struct mt_answer *a) {
     struct mt_error e;
     struct doc_action d = {.x = x, .collection = collection, .action = action};
+    char deed[MT_NAME_MAX + 16];
     d.params = mt_json_parse(params_text, strlen(params_text), &e);
     if (!d.params) {
         exec_bug(a, "%s", e.message);
     } else if (!check_names(collection, action, d.params, a)) {
+        /* a is set */
+    } else if (x->handler && is_write(action) &&
+               !operator_allows(x, "collection", collection_deed(collection, action, deed), params_text, a)) {
         /* a is set */
     } else if (x->handler) {
         handler_collection(x, collection, unique, index, action, d.params, a);

@@ -21,44 +21,6 @@ static const char *kind_of(const struct mt_operation *op, const json_t *params) 
     return mt_operation_repeat(op, params) == MT_REPEAT_READ ? "read" : "call";
 }
 
-/* A handler's reads go straight out; nothing is journaled. */
-static void handler_call(struct mt_exec *x, const struct mt_operation *op, const char *full,
-                         const struct mt_account *account, const json_t *params, struct mt_answer *a) {
-    json_t *value = NULL;
-    struct mt_error e;
-    if (op->kind != MT_OPERATION_CALL || mt_operation_repeat(op, params) != MT_REPEAT_READ)
-        exec_refuse_handler(x, full, a);
-    else if (call_read(x, op, account, params, &value, &e) != 0)
-        exec_give_error(x, &e, a);
-    else
-        handler_give(x, value, a);
-}
-
-/* The operation, when the script may have it with these parameters. What the journal has at this position
- * (`ahead` of the next) was checked when it was new, perhaps by older rules. NULL: `a` is set. */
-static const struct mt_operation *find_operation(struct mt_exec *x, size_t ahead, const char *kind,
-                                                 const char *name, const json_t *params, const char *digest,
-                                                 const struct mt_account **account, struct mt_answer *a) {
-    struct mt_error e;
-    if (!x->g->o.providers) {
-        exec_bug(a, "there are no providers here");
-        return NULL;
-    }
-    const struct mt_operation *op = exec_operation(x, name, account, &e);
-    if (op && (exec_has(x, ahead, kind ? kind : kind_of(op, params), name, digest) ||
-               mt_operation_check(op, name, params, &e) == 0))
-        return op;
-    exec_bug(a, "%s", e.message);
-    return NULL;
-}
-
-static void not_configured(const char *name, struct mt_error *e) {
-    mt_fail(e, MT_AUTHENTICATION,
-            "%.*s is not configured: set its credentials in the configuration's \"providers\" section",
-            (int)strcspn(name, "."), name);
-    e->outcome = MT_NOT_SENT;
-}
-
 static bool has_secret(const struct mt_operation *op, const json_t *params) {
     const char *key;
     json_t *value;
@@ -89,6 +51,65 @@ static char *shown_params(const struct mt_operation *op, const json_t *params, c
     copy = mt_json_dump(masked, NULL);
     json_decref(masked);
     return copy;
+}
+
+/* An operator's run carries it out. */
+static void operated(struct mt_exec *x, const struct mt_operation *op, const char *full,
+                     const struct mt_account *account, const json_t *params, const char *text, size_t len,
+                     struct mt_answer *a) {
+    bool hides;
+    char *shown = shown_params(op, params, text, len, &hides);
+    struct mt_operation_asked asked = {.name = full,
+                                       .row = op,
+                                       .account = account,
+                                       .values = params,
+                                       .params = text,
+                                       .len = len,
+                                       .shown = shown};
+    operator_call(x, &asked, a);
+    free(shown);
+}
+
+/* A handler's reads go straight out; nothing is journaled. */
+static void handler_call(struct mt_exec *x, const struct mt_operation *op, const char *full,
+                         const struct mt_account *account, const json_t *params, const char *text, size_t len,
+                         struct mt_answer *a) {
+    json_t *value = NULL;
+    struct mt_error e;
+    if (op->kind != MT_OPERATION_CALL || mt_operation_repeat(op, params) != MT_REPEAT_READ) {
+        if (x->operator)
+            operated(x, op, full, account, params, text, len, a);
+        else
+            exec_refuse_handler(x, full, a);
+    } else if (call_read(x, op, account, params, &value, &e) != 0)
+        exec_give_error(x, &e, a);
+    else
+        handler_give(x, value, a);
+}
+
+/* The operation, when the script may have it with these parameters. What the journal has at this position
+ * (`ahead` of the next) was checked when it was new, perhaps by older rules. NULL: `a` is set. */
+static const struct mt_operation *find_operation(struct mt_exec *x, size_t ahead, const char *kind,
+                                                 const char *name, const json_t *params, const char *digest,
+                                                 const struct mt_account **account, struct mt_answer *a) {
+    struct mt_error e;
+    if (!x->g->o.providers) {
+        exec_bug(a, "there are no providers here");
+        return NULL;
+    }
+    const struct mt_operation *op = exec_operation(x, name, account, &e);
+    if (op && (exec_has(x, ahead, kind ? kind : kind_of(op, params), name, digest) ||
+               mt_operation_check(op, name, params, &e) == 0))
+        return op;
+    exec_bug(a, "%s", e.message);
+    return NULL;
+}
+
+static void not_configured(const char *name, struct mt_error *e) {
+    mt_fail(e, MT_AUTHENTICATION,
+            "%.*s is not configured: set its credentials in the configuration's \"providers\" section",
+            (int)strcspn(name, "."), name);
+    e->outcome = MT_NOT_SENT;
 }
 
 /* An intent of an account that is gone is not the script's to hear of: its call may have had its effect. */
@@ -152,7 +173,7 @@ void mt_effect_call(struct mt_exec *x, const char *name, const char *params_text
     if (op && !x->handler) {
         run_call(x, op, name, account, params, params_text, len, digest, site, a);
     } else if (op && account) {
-        handler_call(x, op, name, account, params, a);
+        handler_call(x, op, name, account, params, params_text, len, a);
     } else if (op) {
         not_configured(name, &e);
         exec_give_error(x, &e, a);
@@ -335,6 +356,7 @@ void mt_effect_signal(struct mt_exec *x, const char *topic, const char *key, con
     }
     mt_format(name, sizeof name, "%s/%s", topic, key);
     if (x->handler ? !handler_room(x, a) : !null_entry(x, "signal", name, payload, site, a)) return;
+    if (!operator_allows(x, "flow.signal", name, payload, a)) return;
     struct mt_op *op = exec_op(x, MT_OP_EVENT);
     op->event.topic = exec_keep(x, mt_strdup(topic));
     op->event.key = exec_keep(x, mt_strdup(key));

@@ -124,6 +124,40 @@ void mt_handler_generation(struct mt_exec *x, const char *id);
 void mt_handler_task(struct mt_exec *x, int64_t n);
 void mt_handler_end(struct mt_exec *x);
 
+/* ---- operators ---- */
+
+/* A handler's execution that a person drives, at a console: each of its effects is committed by itself, at
+ * once, and what changes something is asked for first. */
+struct mt_operation_asked {
+    const char *name; /* "mintro.refunds.create" */
+    const struct mt_operation *row;
+    const struct mt_account *account;
+    const json_t *values; /* the parameters */
+    const char *params;   /* the same as the JSON of values, exact */
+    size_t len;
+    const char *shown; /* for people: secrets masked */
+};
+struct mt_operator {
+    void *ctx;
+    /* Before an effect that changes something: what ("flow.start"), of whom ("checkout"), with what (JSON of
+     * values). 0; -1 and *e: it is refused. */
+    int (*allow)(void *ctx, const char *what, const char *name, const char *json, struct mt_error *e);
+    /* After it, when it was allowed: what it answered (JSON of values), or why it failed. */
+    void (*done)(void *ctx, const char *what, const char *json, const struct mt_error *e);
+    /* An operation that is no read. 0: *answer is its value, 1: *answer is the error to raise, -1: *e is. */
+    int (*operate)(void *ctx, const struct mt_operation_asked *asked, struct mt_buf *answer,
+                   struct mt_error *e);
+};
+void mt_handler_operator(struct mt_exec *x, const struct mt_operator *o);
+bool mt_exec_operated(const struct mt_exec *x);
+/* After each effect of an operator's: commits what it has written, now. A refusal takes the answer's place.
+ */
+void mt_handler_settle(struct mt_exec *x, struct mt_answer *a);
+/* The answer of an ended run's effect as its script had it, opened where it is sealed: 0 value, 1 error (both
+ * JSON of values), -1 and *e. MT_NOT_FOUND: there is none yet. */
+int mt_engine_effect_answer(struct mt_engine *g, const char *run_id, int segment, int seq, struct mt_buf *out,
+                            struct mt_error *e);
+
 /* Deliveries and dated work due by `until_ms`, in order of their time, on this thread, moving the clock along
  * with each (sandbox: POST /_sandbox/clock). Returns when all are done and the clock reads until_ms. */
 int mt_engine_advance(struct mt_engine *g, int64_t until_ms, struct mt_error *e);

@@ -25,7 +25,7 @@ void mt_handler_task(struct mt_exec *x, int64_t n) {
     x->task = n;
 }
 
-void mt_handler_end(struct mt_exec *x) {
+void handler_forget(struct mt_exec *x) {
     for (size_t i = 0; i < x->doc_count; i++) {
         json_decref(x->docs[i].body);
         json_decref(x->docs[i].unique);
@@ -34,6 +34,15 @@ void mt_handler_end(struct mt_exec *x) {
     free(x->docs);
     json_decref(x->absent);
     free(x->deliveries); /* their strings are scratch */
+    x->docs = NULL;
+    x->absent = NULL;
+    x->deliveries = NULL;
+    x->doc_count = x->delivery_count = 0;
+    exec_drop_ops(x);
+}
+
+void mt_handler_end(struct mt_exec *x) {
+    handler_forget(x);
     exec_free(x);
 }
 
@@ -183,6 +192,10 @@ void mt_effect_deliver(struct mt_exec *x, const char *delivery, const char *site
         exec_bug(a, "a delivery has members event and body (strings), url, group, headers, schedule_ms, "
                     "delay_ms, accept");
     } else {
+        if (!operator_allows(x, "deliver", mt_json_str(obj, "event", ""), delivery, a)) {
+            json_decref(obj);
+            return;
+        }
         if (!x->deliveries) x->deliveries = mt_calloc(MAX_DELIVERIES, sizeof *x->deliveries);
         struct mt_delivery *d = &x->deliveries[x->delivery_count++];
         push_delivery(x, obj, d);
@@ -202,7 +215,7 @@ void mt_effect_schedule(struct mt_exec *x, int64_t at_ms, const char *name, cons
         exec_bug(a, "a task's name has 1 to %d bytes, found %zu", MT_NAME_MAX - 1, strlen(name));
         return;
     }
-    if (!handler_room(x, a)) return;
+    if (!handler_room(x, a) || !operator_allows(x, "task", name, payload, a)) return;
     struct mt_op *op = exec_op(x, MT_OP_TASK_PUT);
     op->task.due_at = at_ms;
     op->task.name = exec_keep(x, mt_strdup(name));

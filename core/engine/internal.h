@@ -159,7 +159,9 @@ struct mt_exec {
     json_t *absent; /* unique values that it has looked for and not found: an object's keys; NULL: none */
     struct mt_delivery *deliveries;
     size_t delivery_count;
-    int64_t task; /* the dated work it carries out; 0: none */
+    int64_t task;                       /* the dated work it carries out; 0: none */
+    const struct mt_operator *operator; /* whose console it is; NULL: nobody's */
+    char changing[32];                  /* the effect that the operator was asked for, until it is settled */
 };
 
 /* ---- journal.c: entries, what is about to be written, and the replay ---- */
@@ -397,7 +399,15 @@ void handler_start(struct mt_exec *x, const char *flow, struct mt_buf *normal, c
                    const char *key, struct mt_answer *a);
 /* Whether a handler may have another operation; else `a` is set. */
 bool handler_room(struct mt_exec *x, struct mt_answer *a);
+/* What it has read, and what it was going to write. */
+void handler_forget(struct mt_exec *x);
 void handler_give(struct mt_exec *x, json_t *value, struct mt_answer *a); /* takes the reference */
+
+/* ---- operator.c ---- */
+/* Whether an effect may be carried out: always, unless an operator is asked and says no (a is set). */
+bool operator_allows(struct mt_exec *x, const char *what, const char *name, const char *json,
+                     struct mt_answer *a);
+void operator_call(struct mt_exec *x, const struct mt_operation_asked *asked, struct mt_answer *a);
 
 /* ---- collection.c ---- */
 json_t *document_json(const struct mt_document *d);

@@ -135,7 +135,8 @@ void mt_effect_start(struct mt_exec *x, const char *flow, const char *input, con
             exec_answer_error(x, exec_append(x, "start", flow, digest, site), &e, false, a);
     } else if (x->handler) {
         engine_digest(x->g, normal.data, normal.len, digest);
-        handler_start(x, flow, &normal, digest, key, a);
+        if (operator_allows(x, "flow.start", flow, normal.data, a))
+            handler_start(x, flow, &normal, digest, key, a);
     } else {
         c.input = &normal;
         start_child(x, &c, digest, site, a);

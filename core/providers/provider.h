@@ -172,6 +172,8 @@ struct mt_account {
     json_t *credentials;    /* {"client_id":...}: never printed */
     struct mt_clock *clock; /* borrowed; for timestamps in signatures and for dating webhooks */
 };
+/* Whether its base URL is on this machine: a sandbox, where no money moves. */
+bool mt_account_is_local(const struct mt_account *a);
 /* Borrowed; "" when not configured. */
 const char *mt_account_credential(const struct mt_account *a, const char *name);
 

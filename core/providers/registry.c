@@ -84,6 +84,11 @@ bool host_is_loopback(const char *host) {
     return inet_pton(AF_INET6, host, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
 }
 
+bool mt_account_is_local(const struct mt_account *a) {
+    char host[256];
+    return url_host(a->base_url, host, sizeof(host)) && host_is_loopback(host);
+}
+
 int account_take_url(const char *provider, const char *url, struct mt_account *a, bool *loopback,
                      struct mt_error *e) {
     char host[256];

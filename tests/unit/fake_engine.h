@@ -71,6 +71,13 @@ static void asked(const char *site, struct mt_answer *a, const char *format, ...
     if (c.step == MT_STEP_BUG) mt_fail(&a->error, MT_SCRIPT, "%s", c.json);
 }
 
+bool mt_exec_operated(const struct mt_exec *x) {
+    (void)x;
+    return false;
+}
+void mt_handler_settle(struct mt_exec *x, struct mt_answer *a) {
+    (void)x, (void)a;
+}
 bool mt_exec_is_handler(const struct mt_exec *x) {
     return x->handler;
 }

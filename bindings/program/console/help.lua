@@ -2,7 +2,7 @@
 local native = ...
 return function(x)
   if x == nil then
-    native.output "Any Lua works here; mintage modules have short names: flow, mintro, paymint, mint, paymnt.\n"
+    native.output "Any Lua works here. Modules have short names: flow, mintro, paymint, mint, paymnt.\n"
     return
   end
   local ok, doc = pcall(function() return x.doc end)
