@@ -107,8 +107,8 @@ static void push_headers(lua_State *L, const struct mt_request *req) {
 
 /* What costs something is made when it is asked for, and kept. */
 static int request_index(lua_State *L) {
-    static const char *const names[] = {"method", "path",   "raw_path", "params", "query", "headers",
-                                        "body",   "remote", "host",     "id",     "json",  "form"};
+    static const char *const names[] = {"method", "path",   "raw_path", "params", "query", "headers", "body",
+                                        "remote", "client", "host",     "id",     "json",  "form"};
     const struct mt_request *req = request(L);
     const char *key = luaL_checkstring(L, 2);
     if (strcmp(key, "query") == 0) {
@@ -168,11 +168,12 @@ static int push_request(lua_State *L, void *arg) {
     const struct mt_request *req = ((struct serving *)arg)->req;
     lua_pushlightuserdata(L, (void *)(uintptr_t)req);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &request_key);
-    lua_createtable(L, 0, 8);
+    lua_createtable(L, 0, 9);
     set_text(L, "method", req->method);
     set_text(L, "path", req->path);
     set_text(L, "raw_path", req->raw_path);
     set_text(L, "remote", req->remote);
+    set_text(L, "client", req->client[0] != '\0' ? req->client : req->remote);
     set_text(L, "host", req->host);
     set_text(L, "id", req->request_id);
     lua_createtable(L, 0, (int)req->param_count);

@@ -149,6 +149,7 @@ static int open_server(struct mt_runtime *rt, struct mt_error *e) {
         .max_body = (size_t)mt_config_int(c, "max-body"),
         .drain_ms = (int)mt_config_int(c, "drain"),
         .loopback_only = rt->o.sandbox,
+        .trusted_proxies = rt->o.sandbox ? NULL : mt_config_str(c, "trusted-proxies"),
         .clock = rt->clock,
         .fallback = mt_api_scripts,
         .fallback_ctx = rt,

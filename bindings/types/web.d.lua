@@ -11,6 +11,7 @@
 ---@field headers table<string, string> names in lower case
 ---@field body string raw bytes
 ---@field remote string the peer's address
+---@field client string whom it comes from: the peer, or behind proxies that the setting trusted-proxies names, whom they name
 ---@field host string
 ---@field id string the request's id
 ---@field json fun(): any the body as JSON; raises invalid_request (answered 400) when malformed

@@ -1,6 +1,7 @@
 /* What the files of the server share; nobody else includes this. One mt_worker belongs to each of CivetWeb's
  * worker threads and so to the one connection that thread serves at a time. */
 #pragma once
+#include "http/forwarded.h"
 #include "http/server.h"
 #include <civetweb.h>
 #include <pthread.h>
@@ -40,6 +41,7 @@ struct mt_server {
     struct mg_context *context;
     struct mt_router *router;
     struct mt_server_options options; /* every 0 replaced by its default */
+    struct mt_networks trusted;
     char host[32];
     int port;
     int listener; /* the listening descriptor, owned by CivetWeb */

@@ -339,6 +339,7 @@ int mt_request_read(struct mt_worker *w, struct mg_connection *conn, struct mt_r
     const char *at = check_request_line(info);
     if (at == NULL) return REFUSE(400, "the request line is malformed");
     if (check_headers(w, info, at, req, resp) != 0) return -1;
+    mt_client_address(&w->server->trusted, req->remote, &req->headers, req->client);
     make_id(w, req);
     if (check_host_header(w->server, info, req, http11, resp) != 0) return -1;
     if (check_framing(w->server, req, http11, resp, &length) != 0) return -1;

@@ -450,7 +450,8 @@ struct mt_server *mt_server_start(const struct mt_server_options *options, struc
     s->router = router;
     s->listener = -1;
 
-    if (check_host(s, options, e) != 0) goto fail;
+    if (check_host(s, options, e) != 0 || mt_networks_parse(options->trusted_proxies, &s->trusted, e) != 0)
+        goto fail;
     set_defaults(s, options);
     if (start_civetweb(s, e) != 0) goto fail;
     if (pthread_create(&s->watchdog, NULL, watch, s) != 0) {

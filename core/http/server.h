@@ -17,6 +17,7 @@ struct mt_request {
     const char *body; /* raw bytes, untouched (signatures are verified on these); NUL-terminated */
     size_t body_len;
     char remote[64];             /* the peer's address */
+    char client[64];             /* whom it comes from: the peer, or what trusted proxies say; "": the peer */
     char host[280];              /* the Host header, checked; "" for HTTP/1.0 without one */
     char request_id[MT_ID_SIZE]; /* echoed as X-Request-Id */
     /* Path parameters of the matched route, in order: "{flow}" gives name "flow". Borrowed. */
@@ -91,6 +92,8 @@ struct mt_server_options {
     int keep_alive_ms;      /* 0: 5,000 */
     int drain_ms;           /* 0: 30,000 */
     bool loopback_only;     /* refuse hosts that are not loopback (the sandbox) */
+    const char
+        *trusted_proxies; /* whose X-Forwarded-For and Forwarded are believed; see forwarded.h; NULL: none */
     struct mt_clock *clock; /* borrowed */
     /* Called when no route matches; NULL: a 404 (or 405 with Allow) problem. */
     mt_handler *fallback;
