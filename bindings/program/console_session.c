@@ -294,8 +294,13 @@ static void returned(struct console_session *s, struct asking *a, int64_t id, in
                            "values", masked, "n", (json_int_t)a->n, "ms", (json_int_t)ms));
 }
 
+static void set_width(struct console_session *s, int64_t width) {
+    s->width = width < 40 ? 40 : width > 500 ? 500 : (int)width;
+}
+
 static void eval(struct console_session *s, json_t *m, int64_t id) {
     struct asking a;
+    char width[16];
     struct mt_vm_result r;
     const char *code = mt_json_str(m, "code", NULL);
     if (!code || strlen(code) > CODE_MAX) {
@@ -307,6 +312,9 @@ static void eval(struct console_session *s, json_t *m, int64_t id) {
     a.text = code;
     a.text_len = strlen(code);
     a.flag = mt_json_bool(m, "json", false);
+    set_width(s, mt_json_int(m, "width", s->width));
+    mt_format(width, sizeof width, "%d", s->width);
+    a.more = width;
     s->printed = 0;
     int64_t began = mt_mono_ns();
     run(&a, mt_json_int(m, "timeout_ms", s->timeout_ms), &r);
@@ -477,9 +485,7 @@ static int read_hello(struct console_session *s, const json_t *hello, const char
     if (strcmp(confirm, "ask") != 0 && strcmp(confirm, "yes") != 0 && strcmp(confirm, "no") != 0)
         return mt_fail(e, MT_INVALID_REQUEST, "confirm: found '%.20s', wanted ask, yes or no", confirm);
     s->confirm = *confirm == 'a' ? CONFIRM_ASK : *confirm == 'y' ? CONFIRM_YES : CONFIRM_NO;
-    s->width = (int)mt_json_int(hello, "width", CONSOLE_WIDTH);
-    if (s->width < 40) s->width = 40;
-    if (s->width > 500) s->width = 500;
+    set_width(s, mt_json_int(hello, "width", CONSOLE_WIDTH));
     s->color = mt_json_bool(hello, "color", false);
     s->read_only = mt_json_bool(hello, "read_only", false);
     s->timeout_ms = mt_json_int(hello, "timeout_ms", CONSOLE_TIMEOUT_MS);

@@ -489,7 +489,8 @@ int mt_config_load_args(struct mt_config *c, int argc, char *const *argv, unsign
         } else if (o.negated) {
             return mt_fail(e, MT_USAGE, "%s takes no value", o.written);
         } else if (o.value == NULL) {
-            if (i + 1 == argc || (argv[i + 1][0] == '-' && argv[i + 1][1] == '-'))
+            bool like_option = i + 1 < argc && strncmp(argv[i + 1], "--", 2) == 0;
+            if (i + 1 == argc || (like_option && row->type != MT_SET_STRINGS))
                 return setting_refuse_text(row, o.written, "", e);
             o.value = argv[++i];
         }

@@ -165,12 +165,12 @@ static void an_option_may_be_repeated(void **state) {
     assert_int_equal(json_array_size(mt_config_all(c, "run")), 0);
     assert_int_equal(mt_config_load_env(c, (const char *const[]){"MINTAGE_RUN=zero", NULL}, &e), 0);
     assert_int_equal(json_array_size(mt_config_all(c, "run")), 1);
-    const char *const args[] = {"-r", "one", "--run=two", "--run", "three", NULL};
+    const char *const args[] = {"-r", "one", "--run=two", "--run", "-- three", NULL};
     assert_int_equal(load_args(c, SERVE, args, rest, &n), 0);
     assert_int_equal(json_array_size(mt_config_all(c, "run")), 3);
     assert_string_equal(json_string_value(json_array_get(mt_config_all(c, "run"), 0)), "one");
-    assert_string_equal(json_string_value(json_array_get(mt_config_all(c, "run"), 2)), "three");
-    assert_string_equal(mt_config_str(c, "run"), "three");
+    assert_string_equal(json_string_value(json_array_get(mt_config_all(c, "run"), 2)), "-- three");
+    assert_string_equal(mt_config_str(c, "run"), "-- three");
     mt_config_free(c);
 }
 

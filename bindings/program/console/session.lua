@@ -39,8 +39,10 @@ local function undefined(name)
   for key in pairs(named) do names[#names + 1] = key end
   for key in pairs(_G) do names[#names + 1] = key end
   local near = native.nearest(name, names)
-  error(("there is no '%s'%s"):format(name, near and (" (did you mean '%s'?)"):format(near) or ""), 3)
+  error(("there is no '%s'%s"):format(name, near and (" (did you mean '%s'?)"):format(near) or ""), 2)
 end
+
+local declared = {} -- names that were assigned, if only nil: no slips
 
 setmetatable(env, {
   __index = function(_, name)
@@ -52,8 +54,12 @@ setmetatable(env, {
     end
     local value = rawget(_G, name)
     if value ~= nil then return value end
-    if name == "_" or type(name) ~= "string" then return nil end
+    if name == "_" or declared[name] or type(name) ~= "string" then return nil end
     return undefined(name)
+  end,
+  __newindex = function(_, name, value)
+    declared[name] = true
+    rawset(env, name, value)
   end,
 })
 
@@ -98,7 +104,8 @@ local function values_json(values)
   return "[" .. table.concat(parts, ",") .. "]"
 end
 
-function half.eval(code, json)
+function half.eval(code, json, width)
+  native.session.width = math.tointeger(width) or native.session.width -- of a terminal that was resized
   local chunk, message = compile(code)
   if not chunk then
     local incomplete = message:find("near <eof>", 1, true) ~= nil
