@@ -73,13 +73,26 @@ char *mt_memory_keep(struct mt_memory *m, const char *s) {
 /* ---- finding ---- */
 
 static struct mt_mem_run *find_run(struct mt_memory *m, const char *id) {
-    EACH(m, MEM_RUNS, struct mt_mem_run, r) if (strcmp(r->run.id, id) == 0) return r;
+    EACH(m, MEM_RUNS, struct mt_mem_run, r) if (!r->gone && strcmp(r->run.id, id) == 0) return r;
     return NULL;
+}
+
+struct mt_mem_run *mt_memory_find_run(struct mt_memory *m, const char *id) {
+    return find_run(m, id);
+}
+
+/* The strand of a segment that has a journal; 0. */
+static int64_t strand_of(struct mt_memory *m, const struct mt_mem_run *r, int segment) {
+    if (segment == 0) return r->run.dropped ? 0 : r->n;
+    EACH(m, MEM_SEGMENTS, struct mt_mem_segment, x)
+    if (!x->gone && x->segment == segment && strcmp(x->run, r->run.id) == 0) return x->strand;
+    return 0;
 }
 
 static struct mt_mem_entry *find_entry(struct mt_memory *m, const char *run, int segment, int seq) {
     EACH(m, MEM_ENTRIES, struct mt_mem_entry, x)
-    if (x->entry.segment == segment && x->entry.seq == seq && strcmp(x->run, run) == 0) return x;
+    if (!x->hidden && x->entry.segment == segment && x->entry.seq == seq && strcmp(x->run, run) == 0)
+        return x;
     return NULL;
 }
 
@@ -95,7 +108,8 @@ static enum mt_applied start(struct mt_memory *m, struct mt_batch *b, struct mt_
     struct mt_mem_run *existing = NULL;
     if (op->start.key) {
         EACH(m, MEM_RUNS, struct mt_mem_run, r)
-        if (r->run.key && strcmp(r->run.flow, op->start.flow) == 0 && strcmp(r->run.key, op->start.key) == 0)
+        if (!r->gone && r->run.key && strcmp(r->run.flow, op->start.flow) == 0 &&
+            strcmp(r->run.key, op->start.key) == 0)
             existing = r;
     }
     if (!existing) existing = find_run(m, op->start.id);
@@ -107,6 +121,7 @@ static enum mt_applied start(struct mt_memory *m, struct mt_batch *b, struct mt_
         return op->start.fresh ? mt_rules_refuse(b, op, MT_RES_EXISTS, "the run exists already") : MT_APPLIED;
     }
     struct mt_mem_run *r = mt_memory_add(m, MEM_RUNS);
+    r->n = ++m->strand;
     mt_copy(r->run.id, sizeof r->run.id, op->start.id);
     mt_copy(r->run.flow, sizeof r->run.flow, op->start.flow);
     mt_copy(r->run.generation, sizeof r->run.generation, op->start.generation);
@@ -134,7 +149,8 @@ static enum mt_applied start(struct mt_memory *m, struct mt_batch *b, struct mt_
 static struct mt_mem_run *oldest_due(struct mt_memory *m, int cls, int64_t now) {
     struct mt_mem_run *best = NULL;
     EACH(m, MEM_RUNS, struct mt_mem_run, r) {
-        if (r->run.owner || r->run.due_at == MT_NEVER || r->run.due_at > now || (int)r->cls != cls) continue;
+        if (r->gone || r->run.owner || r->run.due_at == MT_NEVER || r->run.due_at > now || (int)r->cls != cls)
+            continue;
         if (!best || r->run.due_at < best->run.due_at) best = r;
     }
     return best;
@@ -174,13 +190,15 @@ static enum mt_applied no_entry(struct mt_batch *b, struct mt_op *op) {
 
 static enum mt_applied insert_entry(struct mt_memory *m, struct mt_batch *b, struct mt_op *op,
                                     struct mt_mem_run *r, struct mt_entry entry) {
-    if (entry.segment > r->run.segment) return no_entry(b, op);
+    int64_t strand = strand_of(m, r, entry.segment);
+    if (!strand) return no_entry(b, op);
     if (find_entry(m, r->run.id, entry.segment, entry.seq))
         return mt_rules_refuse(b, op, MT_RES_DUPLICATE, "the place is taken");
     mt_memory_touch(m, MEM_RUNS, r);
     if (entry.segment == r->run.segment) r->run.entries++;
     struct mt_mem_entry *x = mt_memory_add(m, MEM_ENTRIES);
     mt_copy(x->run, sizeof x->run, r->run.id);
+    x->strand = strand;
     x->entry = entry;
     x->entry.params = mt_memory_keep(m, entry.params);
     x->entry.request = mt_memory_keep_bytes(m, entry.request, entry.request_len);
@@ -211,11 +229,18 @@ static enum mt_applied answer_entry(struct mt_memory *m, struct mt_batch *b, str
 
 /* ---- whom events are for ---- */
 
-static void ask(struct mt_memory *m, const char *run, const char *topic, const char *key) {
-    EACH(m, MEM_ASKED, struct mt_mem_asked, x)
-    if (strcmp(x->run, run) == 0 && strcmp(x->topic, topic) == 0 && strcmp(x->key, key) == 0) return;
+static void ask(struct mt_memory *m, const struct mt_mem_run *r, const char *topic, const char *key) {
+    EACH(m, MEM_ASKED, struct mt_mem_asked, x) {
+        if (x->gone || strcmp(x->run, r->run.id) != 0 || strcmp(x->topic, topic) != 0 ||
+            strcmp(x->key, key) != 0)
+            continue;
+        mt_memory_touch(m, MEM_ASKED, x);
+        x->segment = r->run.segment;
+        return;
+    }
     struct mt_mem_asked *x = mt_memory_add(m, MEM_ASKED);
-    mt_copy(x->run, sizeof x->run, run);
+    mt_copy(x->run, sizeof x->run, r->run.id);
+    x->segment = r->run.segment;
     mt_copy(x->topic, sizeof x->topic, topic);
     mt_copy(x->key, sizeof x->key, key);
 }
@@ -224,8 +249,10 @@ static void ask(struct mt_memory *m, const char *run, const char *topic, const c
 static const char *last_asker(struct mt_memory *m, const char *topic, const char *key) {
     const char *last = NULL;
     EACH(m, MEM_RUNS, struct mt_mem_run, r) { /* in the order of their starts */
+        if (r->gone) continue;
         EACH(m, MEM_ASKED, struct mt_mem_asked, x) {
-            if (strcmp(x->run, r->run.id) != 0 || strcmp(x->topic, topic) != 0 || strcmp(x->key, key) != 0)
+            if (x->gone || strcmp(x->run, r->run.id) != 0 || strcmp(x->topic, topic) != 0 ||
+                strcmp(x->key, key) != 0)
                 continue;
             if (!mt_run_ended(r->run.state)) return NULL;
             last = r->run.id;
@@ -244,7 +271,7 @@ static void mark_late(struct mt_memory *m, struct mt_batch *b, struct mt_event *
 /* What a run that ends had asked for and nobody has read. */
 static void leave_behind(struct mt_memory *m, struct mt_batch *b, const char *run) {
     EACH(m, MEM_ASKED, struct mt_mem_asked, a) {
-        if (strcmp(a->run, run) != 0 || !last_asker(m, a->topic, a->key)) continue;
+        if (a->gone || strcmp(a->run, run) != 0 || !last_asker(m, a->topic, a->key)) continue;
         EACH(m, MEM_EVENTS, struct mt_event, x)
         if (!x->readers && !x->late && strcmp(x->topic, a->topic) == 0 && strcmp(x->key, a->key) == 0)
             mark_late(m, b, x, run);
@@ -252,7 +279,7 @@ static void leave_behind(struct mt_memory *m, struct mt_batch *b, const char *ru
 }
 
 static enum mt_applied seen(struct mt_memory *m, struct mt_op *op, struct mt_mem_run *r) {
-    ask(m, r->run.id, op->seen.topic, op->seen.key);
+    ask(m, r, op->seen.topic, op->seen.key);
     EACH(m, MEM_EVENTS, struct mt_event, x) {
         if (x->readers || x->n > op->seen.upto || strcmp(x->topic, op->seen.topic) != 0 ||
             strcmp(x->key, op->seen.key) != 0)
@@ -325,7 +352,7 @@ static void let_go(struct mt_memory *m, struct mt_batch *b, struct mt_mem_run *r
 static enum mt_applied suspend(struct mt_memory *m, struct mt_batch *b, struct mt_op *op,
                                struct mt_mem_run *r) {
     mt_memory_touch(m, MEM_RUNS, r);
-    if (op->suspend.topic) ask(m, r->run.id, op->suspend.topic, op->suspend.key);
+    if (op->suspend.topic) ask(m, r, op->suspend.topic, op->suspend.key);
     if (op->suspend.error) r->run.error = mt_memory_keep(m, op->suspend.error);
     let_go(m, b, r, op->suspend.state, op->suspend.cls, op->suspend.due_at, op->suspend.topic,
            op->suspend.key, op->suspend.waiting_for, op->suspend.cursor, op->suspend.at);
@@ -338,7 +365,7 @@ static enum mt_applied await(struct mt_memory *m, struct mt_batch *b, struct mt_
     struct mt_entry entry = *op->await.entry;
     entry.outcome = MT_DONE;
     entry.done_at = op->await.at;
-    ask(m, r->run.id, op->await.topic, op->await.key);
+    ask(m, r, op->await.topic, op->await.key);
     if (!event && op->await.deadline > op->await.at) {
         op->result = MT_RES_SUSPENDED;
         mt_memory_touch(m, MEM_RUNS, r);
@@ -364,6 +391,11 @@ static enum mt_applied await(struct mt_memory *m, struct mt_batch *b, struct mt_
 
 static enum mt_applied go_on(struct mt_memory *m, struct mt_batch *b, struct mt_op *op,
                              struct mt_mem_run *r) {
+    int64_t prior = strand_of(m, r, r->run.segment);
+    struct mt_mem_segment *x = mt_memory_add(m, MEM_SEGMENTS);
+    *x = (struct mt_mem_segment){
+        .segment = r->run.segment + 1, .at = op->cont.at, .strand = ++m->strand, .prior = prior};
+    mt_copy(x->run, sizeof x->run, r->run.id);
     mt_memory_touch(m, MEM_RUNS, r);
     r->run.segment++;
     r->run.entries = 0;
@@ -389,6 +421,12 @@ static enum mt_applied event(struct mt_memory *m, struct mt_batch *b, struct mt_
             op->result = MT_RES_DUPLICATE;
             return MT_APPLIED;
         }
+        EACH(m, MEM_SOURCES, struct mt_mem_source, x) {
+            if (x->gone || strcmp(x->source, op->event.source) != 0) continue;
+            op->event.n = x->n;
+            op->result = MT_RES_DUPLICATE;
+            return MT_APPLIED;
+        }
     }
     struct mt_event *x = mt_memory_add(m, MEM_EVENTS);
     op->event.n = x->n = ++m->event;
@@ -399,7 +437,8 @@ static enum mt_applied event(struct mt_memory *m, struct mt_batch *b, struct mt_
     x->at = op->event.at;
     x->raw_len = op->event.raw ? op->event.raw_len : 0;
     EACH(m, MEM_RUNS, struct mt_mem_run, r) {
-        if (!r->topic || strcmp(r->topic, op->event.topic) != 0 || strcmp(r->key, op->event.key) != 0)
+        if (r->gone || !r->topic || strcmp(r->topic, op->event.topic) != 0 ||
+            strcmp(r->key, op->event.key) != 0)
             continue;
         mt_memory_touch(m, MEM_RUNS, r);
         wake(r, op->event.at);
@@ -534,6 +573,10 @@ static enum mt_applied apply_op(struct mt_memory *m, struct mt_batch *b, struct 
         return resolve(m, b, op);
     case MT_OP_MIGRATE:
         return migrate(m, b, op);
+    case MT_OP_FORGET:
+        return mt_memory_forget(m, b, op);
+    case MT_OP_PURGE:
+        return mt_memory_purge(m, op);
     case MT_OP_DOC_PUT:
     case MT_OP_DOC_DELETE:
     case MT_OP_DOC_CHECK:
@@ -566,7 +609,7 @@ static enum mt_applied find_owner(struct mt_memory *m, struct mt_batch *b) {
 }
 
 static void apply_batch(struct mt_memory *m, struct mt_batch *b) {
-    int64_t event_n = m->event, delivery_n = m->delivery, task_n = m->task;
+    int64_t event_n = m->event, delivery_n = m->delivery, task_n = m->task, strand_n = m->strand;
     unsigned rotor = m->rotor;
     enum mt_applied rc = MT_APPLIED;
     mt_rules_begin(b);
@@ -578,6 +621,7 @@ static void apply_batch(struct mt_memory *m, struct mt_batch *b) {
         m->event = event_n;
         m->delivery = delivery_n;
         m->task = task_n;
+        m->strand = strand_n;
         m->rotor = rotor;
         mt_rules_undo(b, true);
     }
@@ -633,6 +677,9 @@ struct mt_store *mt_store_memory_open(void) {
         [MEM_GENERATIONS] = sizeof(struct mt_mem_generation),
         [MEM_BLOBS] = sizeof(struct mt_mem_blob),
         [MEM_META] = sizeof(struct mt_mem_meta),
+        [MEM_SEGMENTS] = sizeof(struct mt_mem_segment),
+        [MEM_TRASH] = sizeof(struct mt_mem_strand),
+        [MEM_SOURCES] = sizeof(struct mt_mem_source),
     };
     struct mt_memory *m = mt_calloc(1, sizeof *m);
     for (int t = 0; t < MEM_TABLE_COUNT; t++) m->tables[t].row_size = sizes[t];
@@ -642,5 +689,6 @@ struct mt_store *mt_store_memory_open(void) {
     m->store.close = close_store;
     m->store.epoch = 1;
     mt_memory_set_reads(&m->store);
+    mt_memory_set_kept(&m->store);
     return &m->store;
 }

@@ -19,7 +19,7 @@ static struct mt_mem_collection *find_collection(struct mt_memory *m, const char
 }
 
 static struct mt_delivery *find_delivery(struct mt_memory *m, const char *id) {
-    EACH(m, MEM_DELIVERIES, struct mt_delivery, d) if (strcmp(d->id, id) == 0) return d;
+    EACH(m, MEM_DELIVERIES, struct mt_delivery, d) if (d->n && strcmp(d->id, id) == 0) return d;
     return NULL;
 }
 
@@ -29,13 +29,15 @@ static enum mt_applied stale(struct mt_batch *b, struct mt_op *op) {
     return mt_rules_refuse(b, op, MT_RES_STALE, "the version is another");
 }
 
-static void bump(struct mt_memory *m, const char *name) {
+/* keep negative: as before. */
+static void bump(struct mt_memory *m, const char *name, int64_t keep) {
     struct mt_mem_collection *c = find_collection(m, name);
     if (c)
         mt_memory_touch(m, MEM_COLLECTIONS, c);
     else
         mt_copy((c = mt_memory_add(m, MEM_COLLECTIONS))->name, sizeof c->name, name);
     c->counter++;
+    if (keep >= 0) c->keep = keep;
 }
 
 static void drop_keys(struct mt_memory *m, const char *collection, const char *id) {
@@ -66,7 +68,7 @@ enum mt_applied mt_memory_document(struct mt_memory *m, struct mt_batch *b, stru
         d->gone = true;
         op->doc.version = 0;
         drop_keys(m, op->doc.collection, op->doc.id);
-        bump(m, op->doc.collection);
+        bump(m, op->doc.collection, -1);
         return MT_APPLIED;
     }
     for (size_t i = 0; i < op->doc.key_count; i++)
@@ -80,6 +82,8 @@ enum mt_applied mt_memory_document(struct mt_memory *m, struct mt_batch *b, stru
         mt_copy(d->document.id, sizeof d->document.id, op->doc.id);
     }
     d->document.body = mt_memory_keep(m, op->doc.body);
+    d->dated = op->doc.keep > 0;
+    d->at = op->doc.at;
     op->doc.version = ++d->document.version;
     drop_keys(m, op->doc.collection, op->doc.id);
     for (size_t i = 0; i < op->doc.key_count; i++) {
@@ -89,7 +93,7 @@ enum mt_applied mt_memory_document(struct mt_memory *m, struct mt_batch *b, stru
         mt_copy(k->field, sizeof k->field, op->doc.keys[i].field);
         k->value = mt_memory_keep(m, op->doc.keys[i].value);
     }
-    bump(m, op->doc.collection);
+    bump(m, op->doc.collection, op->doc.keep);
     return MT_APPLIED;
 }
 
@@ -157,7 +161,7 @@ enum mt_applied mt_memory_task_delete(struct mt_memory *m, struct mt_batch *b, s
 }
 
 static void keep_blob(struct mt_memory *m, const char *sha, const char *text, size_t len) {
-    EACH(m, MEM_BLOBS, struct mt_mem_blob, x) if (strcmp(x->sha, sha) == 0) return;
+    EACH(m, MEM_BLOBS, struct mt_mem_blob, x) if (!x->gone && strcmp(x->sha, sha) == 0) return;
     struct mt_mem_blob *x = mt_memory_add(m, MEM_BLOBS);
     x->sha = mt_memory_keep(m, sha);
     x->text = mt_memory_keep_bytes(m, text, len);
@@ -165,14 +169,20 @@ static void keep_blob(struct mt_memory *m, const char *sha, const char *text, si
 }
 
 enum mt_applied mt_memory_generation(struct mt_memory *m, struct mt_op *op) {
-    bool known = false;
-    EACH(m, MEM_GENERATIONS, struct mt_mem_generation, g) known |= strcmp(g->id, op->generation.id) == 0;
-    if (!known) {
-        struct mt_mem_generation *g = mt_memory_add(m, MEM_GENERATIONS);
-        mt_copy(g->id, sizeof g->id, op->generation.id);
-        g->manifest = mt_memory_keep(m, op->generation.manifest);
-        g->at = op->generation.at;
+    struct mt_mem_generation *known = NULL;
+    EACH(m, MEM_GENERATIONS, struct mt_mem_generation, g) {
+        if (strcmp(g->id, op->generation.id) == 0) known = g;
     }
+    if (known)
+        mt_memory_touch(m, MEM_GENERATIONS, known);
+    else
+        known = mt_memory_add(m, MEM_GENERATIONS);
+    if (!known->manifest) {
+        mt_copy(known->id, sizeof known->id, op->generation.id);
+        known->manifest = mt_memory_keep(m, op->generation.manifest);
+        known->at = op->generation.at;
+    }
+    if (op->generation.at > known->used_at) known->used_at = op->generation.at;
     for (size_t i = 0; i < op->generation.count; i++)
         keep_blob(m, op->generation.shas[i], op->generation.texts[i], op->generation.lens[i]);
     return MT_APPLIED;

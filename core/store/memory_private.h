@@ -10,23 +10,46 @@ struct mt_table {
 };
 
 struct mt_mem_run {
+    int64_t n;         /* its place among the starts, and its first strand */
     struct mt_run run; /* its strings belong to the store; `owner` and the rest as in a row */
     const char *digest;
     enum mt_run_class cls;
     const char *topic, *key; /* what would wake it */
     bool cancel_seen;
+    bool gone; /* not even its tombstone is left */
 };
 struct mt_mem_entry {
     char run[MT_ID_SIZE];
     struct mt_entry entry;
+    int64_t strand;
+    bool hidden, gone; /* to be taken away, and taken away */
+};
+struct mt_mem_segment { /* that began with CONTINUE */
+    char run[MT_ID_SIZE];
+    int segment;
+    int64_t at, strand;
+    int64_t prior; /* the strand before, while that has a journal */
+    bool gone;
+};
+struct mt_mem_strand { /* whose entries are to be taken away */
+    int64_t strand;
+    bool gone;
+};
+struct mt_mem_source {
+    int64_t n, at;
+    const char *source;
+    bool gone;
 };
 struct mt_mem_asked { /* a run has asked for the events of (topic, key) */
     char run[MT_ID_SIZE], topic[MT_NAME_MAX], key[MT_KEY_MAX];
+    int segment; /* the last one that asked */
+    bool gone;
 };
 struct mt_mem_document {
     char collection[MT_NAME_MAX];
     struct mt_document document;
-    bool gone;
+    int64_t at; /* when it was written, if that is dated: if not, it is kept for ever */
+    bool dated, gone;
 };
 struct mt_mem_key {
     char collection[MT_NAME_MAX], id[MT_KEY_MAX], field[MT_NAME_MAX];
@@ -35,7 +58,7 @@ struct mt_mem_key {
 };
 struct mt_mem_collection {
     char name[MT_NAME_MAX];
-    int64_t counter;
+    int64_t counter, keep;
 };
 struct mt_mem_task {
     struct mt_task task;
@@ -43,12 +66,13 @@ struct mt_mem_task {
 };
 struct mt_mem_generation {
     char id[MT_GENERATION_MAX];
-    const char *manifest;
-    int64_t at;
+    const char *manifest; /* NULL: its files are gone */
+    int64_t at, used_at;
 };
 struct mt_mem_blob {
     const char *sha, *text;
     size_t len;
+    bool gone;
 };
 struct mt_mem_meta {
     const char *key, *value;
@@ -57,16 +81,19 @@ struct mt_mem_meta {
 enum mt_mem_table {
     MEM_RUNS,
     MEM_ENTRIES,
-    MEM_EVENTS, /* struct mt_event */
+    MEM_EVENTS, /* struct mt_event; n is 0: it is gone */
     MEM_ASKED,
     MEM_DOCUMENTS,
     MEM_KEYS,
     MEM_COLLECTIONS,
-    MEM_DELIVERIES, /* struct mt_delivery */
+    MEM_DELIVERIES, /* struct mt_delivery; n is 0: it is gone */
     MEM_TASKS,
     MEM_GENERATIONS,
     MEM_BLOBS,
     MEM_META,
+    MEM_SEGMENTS,
+    MEM_TRASH,
+    MEM_SOURCES,
     MEM_TABLE_COUNT
 };
 
@@ -81,6 +108,7 @@ struct mt_memory {
     pthread_rwlock_t lock; /* held for writing by a commit as a whole, so readers see committed rows only */
     struct mt_table tables[MEM_TABLE_COUNT];
     int64_t event, delivery, task; /* the last number given */
+    int64_t strand;
     unsigned rotor;
     struct mt_mem_undo *undo;
     size_t undo_count, undo_cap;
@@ -107,6 +135,12 @@ enum mt_applied mt_memory_task_put(struct mt_memory *m, struct mt_batch *b, stru
 enum mt_applied mt_memory_task_delete(struct mt_memory *m, struct mt_batch *b, struct mt_op *op);
 enum mt_applied mt_memory_generation(struct mt_memory *m, struct mt_op *op);
 enum mt_applied mt_memory_meta(struct mt_memory *m, struct mt_op *op);
+
+/* memory_purge.c */
+enum mt_applied mt_memory_forget(struct mt_memory *m, struct mt_batch *b, struct mt_op *op);
+enum mt_applied mt_memory_purge(struct mt_memory *m, struct mt_op *op);
+void mt_memory_set_kept(struct mt_store *store);
+struct mt_mem_run *mt_memory_find_run(struct mt_memory *m, const char *id);
 
 /* Copies that the caller owns. */
 void mt_memory_copy_run(const struct mt_mem_run *row, struct mt_run *out);

@@ -132,7 +132,7 @@ static int get_run(struct mt_store *self, const char *id, struct mt_run *out, st
     struct mt_memory *m = lock(self);
     int rc = -1;
     EACH(m, MEM_RUNS, struct mt_mem_run, r) {
-        if (strcmp(r->run.id, id) != 0) continue;
+        if (r->gone || strcmp(r->run.id, id) != 0) continue;
         mt_memory_copy_run(r, out);
         rc = 0;
     }
@@ -145,7 +145,8 @@ static int find_run(struct mt_store *self, const char *flow, const char *key, st
     struct mt_memory *m = lock(self);
     int rc = -1;
     EACH(m, MEM_RUNS, struct mt_mem_run, r) {
-        if (!r->run.key || strcmp(r->run.flow, flow) != 0 || strcmp(r->run.key, key) != 0) continue;
+        if (r->gone || !r->run.key || strcmp(r->run.flow, flow) != 0 || strcmp(r->run.key, key) != 0)
+            continue;
         mt_memory_copy_run(r, out);
         rc = 0;
     }
@@ -159,7 +160,8 @@ static int list_runs(struct mt_store *self, const struct mt_run_filter *f, struc
     struct picked p = {0};
     (void)e;
     EACH(m, MEM_RUNS, struct mt_mem_run, r) {
-        if (FILTERED(f->flow, r->run.flow) || (f->key && !r->run.key) || FILTERED(f->key, r->run.key))
+        if (r->gone || FILTERED(f->flow, r->run.flow) || (f->key && !r->run.key) ||
+            FILTERED(f->key, r->run.key))
             continue;
         if (f->state >= 0 && (int)r->run.state != f->state) continue;
         if (f->live && mt_run_ended(r->run.state)) continue;
@@ -181,7 +183,7 @@ static int read_journal(struct mt_store *self, const char *run, int segment, str
     struct picked p = {0};
     (void)e;
     EACH(m, MEM_ENTRIES, struct mt_mem_entry, x)
-    if (strcmp(x->run, run) == 0 && (segment < 0 || x->entry.segment == segment)) pick(&p, x);
+    if (!x->hidden && strcmp(x->run, run) == 0 && (segment < 0 || x->entry.segment == segment)) pick(&p, x);
     *out = ordered(&p, by_place, SIZE_MAX, sizeof **out);
     for (size_t i = 0; i < p.count; i++)
         copy_entry(&((const struct mt_mem_entry *)p.rows[i])->entry, &(*out)[i]);
@@ -195,7 +197,7 @@ static int count_runs(struct mt_store *self, int64_t by_state[MT_RUN_STATE_COUNT
     struct mt_memory *m = lock(self);
     (void)e;
     for (int i = 0; i < MT_RUN_STATE_COUNT; i++) by_state[i] = 0;
-    EACH(m, MEM_RUNS, struct mt_mem_run, r) by_state[r->run.state]++;
+    EACH(m, MEM_RUNS, struct mt_mem_run, r) by_state[r->run.state] += !r->gone;
     unlock(m);
     return 0;
 }
@@ -206,12 +208,12 @@ static int next_due(struct mt_store *self, int64_t *runs, int64_t *rest, struct 
     if (runs) {
         *runs = MT_NEVER;
         EACH(m, MEM_RUNS, struct mt_mem_run, r)
-        if (!r->run.owner && r->run.due_at < *runs) *runs = r->run.due_at;
+        if (!r->gone && !r->run.owner && r->run.due_at < *runs) *runs = r->run.due_at;
     }
     if (rest) {
         *rest = MT_NEVER;
         EACH(m, MEM_DELIVERIES, struct mt_delivery, d)
-        if (strcmp(d->state, "pending") == 0 && d->next_at < *rest) *rest = d->next_at;
+        if (d->n && strcmp(d->state, "pending") == 0 && d->next_at < *rest) *rest = d->next_at;
         EACH(m, MEM_TASKS, struct mt_mem_task, t)
         if (!t->gone && t->task.due_at < *rest) *rest = t->task.due_at;
         EACH(m, MEM_EVENTS, struct mt_event, x)
@@ -243,7 +245,7 @@ static int list_events(struct mt_store *self, const char *topic, const char *key
     struct picked p = {0};
     (void)e;
     EACH(m, MEM_EVENTS, struct mt_event, x) {
-        if (FILTERED(topic, x->topic) || FILTERED(key, x->key) || !passes(x, which)) continue;
+        if (!x->n || FILTERED(topic, x->topic) || FILTERED(key, x->key) || !passes(x, which)) continue;
         if (newest ? after && x->n >= after : x->n <= after) continue;
         pick(&p, x);
     }
@@ -261,7 +263,7 @@ static int last_event(struct mt_store *self, const char *topic, const char *key,
     (void)e;
     *n = 0;
     EACH(m, MEM_EVENTS, struct mt_event, x)
-    if (!FILTERED(topic, x->topic) && !FILTERED(key, x->key)) *n = x->n;
+    if (x->n && !FILTERED(topic, x->topic) && !FILTERED(key, x->key)) *n = x->n;
     unlock(m);
     return 0;
 }
@@ -324,7 +326,7 @@ static int get_delivery(struct mt_store *self, const char *id, struct mt_deliver
     struct mt_memory *m = lock(self);
     int rc = -1;
     EACH(m, MEM_DELIVERIES, struct mt_delivery, d) {
-        if (strcmp(d->id, id) != 0) continue;
+        if (!d->n || strcmp(d->id, id) != 0) continue;
         copy_delivery(d, out);
         rc = 0;
     }
@@ -339,7 +341,7 @@ static int list_deliveries(struct mt_store *self, const char *group, int64_t due
     bool due = due_by != MT_NEVER;
     (void)e;
     EACH(m, MEM_DELIVERIES, struct mt_delivery, d) {
-        if (FILTERED(group, d->group)) continue;
+        if (!d->n || FILTERED(group, d->group)) continue;
         if (due && (strcmp(d->state, "pending") != 0 || d->next_at > due_by)) continue;
         pick(&p, d);
     }
@@ -388,7 +390,7 @@ static int get_blob(struct mt_store *self, const char *sha, char **text, size_t 
     struct mt_memory *m = lock(self);
     char *copy = NULL;
     EACH(m, MEM_BLOBS, struct mt_mem_blob, x) {
-        if (strcmp(x->sha, sha) != 0) continue;
+        if (x->gone || strcmp(x->sha, sha) != 0) continue;
         copy = mt_memdup(x->text, x->len);
         if (len) *len = x->len;
     }
@@ -409,7 +411,7 @@ static int get_meta(struct mt_store *self, const char *key, char **value, struct
 static int64_t live_runs(const struct mt_memory *m, const char *generation) {
     int64_t n = 0;
     EACH(m, MEM_RUNS, struct mt_mem_run, r)
-    if (!mt_run_ended(r->run.state) && strcmp(r->run.generation, generation) == 0) n++;
+    if (!r->gone && !mt_run_ended(r->run.state) && strcmp(r->run.generation, generation) == 0) n++;
     return n;
 }
 
@@ -417,7 +419,7 @@ static int list_generations(struct mt_store *self, char **json, struct mt_error 
     struct mt_memory *m = lock(self);
     struct picked p = {0};
     struct mt_buf b;
-    EACH(m, MEM_GENERATIONS, struct mt_mem_generation, g) pick(&p, g);
+    EACH(m, MEM_GENERATIONS, struct mt_mem_generation, g) if (g->manifest) pick(&p, g);
     if (p.count) qsort(p.rows, p.count, sizeof *p.rows, newest_generation);
     mt_buf_init(&b, 64 * 1024 * 1024);
     mt_buf_addc(&b, '[');

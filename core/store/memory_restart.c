@@ -8,10 +8,19 @@ static int64_t larger(int64_t a, int64_t b) {
 
 /* Numbers go on from the largest that is still there. */
 static void count_on(struct mt_memory *m) {
-    m->event = m->delivery = m->task = 0;
+    m->event = m->delivery = m->task = m->strand = 0;
     m->rotor = 0;
     MT_MEM_EACH(m, MEM_EVENTS, const struct mt_event, x) m->event = larger(m->event, x->n);
     MT_MEM_EACH(m, MEM_DELIVERIES, const struct mt_delivery, d) m->delivery = larger(m->delivery, d->n);
+    MT_MEM_EACH(m, MEM_RUNS, const struct mt_mem_run, r) {
+        if (!r->gone) m->strand = larger(m->strand, r->n);
+    }
+    MT_MEM_EACH(m, MEM_SEGMENTS, const struct mt_mem_segment, s) {
+        if (!s->gone) m->strand = larger(m->strand, s->strand);
+    }
+    MT_MEM_EACH(m, MEM_TRASH, const struct mt_mem_strand, s) {
+        if (!s->gone) m->strand = larger(m->strand, s->strand);
+    }
     MT_MEM_EACH(m, MEM_TASKS, const struct mt_mem_task, t) {
         if (!t->gone) m->task = larger(m->task, t->task.n);
     }
@@ -22,7 +31,7 @@ void mt_store_memory_restart(struct mt_store *store) {
     pthread_rwlock_wrlock(&m->lock);
     m->store.epoch++;
     MT_MEM_EACH(m, MEM_RUNS, struct mt_mem_run, r) {
-        if (!r->run.owner) continue;
+        if (r->gone || !r->run.owner) continue;
         r->run.owner = r->run.due_at = 0;
         if (r->run.state != MT_RUN_COMPENSATING) r->run.state = MT_RUN_QUEUED;
     }

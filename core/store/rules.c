@@ -10,6 +10,7 @@
 #define KEYS_MAX 64        /* declared fields of one document */
 #define KEY_VALUE_MAX 1024 /* bytes of one declared field's value */
 #define GENERATION_FILES 10000
+#define PURGE_MOST 10000 /* rows at once */
 
 static const char *const op_names[] = {
     [MT_OP_START] = "start",
@@ -27,6 +28,7 @@ static const char *const op_names[] = {
     [MT_OP_RETRY] = "retry",
     [MT_OP_RESOLVE] = "resolve",
     [MT_OP_MIGRATE] = "migrate",
+    [MT_OP_FORGET] = "forget",
     [MT_OP_DOC_PUT] = "document put",
     [MT_OP_DOC_DELETE] = "document delete",
     [MT_OP_DOC_CHECK] = "document check",
@@ -36,6 +38,7 @@ static const char *const op_names[] = {
     [MT_OP_TASK_PUT] = "task put",
     [MT_OP_TASK_DELETE] = "task delete",
     [MT_OP_GENERATION] = "generation",
+    [MT_OP_PURGE] = "purge",
     [MT_OP_META] = "meta",
 };
 static_assert(sizeof op_names / sizeof *op_names == MT_OP_META + 1, "every operation has a name");
@@ -64,6 +67,10 @@ static void begin_op(struct mt_op *op) {
         break;
     case MT_OP_TASK_PUT:
         op->task.n = 0;
+        break;
+    case MT_OP_PURGE:
+        op->purge.seen = op->purge.count = op->purge.count_unread = 0;
+        op->purge.more = false;
         break;
     default:
         break;
@@ -217,6 +224,9 @@ static enum mt_applied check_document(struct mt_batch *b, struct mt_op *op) {
     if (FIELDS({"collection", op->doc.collection, MT_NAME_MAX}, {"id", op->doc.id, MT_KEY_MAX},
                {"body", body, 0}))
         return MT_REFUSED;
+    if (op->type == MT_OP_DOC_PUT && op->doc.keep < 0)
+        return mt_rules_refuse(b, op, MT_RES_INVALID, "document put: it cannot be kept for %" PRId64 " ms",
+                               op->doc.keep);
     if (keys > KEYS_MAX)
         return mt_rules_refuse(b, op, MT_RES_INVALID, "document put: %zu declared fields, at most %d", keys,
                                KEYS_MAX);
@@ -245,6 +255,14 @@ static enum mt_applied check_generation(struct mt_batch *b, struct mt_op *op) {
                    {"a file's text", op->generation.texts[i], 0}))
             return MT_REFUSED;
     return MT_APPLIED;
+}
+
+static enum mt_applied check_purge(struct mt_batch *b, struct mt_op *op) {
+    if ((unsigned)op->purge.what >= MT_PURGE_COUNT)
+        return mt_rules_refuse(b, op, MT_RES_INVALID, "purge: there is no kind %d", (int)op->purge.what);
+    if (op->purge.limit >= 1 && op->purge.limit <= PURGE_MOST) return MT_APPLIED;
+    return mt_rules_refuse(b, op, MT_RES_INVALID, "purge: %zu rows, wanted 1 to %d", op->purge.limit,
+                           PURGE_MOST);
 }
 
 enum mt_applied mt_rules_check(struct mt_batch *b, struct mt_op *op) {
@@ -294,6 +312,8 @@ enum mt_applied mt_rules_check(struct mt_batch *b, struct mt_op *op) {
     case MT_OP_MIGRATE:
         return FIELDS({"run", op->migrate.run, MT_ID_SIZE}, {"from", op->migrate.from, MT_GENERATION_MAX},
                       {"to", op->migrate.to, MT_GENERATION_MAX}, {"moves", op->migrate.moves, 0});
+    case MT_OP_FORGET:
+        return FIELDS({"run", op->forget.run, MT_ID_SIZE});
     case MT_OP_DOC_PUT:
     case MT_OP_DOC_DELETE:
     case MT_OP_DOC_CHECK:
@@ -310,6 +330,8 @@ enum mt_applied mt_rules_check(struct mt_batch *b, struct mt_op *op) {
         return MT_APPLIED;
     case MT_OP_GENERATION:
         return check_generation(b, op);
+    case MT_OP_PURGE:
+        return check_purge(b, op);
     case MT_OP_META:
         return FIELDS({"key", op->meta.key, MT_KEY_MAX}, {"value", op->meta.value, 0});
     }

@@ -38,6 +38,7 @@ static apply_fn *const appliers[] = {
     [MT_OP_RETRY] = mt_sqlite_retry,
     [MT_OP_RESOLVE] = mt_sqlite_resolve,
     [MT_OP_MIGRATE] = mt_sqlite_migrate_run,
+    [MT_OP_FORGET] = mt_sqlite_forget,
     [MT_OP_DOC_PUT] = mt_sqlite_doc_put,
     [MT_OP_DOC_DELETE] = mt_sqlite_doc_delete,
     [MT_OP_DOC_CHECK] = mt_sqlite_doc_check,
@@ -47,6 +48,7 @@ static apply_fn *const appliers[] = {
     [MT_OP_TASK_PUT] = mt_sqlite_task_put,
     [MT_OP_TASK_DELETE] = mt_sqlite_task_delete,
     [MT_OP_GENERATION] = mt_sqlite_generation,
+    [MT_OP_PURGE] = mt_sqlite_purge,
     [MT_OP_META] = mt_sqlite_meta,
 };
 
@@ -69,6 +71,7 @@ static bool may_refuse(const struct mt_batch *b, size_t i, const struct mt_owned
     case MT_OP_EVENT:
     case MT_OP_TASK_PUT:
     case MT_OP_GENERATION:
+    case MT_OP_PURGE:
     case MT_OP_META:
         return false;
     default:
@@ -256,6 +259,17 @@ static int wipe(struct mt_store *self, struct mt_error *e) {
     return 0;
 }
 
+/* What was deleted is zeros in the database (secure_delete), but the WAL still has pages from before. */
+static int scrub(struct mt_store *self, struct mt_error *e) {
+    struct mt_sqlite *s = (struct mt_sqlite *)self;
+    if (sqlite3_wal_checkpoint_v2(s->writer.db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) == SQLITE_OK) {
+        s->wal_pages = 0;
+        s->checkpoint_at = CHECKPOINT_PAGES;
+        return 0;
+    }
+    return mt_sqlite_error(s->writer.db, e);
+}
+
 /* ---- opening and closing ---- */
 
 static int take_lock(struct mt_sqlite *s, struct mt_error *e) {
@@ -327,7 +341,7 @@ static int take_over(struct mt_sqlite *s, struct mt_error *e) {
     if (one_number(s, "SELECT epoch FROM opening", &s->store.epoch, e)) return -1;
     if (one_number(s,
                    "SELECT max(coalesce((SELECT max(n) FROM runs), 0), coalesce((SELECT max(strand) FROM "
-                   "segments), 0))",
+                   "segments), 0), coalesce((SELECT max(strand) FROM trash), 0))",
                    &s->numbers.strand, e))
         return -1;
     if (one_number(s, "SELECT max(n) FROM events", &s->numbers.event, e)) return -1;
@@ -373,6 +387,8 @@ static struct mt_sqlite *new_store(void) {
     s->store.close = close_store;
     mt_sqlite_set_reads(&s->store);
     mt_sqlite_set_lists(&s->store);
+    mt_sqlite_set_kept(&s->store);
+    s->store.scrub = scrub;
     return s;
 }
 

@@ -42,7 +42,16 @@ static enum mt_applied bump(struct mt_apply *a, const struct mt_op *op) {
     sqlite3_stmt *st = mt_sqlite_statement(&a->s->writer, ST_COLLECTION_BUMP, a->e);
     if (!st) return MT_BROKEN;
     mt_sqlite_text(st, 1, op->doc.collection);
+    sqlite3_bind_int64(st, 2, op->type == MT_OP_DOC_PUT ? op->doc.keep : -1);
     return done(a, st);
+}
+
+/* When it was written, if it is not kept for ever. */
+static void bind_written(sqlite3_stmt *st, int i, const struct mt_op *op) {
+    if (op->doc.keep)
+        sqlite3_bind_int64(st, i, op->doc.at);
+    else
+        sqlite3_bind_null(st, i);
 }
 
 static enum mt_applied keys_free(struct mt_apply *a, struct mt_op *op) {
@@ -96,10 +105,12 @@ enum mt_applied mt_sqlite_doc_put(struct mt_apply *a, struct mt_op *op) {
     if (f.version) {
         sqlite3_bind_int64(st, 1, f.rowid);
         mt_sqlite_text(st, 2, op->doc.body);
+        bind_written(st, 3, op);
     } else {
         mt_sqlite_text(st, 1, op->doc.collection);
         mt_sqlite_text(st, 2, op->doc.id);
         mt_sqlite_text(st, 3, op->doc.body);
+        bind_written(st, 4, op);
     }
     if (done(a, st) || (f.version && drop_keys(a, op)) || put_keys(a, op) || bump(a, op)) return MT_BROKEN;
     op->doc.version = f.version + 1;

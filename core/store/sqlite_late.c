@@ -10,6 +10,7 @@ int mt_sqlite_ask(struct mt_apply *a, const char *topic, const char *key) {
     mt_sqlite_text(st, 1, topic);
     mt_sqlite_text(st, 2, key);
     sqlite3_bind_int64(st, 3, a->own->n);
+    sqlite3_bind_int(st, 4, a->own->segment);
     if (mt_sqlite_run(&a->s->writer, st, NULL, a->e)) return -1;
     if (a->own->asked) return 0;
     mt_owned_touch(a->s, a->own);

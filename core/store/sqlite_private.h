@@ -32,6 +32,14 @@ enum mt_statement {
     ST_RUN_CANCEL_FLAG,
     ST_RUN_PLACE,
     ST_RUN_MIGRATE,
+    ST_RUN_FORGET,
+    ST_RUN_DROPPED,
+    ST_RUN_DROP,
+    ST_RUN_FIRST,
+    ST_RUNS_GONE,
+    ST_RUN_DELETE,
+    ST_ENDED,
+    ST_ENDED_OF_FLOW,
     ST_RUN_WAKE,
     ST_DUE,
     ST_WAITERS,
@@ -39,6 +47,14 @@ enum mt_statement {
     ST_SEGMENT_INSERT,
     ST_SEGMENT_STRAND,
     ST_STRANDS,
+    ST_SEGMENTS_OVER,
+    ST_SEGMENT_TOP,
+    ST_SEGMENTS_TRASH,
+    ST_SEGMENTS_DELETE,
+    ST_SEGMENT_KEPT,
+    ST_STRANDS_TRASH,
+    ST_TRASH_FIRST,
+    ST_TRASH_DELETE,
     ST_GENERATION_FIND,
     ST_GENERATION_NAME,
     /* journal */
@@ -48,6 +64,7 @@ enum mt_statement {
     ST_ENTRY_OUTCOME,
     ST_ENTRY_LAST,
     ST_ENTRIES,
+    ST_ENTRIES_DELETE,
     /* events */
     ST_EVENT_SOURCE,
     ST_EVENT_INSERT,
@@ -61,6 +78,15 @@ enum mt_statement {
     ST_ASKED,
     ST_ASKERS,
     ST_ASKED_OF,
+    ST_ASKED_COUNT,
+    ST_ASKED_DELETE,
+    ST_EVENTS_OLD,
+    ST_EVENT_LARGEST,
+    ST_EVENT_DELETE,
+    ST_EVENT_BLANK,
+    ST_SOURCE_ADD,
+    ST_SOURCE_FIND,
+    ST_SOURCES_DELETE,
     /* documents */
     ST_DOC_FIND,
     ST_DOC_INSERT,
@@ -72,10 +98,15 @@ enum mt_statement {
     ST_COLLECTION_BUMP,
     ST_COLLECTION_COUNTER,
     ST_DOC_GET,
+    ST_COLLECTIONS_KEPT,
+    ST_DOCS_OLD,
     /* deliveries, tasks, generations, meta */
     ST_DELIVERY_INSERT,
     ST_DELIVERY_UPDATE,
     ST_DELIVERY_GET,
+    ST_DELIVERIES_OLD,
+    ST_DELIVERY_LARGEST,
+    ST_DELIVERY_DELETE,
     ST_TASK_INSERT,
     ST_TASK_DELETE,
     ST_TASKS,
@@ -83,12 +114,18 @@ enum mt_statement {
     ST_BLOB_KEEP,
     ST_GENERATION_GET,
     ST_GENERATIONS,
+    ST_GENERATIONS_USED,
+    ST_GENERATION_RUNS,
+    ST_GENERATION_EMPTY,
+    ST_COUNTS_DELETE,
+    ST_BLOBS_DELETE,
     ST_BLOB_GET,
     ST_META_SET,
     ST_META_GET,
     ST_RUN_COUNTS,
     ST_DUE_RUNS,
     ST_DUE_REST,
+    ST_KEPT,
     ST_STATEMENT_COUNT
 };
 extern const char *const mt_sqlite_sql[ST_STATEMENT_COUNT];
@@ -100,7 +137,8 @@ extern const char *const mt_sqlite_sql[ST_STATEMENT_COUNT];
     "input, progress, output, error, waiting_for, cursors, parent, parent_seq, detached, cancel_requested, " \
     "cancel_reason, CASE WHEN owner = 0 THEN entries ELSE (SELECT count(*) FROM entries e WHERE e.k "        \
     "BETWEEN "                                                                                               \
-    "(strand << 17) AND (strand << 17 | 131071)) END, created_at, updated_at, moves, n"
+    "(strand << 17) AND (strand << 17 | 131071)) END, created_at, updated_at, moves, dropped, gone_at, n"
+#define MT_RUN_COLUMN_COUNT 26
 
 struct mt_sqlite_conn {
     sqlite3 *db;
@@ -216,7 +254,7 @@ void mt_owned_rollback(struct mt_sqlite *s, size_t mark);
 void mt_owned_settle(struct mt_sqlite *s); /* after a commit: forgets how to undo */
 void mt_owned_forget(struct mt_sqlite *s); /* everything (wipe, close) */
 
-/* ---- operations: sqlite_runs.c, sqlite_waits.c, sqlite_docs.c ---- */
+/* ---- operations: sqlite_runs.c, sqlite_waits.c, sqlite_docs.c, sqlite_purge.c ---- */
 enum mt_applied mt_sqlite_start(struct mt_apply *a, struct mt_op *op);
 enum mt_applied mt_sqlite_claim(struct mt_apply *a, struct mt_op *op);
 enum mt_applied mt_sqlite_entry(struct mt_apply *a, struct mt_op *op);
@@ -242,6 +280,8 @@ enum mt_applied mt_sqlite_task_put(struct mt_apply *a, struct mt_op *op);
 enum mt_applied mt_sqlite_task_delete(struct mt_apply *a, struct mt_op *op);
 enum mt_applied mt_sqlite_generation(struct mt_apply *a, struct mt_op *op);
 enum mt_applied mt_sqlite_meta(struct mt_apply *a, struct mt_op *op);
+enum mt_applied mt_sqlite_forget(struct mt_apply *a, struct mt_op *op);
+enum mt_applied mt_sqlite_purge(struct mt_apply *a, struct mt_op *op);
 
 /* Shared between them. */
 /* Notes that the batch's run has asked for the events of (topic, key). */
@@ -270,10 +310,11 @@ int mt_sqlite_wake(struct mt_sqlite *s, const struct mt_head *h, enum mt_run_sta
                    int cls, bool clear_error, int64_t at, struct mt_error *e);
 void mt_sqlite_run_columns(sqlite3_stmt *st, struct mt_run *out);
 
-/* ---- sqlite_read.c, sqlite_lists.c: the vtable's reads ---- */
+/* ---- sqlite_read.c, sqlite_lists.c, sqlite_kept.c: the vtable's reads ---- */
 struct mt_sqlite_conn *mt_sqlite_reader(struct mt_sqlite *s, struct mt_error *e);
 void mt_sqlite_reader_done(struct mt_sqlite *s, struct mt_sqlite_conn *c);
 /* Makes room for one more element in a malloc'ed array whose count is a power of two when it is full. */
 void *mt_sqlite_grow(void *items, size_t count, size_t size);
 void mt_sqlite_set_reads(struct mt_store *store);
 void mt_sqlite_set_lists(struct mt_store *store);
+void mt_sqlite_set_kept(struct mt_store *store); /* sqlite_kept.c */

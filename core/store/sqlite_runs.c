@@ -34,6 +34,8 @@ void mt_sqlite_run_columns(sqlite3_stmt *st, struct mt_run *out) {
     out->created_at = sqlite3_column_int64(st, 20);
     out->updated_at = sqlite3_column_int64(st, 21);
     out->moves = mt_sqlite_take(st, 22);
+    out->dropped = sqlite3_column_int(st, 23);
+    out->gone_at = sqlite3_column_int64(st, 24);
 }
 
 int mt_sqlite_head(struct mt_sqlite *s, const char *id, struct mt_head *out, struct mt_error *e) {
@@ -90,12 +92,11 @@ static int number_generation(struct mt_sqlite *s, const char *id, int64_t *g, st
 }
 
 int mt_sqlite_strand(struct mt_sqlite *s, int64_t n, int segment, int64_t *strand, struct mt_error *e) {
-    *strand = segment == 0 ? n : 0;
-    if (segment == 0) return 0;
-    sqlite3_stmt *st = mt_sqlite_statement(&s->writer, ST_SEGMENT_STRAND, e);
+    *strand = 0;
+    sqlite3_stmt *st = mt_sqlite_statement(&s->writer, segment ? ST_SEGMENT_STRAND : ST_RUN_FIRST, e);
     if (!st) return -1;
     sqlite3_bind_int64(st, 1, n);
-    sqlite3_bind_int(st, 2, segment);
+    if (segment) sqlite3_bind_int(st, 2, segment);
     int rc = mt_sqlite_step(&s->writer, st, e);
     if (rc <= 0) return rc;
     *strand = sqlite3_column_int64(st, 0);
@@ -147,7 +148,7 @@ static int find_existing(struct mt_apply *a, struct mt_op *op, int64_t *n) {
         if (rc < 0) return -1;
         if (!rc) continue;
         mt_sqlite_run_columns(st, &op->start.existing);
-        *n = sqlite3_column_int64(st, 23);
+        *n = sqlite3_column_int64(st, MT_RUN_COLUMN_COUNT - 1);
         sqlite3_reset(st);
         return 1;
     }
@@ -225,8 +226,8 @@ static int read_by_n(struct mt_sqlite *s, int64_t n, struct mt_run *run, struct 
     if (mt_sqlite_step(&s->writer, st, e) != 1) return -1;
     mt_sqlite_run_columns(st, run);
     *o = (struct mt_owned){.n = n,
-                           .strand = sqlite3_column_int64(st, 24),
-                           .generation = sqlite3_column_int64(st, 25),
+                           .strand = sqlite3_column_int64(st, MT_RUN_COLUMN_COUNT),
+                           .generation = sqlite3_column_int64(st, MT_RUN_COLUMN_COUNT + 1),
                            .segment = run->segment,
                            .entries = run->entries,
                            .state = run->state,
@@ -460,6 +461,8 @@ enum mt_applied mt_sqlite_continue(struct mt_apply *a, struct mt_op *op) {
     sqlite3_bind_int64(st, 1, strand);
     sqlite3_bind_int64(st, 2, o->n);
     sqlite3_bind_int(st, 3, o->segment + 1);
+    sqlite3_bind_int64(st, 4, op->cont.at);
+    sqlite3_bind_int64(st, 5, o->strand);
     if (mt_sqlite_run(&s->writer, st, NULL, a->e)) return MT_BROKEN;
     if (!(st = mt_sqlite_statement(&s->writer, ST_RUN_CONTINUE, a->e))) return MT_BROKEN;
     sqlite3_bind_int64(st, 1, o->n);

@@ -1,5 +1,6 @@
 /* The tables of the SQLite store, how older ones become newer, and how a connection is set up.
  * The schema's version is PRAGMA user_version; a change of schema is one more row of `migrations`. */
+#include "base/log.h"
 #include "base/text.h"
 #include "store/sqlite_private.h"
 #include <inttypes.h>
@@ -84,23 +85,50 @@ static const char version_3[] =
     "CREATE INDEX events_late ON events (n) WHERE late > 0;"
     "CREATE INDEX events_pending ON events (at) WHERE late = 1;";
 
+/* What has been kept long enough is found by its time and goes; what has to be known of it stays: a run's
+ * tombstone, an event's source. Journals go strand by strand, later than what led to them (trash). */
+static const char version_4[] =
+    "ALTER TABLE runs ADD COLUMN dropped INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE runs ADD COLUMN gone_at INTEGER NOT NULL DEFAULT 0;"
+    "CREATE INDEX runs_ended ON runs (updated_at) WHERE state IN (5, 6, 7) AND gone_at = 0;"
+    "CREATE INDEX runs_gone ON runs (updated_at) WHERE gone_at > 0;"
+    /* when a segment began is when the one before it was over; prior: the strand of that one, while it has a
+       journal */
+    "ALTER TABLE segments ADD COLUMN at INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE segments ADD COLUMN prior INTEGER NOT NULL DEFAULT 0;"
+    "UPDATE segments SET prior = iif(segment = 1, run, coalesce((SELECT p.strand FROM segments p"
+    " WHERE p.run = segments.run AND p.segment = segments.segment - 1), 0)),"
+    " at = coalesce((SELECT e.at FROM entries e WHERE e.k BETWEEN strand << 17 AND strand << 17 | 131071"
+    " ORDER BY e.k LIMIT 1), (SELECT r.updated_at FROM runs r WHERE r.n = run), 0);"
+    "CREATE INDEX segments_over ON segments (at) WHERE prior <> 0;"
+    "ALTER TABLE asked ADD COLUMN segment INTEGER NOT NULL DEFAULT 0;" /* the last one that asked */
+    "CREATE TABLE trash (strand INTEGER PRIMARY KEY);"
+    "CREATE TABLE sources (n INTEGER PRIMARY KEY, source TEXT NOT NULL UNIQUE, at INTEGER NOT NULL);"
+    "ALTER TABLE collections ADD COLUMN keep INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE documents ADD COLUMN at INTEGER;" /* of those that are not kept for ever */
+    "UPDATE documents SET at = CAST(strftime('%s', 'now') AS INTEGER) * 1000;"
+    "CREATE INDEX documents_at ON documents (collection, at) WHERE at IS NOT NULL;"
+    "ALTER TABLE generations ADD COLUMN used_at INTEGER NOT NULL DEFAULT 0;"
+    "UPDATE generations SET used_at = created_at;";
+
 /* migrations[i] takes a store of version i to i + 1. */
-static const char *const migrations[] = {version_1, version_2, version_3};
+static const char *const migrations[] = {version_1, version_2, version_3, version_4};
 #define SCHEMA ((int)(sizeof migrations / sizeof *migrations))
+#define SHRINKS 4           /* from this one on, files give pages back */
+#define REWRITE_PAGES 65536 /* 256 MB: a larger file is not written anew while it is opened */
 
 static const char *const wiped[] = {"runs",        "run_counts", "segments",      "entries",    "events",
                                     "collections", "documents",  "document_keys", "deliveries", "tasks",
-                                    "generations", "blobs",      "asked"};
+                                    "generations", "blobs",      "asked",         "trash",      "sources"};
 
-static int schema_version(sqlite3 *db, int *version, struct mt_error *e) {
+static int one_number(sqlite3 *db, const char *sql, int64_t *out, struct mt_error *e) {
     sqlite3_stmt *st = NULL;
-    if (sqlite3_prepare_v2(db, "PRAGMA user_version", -1, &st, NULL) != SQLITE_OK ||
-        sqlite3_step(st) != SQLITE_ROW) {
+    if (sqlite3_prepare_v2(db, sql, -1, &st, NULL) != SQLITE_OK || sqlite3_step(st) != SQLITE_ROW) {
         mt_sqlite_error(db, e);
         sqlite3_finalize(st);
         return -1;
     }
-    *version = sqlite3_column_int(st, 0);
+    *out = sqlite3_column_int64(st, 0);
     sqlite3_finalize(st);
     return 0;
 }
@@ -117,16 +145,34 @@ static int migrate_one(sqlite3 *db, int from, struct mt_error *e) {
     return 0;
 }
 
+/* A file that can give pages back is made so at the beginning, or by writing all of it anew. Without, its
+ * free pages are used again, but stay. */
+static int make_shrinkable(sqlite3 *db, const char *path, struct mt_error *e) {
+    int64_t pages;
+    if (one_number(db, "PRAGMA page_count", &pages, e)) return -1;
+    if (pages > REWRITE_PAGES) {
+        mt_info("the store's file is large: what it frees is used again, but the file stays as large", "file",
+                path);
+        return 0;
+    }
+    if (mt_sqlite_exec(db, "PRAGMA auto_vacuum = INCREMENTAL; VACUUM", e))
+        return mt_error_wrap(e, "%s: writing it anew", path);
+    return 0;
+}
+
 int mt_sqlite_migrate(struct mt_sqlite_conn *c, const char *path, struct mt_error *e) {
+    int64_t found;
     int version;
-    if (schema_version(c->db, &version, e)) return mt_error_wrap(e, "%s", path);
+    if (one_number(c->db, "PRAGMA user_version", &found, e)) return mt_error_wrap(e, "%s", path);
+    version = (int)found;
     if (version > SCHEMA)
         return mt_fail(e, MT_STORE, "%s has schema %d, this mintage knows %d: use the newer mintage", path,
                        version, SCHEMA);
+    int was = version;
     for (; version < SCHEMA; version++)
         if (migrate_one(c->db, version, e))
             return mt_error_wrap(e, "%s: going from schema %d to %d", path, version, version + 1);
-    return 0;
+    return was >= 1 && was < SHRINKS ? make_shrinkable(c->db, path, e) : 0;
 }
 
 int mt_sqlite_conn_open(struct mt_sqlite_conn *c, const char *vfs, const char *path, bool writer,
@@ -135,6 +181,8 @@ int mt_sqlite_conn_open(struct mt_sqlite_conn *c, const char *vfs, const char *p
      * checkpoints by itself (sqlite.c), because an automatic checkpoint would swallow a failed fsync. Caches
      * are small on purpose: the kernel's page cache holds the file once for all nine connections. */
     static const char writer_pragmas[] =
+        "PRAGMA auto_vacuum = INCREMENTAL;" /* of a new file */
+        "PRAGMA secure_delete = ON;"
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;"
         "PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -4096; PRAGMA temp_store = MEMORY;"
         "PRAGMA foreign_keys = OFF;";

@@ -51,6 +51,21 @@ const char *const mt_sqlite_sql[ST_STATEMENT_COUNT] = {
     [ST_RUN_PLACE] = "SELECT n, owner, state, generation, segment, entries,"
                      " (SELECT g.id FROM generations g WHERE g.g = generation) FROM runs WHERE id = ?1",
     [ST_RUN_MIGRATE] = "UPDATE runs SET generation = ?2, moves = ?3, updated_at = ?4 WHERE n = ?1",
+    [ST_RUN_FORGET] =
+        "UPDATE runs SET generation = 0, input = '{}', progress = ?2, output = ?3, error = ?4, waiting_for ="
+        " NULL, cursors = NULL, cancel_reason = NULL, moves = NULL, dropped = segment + 1,"
+        " gone_at = iif(gone_at > 0, gone_at, ?5) WHERE n = ?1",
+    [ST_RUN_DROPPED] = "SELECT dropped, state IN (5, 6, 7) FROM runs WHERE n = ?1",
+    [ST_RUN_DROP] = "UPDATE runs SET dropped = ?2 WHERE n = ?1",
+    [ST_RUN_FIRST] = "SELECT n FROM runs WHERE n = ?1 AND dropped = 0",
+    [ST_RUNS_GONE] = "SELECT n, state FROM runs INDEXED BY runs_gone WHERE gone_at > 0 AND updated_at <= ?1"
+                     " AND n < (SELECT max(n) FROM runs) ORDER BY updated_at, n LIMIT ?2",
+    [ST_RUN_DELETE] = "DELETE FROM runs WHERE n = ?1",
+    [ST_ENDED] = "SELECT " MT_RUN_COLUMNS " FROM runs INDEXED BY runs_ended WHERE state IN (5, 6, 7) AND"
+                 " gone_at = 0 AND updated_at BETWEEN ?1 AND ?2 ORDER BY updated_at, n LIMIT ?3",
+    [ST_ENDED_OF_FLOW] = "SELECT " MT_RUN_COLUMNS " FROM runs INDEXED BY runs_ended WHERE state IN (5, 6, 7)"
+                         " AND gone_at = 0 AND updated_at BETWEEN ?1 AND ?2 AND flow = ?4"
+                         " ORDER BY updated_at, n LIMIT ?3",
     [ST_RUN_WAKE] = "UPDATE runs SET state = ?2, due_at = ?3, class = iif(?4 < 0, class, ?4),"
                     " error = iif(?5, NULL, error), updated_at = ?6, wait_topic = NULL, wait_key = NULL,"
                     " waiting_for = NULL WHERE n = ?1",
@@ -60,10 +75,25 @@ const char *const mt_sqlite_sql[ST_STATEMENT_COUNT] = {
         "SELECT n, owner, due_at, generation, strand, state, segment FROM runs INDEXED BY runs_wait"
         " WHERE wait_topic IS NOT NULL AND wait_topic = ?1 AND wait_key = ?2",
     [ST_COUNT_ADD] = "INSERT INTO run_counts VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET runs = runs + ?3",
-    [ST_SEGMENT_INSERT] = "INSERT INTO segments (strand, run, segment) VALUES (?1, ?2, ?3)",
+    [ST_SEGMENT_INSERT] =
+        "INSERT INTO segments (strand, run, segment, at, prior) VALUES (?1, ?2, ?3, ?4, ?5)",
     [ST_SEGMENT_STRAND] = "SELECT strand FROM segments WHERE run = ?1 AND segment = ?2",
-    [ST_STRANDS] = "SELECT 0, n FROM runs WHERE id = ?1 UNION ALL SELECT s.segment, s.strand FROM segments s"
+    [ST_STRANDS] = "SELECT 0, n FROM runs WHERE id = ?1 AND dropped = 0 UNION ALL SELECT s.segment, s.strand "
+                   "FROM segments s"
                    " JOIN runs r ON r.n = s.run WHERE r.id = ?1 ORDER BY 1",
+    [ST_SEGMENTS_OVER] =
+        "SELECT s.run, s.segment FROM segments s INDEXED BY segments_over JOIN runs r ON r.n = s.run"
+        " WHERE s.prior <> 0 AND s.at <= ?1 AND r.state <> 8 ORDER BY s.at, s.strand LIMIT ?2",
+    [ST_SEGMENT_TOP] = "SELECT max(segment) FROM segments WHERE run = ?1 AND at <= ?2",
+    [ST_SEGMENTS_TRASH] =
+        "INSERT OR IGNORE INTO trash SELECT prior FROM segments WHERE run = ?1 AND segment <= ?2"
+        " AND prior <> 0",
+    [ST_SEGMENTS_DELETE] = "DELETE FROM segments WHERE run = ?1 AND segment < ?2",
+    [ST_SEGMENT_KEPT] = "UPDATE segments SET prior = 0 WHERE run = ?1 AND segment = ?2",
+    [ST_STRANDS_TRASH] = "INSERT OR IGNORE INTO trash SELECT n FROM runs WHERE n = ?1 AND dropped = 0"
+                         " UNION ALL SELECT strand FROM segments WHERE run = ?1",
+    [ST_TRASH_FIRST] = "SELECT min(strand) FROM trash",
+    [ST_TRASH_DELETE] = "DELETE FROM trash WHERE strand = ?1",
     [ST_GENERATION_FIND] = "SELECT g FROM generations WHERE id = ?1",
     [ST_GENERATION_NAME] = "INSERT INTO generations (id, created_at) VALUES (?1, 0)",
 
@@ -81,6 +111,9 @@ const char *const mt_sqlite_sql[ST_STATEMENT_COUNT] = {
         "SELECT k, kind, name, digest, outcome, params, request, result, sealed, meta, site, at, done_at"
         " FROM entries WHERE k BETWEEN ?1 AND ?2 ORDER BY k",
 
+    [ST_ENTRIES_DELETE] = "DELETE FROM entries WHERE k IN (SELECT k FROM entries WHERE k BETWEEN ?1 AND ?2"
+                          " ORDER BY k LIMIT ?3)",
+
     [ST_EVENT_SOURCE] = "SELECT n FROM events WHERE source = ?1",
     [ST_EVENT_INSERT] = "INSERT INTO events (n, topic, key, payload, source, raw, at, readers)"
                         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0)",
@@ -95,23 +128,43 @@ const char *const mt_sqlite_sql[ST_STATEMENT_COUNT] = {
     [ST_EVENTS_LEFT] = "SELECT n, at FROM events WHERE topic = ?1 AND key = ?2 AND readers = 0 AND late = 0",
     [ST_EVENT_LOOKED_AFTER] = "UPDATE events SET late = ?2, late_run = iif(?2 = 0, NULL, late_run),"
                               " readers = readers + iif(?2 = 2, 1, 0) WHERE n = ?1 AND late = 1",
-    [ST_ASKED] = "INSERT INTO asked VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+    [ST_ASKED] = "INSERT INTO asked VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET segment = ?4"
+                 " WHERE segment <> ?4",
     [ST_ASKERS] = "SELECT max(a.run), total(r.state NOT IN (5, 6, 7)) FROM asked a JOIN runs r ON r.n = a.run"
                   " WHERE a.topic = ?1 AND a.key = ?2",
     [ST_ASKED_OF] = "SELECT topic, key FROM asked INDEXED BY asked_run WHERE run = ?1",
 
+    [ST_ASKED_COUNT] = "SELECT count(*), total(r.state NOT IN (5, 6, 7)) FROM asked a JOIN runs r ON"
+                       " r.n = a.run WHERE a.topic = ?1 AND a.key = ?2",
+    [ST_ASKED_DELETE] = "DELETE FROM asked WHERE run = ?1 AND segment < ?2",
+    [ST_EVENTS_OLD] = "SELECT n, topic, key, source, at, readers, late FROM events WHERE n > ?1"
+                      " ORDER BY n LIMIT ?2",
+    [ST_EVENT_LARGEST] = "SELECT max(n) FROM events",
+    [ST_EVENT_DELETE] = "DELETE FROM events WHERE n = ?1",
+    [ST_EVENT_BLANK] = "UPDATE events SET payload = 'null', raw = NULL WHERE topic = ?1 AND key = ?2"
+                       " AND late <> 1",
+    [ST_SOURCE_ADD] = "INSERT OR IGNORE INTO sources VALUES (?1, ?2, ?3)",
+    [ST_SOURCE_FIND] = "SELECT n FROM sources WHERE source = ?1",
+    [ST_SOURCES_DELETE] = "DELETE FROM sources WHERE n IN (SELECT n FROM sources ORDER BY n LIMIT ?2)"
+                          " AND at <= ?1",
+
     [ST_DOC_FIND] = "SELECT rowid, version FROM documents WHERE collection = ?1 AND id = ?2",
-    [ST_DOC_INSERT] = "INSERT INTO documents (collection, id, version, body) VALUES (?1, ?2, 1, ?3)",
-    [ST_DOC_UPDATE] = "UPDATE documents SET version = version + 1, body = ?2 WHERE rowid = ?1",
+    [ST_DOC_INSERT] = "INSERT INTO documents (collection, id, version, body, at) VALUES (?1, ?2, 1, ?3, ?4)",
+    [ST_DOC_UPDATE] = "UPDATE documents SET version = version + 1, body = ?2, at = ?3 WHERE rowid = ?1",
     [ST_DOC_DELETE] = "DELETE FROM documents WHERE rowid = ?1",
     [ST_DOC_KEYS_DELETE] = "DELETE FROM document_keys WHERE collection = ?1 AND id = ?2",
     [ST_DOC_KEY_INSERT] = "INSERT INTO document_keys (collection, field, value, id) VALUES (?1, ?2, ?3, ?4)",
     [ST_DOC_KEY_TAKEN] = "SELECT 1 FROM document_keys WHERE collection = ?1 AND field = ?2 AND value = ?3"
                          " AND id <> ?4 LIMIT 1",
     [ST_COLLECTION_BUMP] =
-        "INSERT INTO collections VALUES (?1, 1) ON CONFLICT DO UPDATE SET counter = counter + 1",
+        "INSERT INTO collections VALUES (?1, 1, max(?2, 0)) ON CONFLICT DO UPDATE SET counter = counter + 1,"
+        " keep = iif(?2 < 0, keep, ?2)",
     [ST_COLLECTION_COUNTER] = "SELECT counter FROM collections WHERE name = ?1",
     [ST_DOC_GET] = "SELECT id, version, body FROM documents WHERE collection = ?1 AND id = ?2",
+
+    [ST_COLLECTIONS_KEPT] = "SELECT name, keep FROM collections WHERE keep > 0 ORDER BY name",
+    [ST_DOCS_OLD] = "SELECT rowid, id FROM documents INDEXED BY documents_at WHERE collection = ?1"
+                    " AND at IS NOT NULL AND at <= ?2 ORDER BY at, rowid LIMIT ?3",
 
     [ST_DELIVERY_INSERT] =
         "INSERT INTO deliveries (n, id, grp, event, url, headers, body, schedule, accept, state,"
@@ -122,17 +175,28 @@ const char *const mt_sqlite_sql[ST_STATEMENT_COUNT] = {
     [ST_DELIVERY_GET] =
         "SELECT n, id, grp, event, url, headers, body, schedule, accept, state, attempts, next_at,"
         " created_at, log FROM deliveries WHERE id = ?1",
+    [ST_DELIVERIES_OLD] = "SELECT n, state, created_at FROM deliveries WHERE n > ?1 ORDER BY n LIMIT ?2",
+    [ST_DELIVERY_LARGEST] = "SELECT max(n) FROM deliveries",
+    [ST_DELIVERY_DELETE] = "DELETE FROM deliveries WHERE n = ?1",
     [ST_TASK_INSERT] = "INSERT INTO tasks (n, due_at, name, payload) VALUES (?1, ?2, ?3, ?4)",
     [ST_TASK_DELETE] = "DELETE FROM tasks WHERE n = ?1",
     [ST_TASKS] = "SELECT n, due_at, name, payload FROM tasks WHERE due_at <= ?1 ORDER BY due_at, n LIMIT ?2",
     [ST_GENERATION_KEEP] =
-        "INSERT INTO generations (id, manifest, created_at) VALUES (?1, ?2, ?3) ON CONFLICT (id)"
-        " DO UPDATE SET manifest = ?2, created_at = ?3 WHERE manifest IS NULL",
+        "INSERT INTO generations (id, manifest, created_at, used_at) VALUES (?1, ?2, ?3, ?3) ON CONFLICT (id)"
+        " DO UPDATE SET created_at = iif(manifest IS NULL, ?3, created_at),"
+        " manifest = coalesce(manifest, ?2), used_at = max(used_at, ?3)",
     [ST_BLOB_KEEP] = "INSERT INTO blobs (sha, text) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
     [ST_GENERATION_GET] = "SELECT manifest FROM generations WHERE id = ?1 AND manifest IS NOT NULL",
     [ST_GENERATIONS] = "SELECT g.id, g.created_at, (SELECT coalesce(sum(c.runs), 0) FROM run_counts c"
                        " WHERE c.generation = g.g AND c.state NOT IN (5, 6, 7)) FROM generations g"
                        " WHERE g.manifest IS NOT NULL ORDER BY g.created_at DESC, g.id DESC",
+    [ST_GENERATIONS_USED] = "SELECT g, id, used_at FROM generations WHERE manifest IS NOT NULL"
+                            " ORDER BY used_at DESC, id DESC",
+    [ST_GENERATION_RUNS] = "SELECT total(runs) FROM run_counts WHERE generation = ?1",
+    [ST_GENERATION_EMPTY] = "UPDATE generations SET manifest = NULL WHERE g = ?1",
+    [ST_COUNTS_DELETE] = "DELETE FROM run_counts WHERE generation = ?1 AND runs = 0",
+    [ST_BLOBS_DELETE] = "DELETE FROM blobs WHERE NOT EXISTS (SELECT 1 FROM generations g WHERE"
+                        " instr(g.manifest, '\"' || blobs.sha || '\"') > 0)",
     [ST_BLOB_GET] = "SELECT text FROM blobs WHERE sha = ?1",
     [ST_META_SET] = "INSERT INTO meta VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = ?2",
     [ST_META_GET] = "SELECT value FROM meta WHERE key = ?1",
@@ -143,6 +207,17 @@ const char *const mt_sqlite_sql[ST_STATEMENT_COUNT] = {
         "SELECT min(coalesce((SELECT min(next_at) FROM deliveries WHERE state = 'pending'), " NEVER "),"
         " coalesce((SELECT min(due_at) FROM tasks), " NEVER "),"
         " coalesce((SELECT min(at) FROM events WHERE late = 1), " NEVER "))",
+    [ST_KEPT] =
+        "SELECT (SELECT min(updated_at) FROM runs INDEXED BY runs_ended WHERE state IN (5, 6, 7) AND gone_at"
+        " = 0),"
+        " (SELECT min(s.at) FROM segments s INDEXED BY segments_over WHERE s.prior <> 0 AND (SELECT r.state"
+        " FROM runs r WHERE r.n = s.run) <> 8),"
+        " (SELECT at FROM events ORDER BY n LIMIT 1), (SELECT created_at FROM deliveries ORDER BY n LIMIT 1),"
+        " (SELECT min(updated_at) FROM runs INDEXED BY runs_gone WHERE gone_at > 0),"
+        " (SELECT min((SELECT min(d.at) FROM documents d INDEXED BY documents_at WHERE d.collection = c.name"
+        " AND d.at IS NOT NULL) + c.keep) FROM collections c WHERE c.keep > 0),"
+        " EXISTS (SELECT 1 FROM trash), (SELECT total(runs) FROM run_counts WHERE generation = 0),"
+        " (SELECT count(*) FROM events INDEXED BY events_unread WHERE readers = 0)",
 };
 
 int mt_sqlite_error(sqlite3 *db, struct mt_error *e) {

@@ -193,17 +193,21 @@ static int wake_waiters(struct mt_apply *a, struct mt_op *op) {
     return rc;
 }
 
-/* The number of the event stored from this source; 0 when there is none. */
+/* The number of the event stored from this source, which may be gone; 0 when there was none. */
 static int stored_before(struct mt_apply *a, const char *source, int64_t *n) {
+    static const enum mt_statement looks[] = {ST_EVENT_SOURCE, ST_SOURCE_FIND};
     *n = 0;
-    if (!source) return 0;
-    sqlite3_stmt *st = mt_sqlite_statement(&a->s->writer, ST_EVENT_SOURCE, a->e);
-    if (!st) return -1;
-    mt_sqlite_text(st, 1, source);
-    int rc = mt_sqlite_step(&a->s->writer, st, a->e);
-    if (rc <= 0) return rc;
-    *n = sqlite3_column_int64(st, 0);
-    sqlite3_reset(st);
+    for (int i = 0; source && i < 2; i++) {
+        sqlite3_stmt *st = mt_sqlite_statement(&a->s->writer, looks[i], a->e);
+        if (!st) return -1;
+        mt_sqlite_text(st, 1, source);
+        int rc = mt_sqlite_step(&a->s->writer, st, a->e);
+        if (rc < 0) return -1;
+        if (!rc) continue;
+        *n = sqlite3_column_int64(st, 0);
+        sqlite3_reset(st);
+        return 0;
+    }
     return 0;
 }
 

@@ -63,7 +63,9 @@ struct mt_run {
     char *cancel_reason;
     int entries; /* journal entries of this segment */
     int64_t created_at, updated_at;
-    char *moves; /* JSON the engine keeps about moves to other generations; NULL: it was never moved */
+    char *moves;     /* JSON the engine keeps about moves to other generations; NULL: it was never moved */
+    int dropped;     /* segments before this one have no journal any more */
+    int64_t gone_at; /* a tombstone since then (MT_OP_FORGET); 0: it is whole */
 };
 void mt_run_clear(struct mt_run *r); /* frees what its pointers own */
 
@@ -161,6 +163,7 @@ enum mt_op_type {
 owned is only marked: its owner hears of it with its next answer, and a SUSPEND or AWAIT that
 was on its way before makes it due at once (unless compensating or needs_attention) */
     MT_OP_MIGRATE, /* move a run that nobody owns to another generation */
+    MT_OP_FORGET,  /* make a tombstone of an ended run */
     MT_OP_DOC_PUT,
     MT_OP_DOC_DELETE,
     MT_OP_DOC_CHECK,
@@ -170,6 +173,7 @@ was on its way before makes it due at once (unless compensating or needs_attenti
     MT_OP_TASK_PUT,
     MT_OP_TASK_DELETE,
     MT_OP_GENERATION, /* keep a generation and its files */
+    MT_OP_PURGE,      /* take away a piece of what has been kept long enough */
     MT_OP_META,       /* set a key of the store's own table */
 };
 
@@ -185,10 +189,27 @@ enum mt_op_result {
     MT_RES_SUSPENDED,  /* AWAIT: nothing yet; the run has been let go */
     MT_RES_STALE,      /* DOC_PUT/DELETE/CHECK, COLLECTION_CHECK *: the version is another. MIGRATE *: the run
                           is executed now, or has gone on or been moved since */
-    MT_RES_FORBIDDEN,  /* CANCEL RETRY RESOLVE MIGRATE *: the run's state does not allow it */
+    MT_RES_FORBIDDEN,  /* CANCEL RETRY RESOLVE MIGRATE FORGET *: the run's state does not allow it */
     MT_RES_MISSING,    /* *: no such run, entry or document. LATE *: the event is not pending */
     MT_RES_NOT_OWNER,  /* *: the batch's epoch does not own its run, or an earlier operation has let it go */
     MT_RES_INVALID,    /* *: a name is too long or a value is missing; the error says which */
+};
+
+/* What MT_OP_PURGE takes away. A number that is the newest of its kind stays, so that none is given twice. */
+enum mt_purge {
+    MT_PURGE_ENTRIES,    /* journals of tombstones and dropped segments: nobody sees them any more */
+    MT_PURGE_SEGMENTS,   /* journals of segments that were over by `before`, unless the run needs attention */
+    MT_PURGE_EVENTS,     /* read ones from before `before`, and all from before `unread`. What a run that goes
+                            on has asked for counts as read when it was read as often as it was asked for; a
+                            late one that nobody has looked after stays. Their sources are still known */
+    MT_PURGE_DELIVERIES, /* those that are over, from before `before` */
+    MT_PURGE_DOCUMENTS,  /* those that their collection keeps no longer at `before` */
+    MT_PURGE_GENERATIONS, /* the files of those that no run names but tombstones, that were last used before
+                             `before`, and are neither `except` nor among the `keep` used last */
+    MT_PURGE_TOMBSTONES,  /* of runs that ended before `before`, with what they had asked for */
+    MT_PURGE_SOURCES,     /* of events that are gone, from before `before` */
+    MT_PURGE_PAGES,       /* gives free pages of the file back, beyond what is about to be used again */
+    MT_PURGE_COUNT
 };
 
 struct mt_doc_key {
@@ -298,7 +319,9 @@ struct mt_op {
             int64_t expect; /* -1: whatever it is; 0: must not exist; n: must be version n */
             const struct mt_doc_key *keys;
             size_t key_count;
-            int64_t version; /* out */
+            int64_t at, keep; /* PUT: it is kept for so long, in ms (0: for ever); so are all of its
+                                 collection that were written with one */
+            int64_t version;  /* out */
         } doc;
         struct {
             const char *collection;
@@ -319,6 +342,24 @@ struct mt_op {
             size_t count;
             int64_t at;
         } generation;
+        struct {
+            const char *run;
+            const char *progress, *output, *error; /* what stays of them; NULL: nothing */
+            bool erase; /* the events that it asked for lose their contents too, unless others need them */
+            int64_t at;
+        } forget; /* id, flow, key, digest of the input, state, times, parent and what it asked for stay. Of a
+                     tombstone it changes the texts. FORBIDDEN unless it has ended */
+        struct {
+            enum mt_purge what;
+            int64_t before, unread;
+            int64_t after; /* EVENTS, DELIVERIES: only numbers after this one */
+            size_t limit;  /* rows to look at, or to take away */
+            size_t keep;
+            const char *except;          /* NULL: none */
+            int64_t seen;                /* out: how far it has looked, for `after` */
+            int64_t count, count_unread; /* out: how many went; of events, how many nobody had read */
+            bool more;                   /* out: there may be more at once */
+        } purge;
         struct {
             const char *key, *value;
         } meta;
@@ -358,6 +399,18 @@ enum mt_event_filter {
     MT_EVENTS_UNREAD,  /* readers = 0 */
     MT_EVENTS_LATE,    /* late, whatever became of them */
     MT_EVENTS_PENDING, /* late, and nobody has looked after them */
+};
+
+/* How much there is, and since when: what says when something has been kept long enough. Times are the
+ * oldest; MT_NEVER: there is none. */
+struct mt_kept {
+    int64_t ended;   /* of a run that has ended and is whole: its end */
+    int64_t segment; /* of a segment with a journal that is over: its end */
+    int64_t event, delivery, tombstone;
+    int64_t document;                  /* when the first one is not kept any longer */
+    bool entries;                      /* some are to be taken away */
+    int64_t tombstones, unread_events; /* how many */
+    int64_t bytes, free_bytes;         /* of the file; 0: unknown */
 };
 
 struct mt_store {
@@ -409,6 +462,15 @@ struct mt_store {
     int (*list_generations)(struct mt_store *self, char **json, struct mt_error *e);
     int (*get_meta)(struct mt_store *self, const char *key, char **value,
                     struct mt_error *e); /* caller frees */
+    int (*kept)(struct mt_store *self, struct mt_kept *out, struct mt_error *e);
+    /* Runs that are whole and ended from `from` to `before`, those that ended first first. flow NULL: any. */
+    int (*list_ended)(struct mt_store *self, const char *flow, int64_t from, int64_t before, size_t limit,
+                      struct mt_run **out, size_t *count, struct mt_error *e);
+    /* How many such runs there are, and about how many bytes they take, with their journals. */
+    int (*weigh_ended)(struct mt_store *self, const char *flow, int64_t before, int64_t *count,
+                       int64_t *bytes, struct mt_error *e);
+    /* What was taken away is nowhere in its files any more. The writer's thread only. */
+    int (*scrub)(struct mt_store *self, struct mt_error *e);
     /* Empties everything but meta (the sandbox's DELETE /_sandbox/state). The writer's thread only: see
      * mt_writer_exclusive. */
     int (*wipe)(struct mt_store *self, struct mt_error *e);

@@ -201,13 +201,16 @@ static inline void make_change(struct random *r, struct mt_op *op, int64_t now) 
     op->run.at = now;
 }
 
-static inline void make_document(struct random *r, struct mt_op *op, struct mt_doc_key *doc_keys) {
+static inline void make_document(struct random *r, struct mt_op *op, struct mt_doc_key *doc_keys,
+                                 int64_t now) {
     op->doc.collection = PICK(r, collections);
     op->doc.id = PICK(r, ids);
     op->doc.body = PICK(r, jsons);
     op->doc.expect = chance(r, 60) ? -1 : (int64_t)any(r, 4);
     op->doc.keys = doc_keys;
     op->doc.key_count = any(r, 3);
+    op->doc.at = now;
+    op->doc.keep = chance(r, 30) ? 10 + any(r, 40) : 0;
     doc_keys[0] = (struct mt_doc_key){"email", PICK(r, keys), chance(r, 50)};
     doc_keys[1] = (struct mt_doc_key){"state", PICK(r, keys), false};
 }
@@ -312,10 +315,18 @@ static inline void make_op(struct random *r, struct made *m, size_t i, enum mt_o
         op->migrate.moves = PICK(r, jsons);
         op->migrate.at = now;
         break;
+    case MT_OP_FORGET:
+        op->forget.run = PICK(r, run_ids);
+        op->forget.progress = MAYBE(r, jsons);
+        op->forget.output = MAYBE(r, jsons);
+        op->forget.error = MAYBE(r, jsons);
+        op->forget.erase = chance(r, 30);
+        op->forget.at = now;
+        break;
     case MT_OP_DOC_PUT:
     case MT_OP_DOC_DELETE:
     case MT_OP_DOC_CHECK:
-        make_document(r, op, m->keys[i]);
+        make_document(r, op, m->keys[i], now);
         break;
     case MT_OP_COLLECTION_CHECK:
         op->collection_check.collection = about->collection;
@@ -342,6 +353,15 @@ static inline void make_op(struct random *r, struct made *m, size_t i, enum mt_o
         op->generation.count = any(r, 3);
         op->generation.at = now;
         break;
+    case MT_OP_PURGE:
+        op->purge.what = (enum mt_purge)any(r, MT_PURGE_PAGES + (chance(r, 5) ? 1 : 0));
+        op->purge.before = now - (int64_t)any(r, 40) + (op->purge.what == MT_PURGE_DOCUMENTS ? 40 : 0);
+        op->purge.unread = op->purge.before - (int64_t)any(r, 30);
+        op->purge.after = chance(r, 70) ? 0 : any(r, 40);
+        op->purge.limit = any(r, 9);
+        op->purge.keep = any(r, 3);
+        op->purge.except = MAYBE(r, generations);
+        break;
     case MT_OP_META:
         op->meta.key = PICK(r, keys);
         op->meta.value = PICK(r, jsons);
@@ -353,10 +373,10 @@ static inline enum mt_op_type type_for(struct random *r, bool of_run) {
     static const enum mt_op_type ours[] = {
         MT_OP_ENTRY,   MT_OP_ENTRY,   MT_OP_ENTRY, MT_OP_ANSWER, MT_OP_ANSWER,   MT_OP_RUN, MT_OP_RUN,
         MT_OP_SUSPEND, MT_OP_SUSPEND, MT_OP_AWAIT, MT_OP_AWAIT,  MT_OP_CONTINUE, MT_OP_SEEN};
-    static const enum mt_op_type common[] = {MT_OP_START,   MT_OP_START, MT_OP_START,   MT_OP_CLAIM,
-                                             MT_OP_CLAIM,   MT_OP_EVENT, MT_OP_EVENT,   MT_OP_CANCEL,
-                                             MT_OP_RETRY,   MT_OP_RETRY, MT_OP_RESOLVE, MT_OP_RESOLVE,
-                                             MT_OP_MIGRATE, MT_OP_LATE,  MT_OP_LATE};
+    static const enum mt_op_type common[] = {
+        MT_OP_START,  MT_OP_START,  MT_OP_START,  MT_OP_CLAIM,   MT_OP_CLAIM,   MT_OP_EVENT,   MT_OP_EVENT,
+        MT_OP_CANCEL, MT_OP_RETRY,  MT_OP_RETRY,  MT_OP_RESOLVE, MT_OP_RESOLVE, MT_OP_MIGRATE, MT_OP_LATE,
+        MT_OP_LATE,   MT_OP_FORGET, MT_OP_FORGET, MT_OP_PURGE,   MT_OP_PURGE,   MT_OP_PURGE};
     if (of_run && chance(r, 75)) return PICK(r, ours);
     return chance(r, 50) ? PICK(r, common) : (enum mt_op_type)any(r, OP_TYPES);
 }

@@ -13,12 +13,13 @@ static inline void say_run(struct mt_buf *b, struct mt_run *r) {
     mt_buf_addf(b,
                 "run %s %s %s %d %s seg %d owner %" PRId64 " due %" PRId64
                 " in %s prog %s out %s err %s wait %s cur %s par %s/%d %d cancel %d %s entries %d moves %s "
+                "dropped %d gone %" PRId64 " "
                 "at %" PRId64 " %" PRId64 "\n",
                 r->id, r->flow, or_null(r->key), (int)r->state, r->generation, r->segment, r->owner,
                 r->due_at, or_null(r->input), or_null(r->progress), or_null(r->output), or_null(r->error),
                 or_null(r->waiting_for), or_null(r->cursors), r->parent, r->parent_seq, r->detached,
-                r->cancel_requested, or_null(r->cancel_reason), r->entries, or_null(r->moves), r->created_at,
-                r->updated_at);
+                r->cancel_requested, or_null(r->cancel_reason), r->entries, or_null(r->moves), r->dropped,
+                r->gone_at, r->created_at, r->updated_at);
     mt_run_clear(r);
 }
 
@@ -52,6 +53,11 @@ static inline void say_op(struct mt_buf *b, struct mt_op *op) {
         break;
     case MT_OP_TASK_PUT:
         mt_buf_addf(b, "n %" PRId64 "\n", op->task.n);
+        break;
+    case MT_OP_PURGE:
+        mt_buf_addf(b, "purge %d seen %" PRId64 " count %" PRId64 " %" PRId64 " more %d\n",
+                    (int)op->purge.what, op->purge.seen, op->purge.count, op->purge.count_unread,
+                    op->purge.more);
         break;
     default:
         break;
@@ -165,7 +171,27 @@ static inline void say_numbers(struct mt_buf *b, struct mt_store *s) {
         mt_buf_addf(b, " %s", s->get_meta(s, keys[i], &text, &e) ? "-" : text);
         free(text);
     }
-    mt_buf_addc(b, '\n');
+    struct mt_kept k;
+    if (s->kept(s, &k, &e)) fail_msg("%s", e.message);
+    mt_buf_addf(b,
+                " kept %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64
+                " entries %d tombstones %" PRId64 " unread %" PRId64 "\n",
+                k.ended, k.segment, k.event, k.delivery, k.tombstone, k.document, k.entries, k.tombstones,
+                k.unread_events);
+}
+
+static inline void say_ended(struct mt_buf *b, struct mt_store *s, const char *flow, int64_t from,
+                             int64_t before, size_t limit) {
+    struct mt_run *runs = NULL;
+    size_t count = 0;
+    int64_t n, bytes;
+    struct mt_error e;
+    if (s->list_ended(s, flow, from, before, limit, &runs, &count, &e) ||
+        s->weigh_ended(s, flow, before, &n, &bytes, &e))
+        fail_msg("list_ended: %s", e.message);
+    mt_buf_addf(b, "ended %" PRId64 "\n", n);
+    for (size_t i = 0; i < count; i++) say_run(b, &runs[i]);
+    free(runs);
 }
 
 /* Everything there is. */

@@ -18,7 +18,7 @@ static void say_some(struct mt_buf *b, struct mt_store *s, struct random *r, int
     if (chance(r, 50)) mt_copy(f.before, sizeof f.before, PICK(r, run_ids));
     f.live = chance(r, 30);
     if (chance(r, 30)) f.except = PICK(r, generations);
-    switch (any(r, 9)) {
+    switch (any(r, 10)) {
     case 0:
         if (s->get_run(s, PICK(r, run_ids), &run, &e) == 0) say_run(b, &run);
         break;
@@ -55,6 +55,9 @@ static void say_some(struct mt_buf *b, struct mt_store *s, struct random *r, int
     }
     case 7:
         say_tasks(b, s, now + any(r, 20), any(r, 5));
+        break;
+    case 8:
+        say_ended(b, s, f.flow, now - 100, now - (int64_t)any(r, 20), f.limit);
         break;
     default:
         say_numbers(b, s);

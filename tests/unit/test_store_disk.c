@@ -272,7 +272,7 @@ static void test_a_lying_disk_is_noticed(void **state) {
         struct workload w;
         begin(&w, 7);
         mt_disk_lie(w.disk, lies[i]);
-        live(&w, 20);
+        live(&w, 40);
         print_message("every %u-th sync a lie: %d of %d crashes lost something\n", lies[i], w.wrong,
                       w.checks);
         assert_true(w.wrong > 0);

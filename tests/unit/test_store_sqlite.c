@@ -205,8 +205,137 @@ static void test_newer_schema(void **state) {
     sqlite3_close(db);
     struct mt_error e;
     assert_null(mt_store_sqlite_open(*state, &e));
-    mt_format(wanted, sizeof wanted, "%s has schema 7, this mintage knows 3: use the newer mintage", path);
+    mt_format(wanted, sizeof wanted, "%s has schema 7, this mintage knows 4: use the newer mintage", path);
     assert_string_equal(e.message, wanted);
+}
+
+/* The store as the schema before left it. */
+static void make_previous(const char *dir) {
+    static const char back[] =
+        "DROP INDEX runs_ended; DROP INDEX runs_gone; DROP INDEX segments_over; DROP INDEX documents_at;"
+        "ALTER TABLE runs DROP COLUMN dropped; ALTER TABLE runs DROP COLUMN gone_at;"
+        "ALTER TABLE segments DROP COLUMN at; ALTER TABLE segments DROP COLUMN prior;"
+        "ALTER TABLE asked DROP COLUMN segment; ALTER TABLE collections DROP COLUMN keep;"
+        "ALTER TABLE documents DROP COLUMN at; ALTER TABLE generations DROP COLUMN used_at;"
+        "DROP TABLE trash; DROP TABLE sources; PRAGMA user_version = 3;"
+        "PRAGMA journal_mode = DELETE; PRAGMA auto_vacuum = NONE; VACUUM;";
+    char path[256];
+    sqlite3 *db;
+    char *why = NULL;
+    mt_format(path, sizeof path, "%s/mintage.db", dir);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    if (sqlite3_exec(db, back, NULL, NULL, &why) != SQLITE_OK) fail_msg("%s", why);
+    sqlite3_close(db);
+}
+
+static size_t entries_of(struct mt_store *s, const char *run, int segment) {
+    struct mt_entry *entries = NULL;
+    size_t count = 0;
+    struct mt_error e;
+    assert_int_equal(s->read_journal(s, run, segment, &entries, &count, &e), 0);
+    for (size_t k = 0; k < count; k++) mt_entry_clear(&entries[k]);
+    free(entries);
+    return count;
+}
+
+/* What an older mintage has written is there, and what it has kept for long enough can go. */
+static void test_previous_schema(void **state) {
+    struct mt_store *s = open_or_fail(*state);
+    struct mt_op op = start_op("run_1", "order-1", true, 100);
+    must(s, NULL, &op, 1);
+    struct mt_entry first = entry_at(0, 1, "call"), second = entry_at(1, 1, "call");
+    struct mt_op ops[] = {{.type = MT_OP_ENTRY, .entry = &first},
+                          {.type = MT_OP_SEEN, .seen = {.topic = "order", .key = "x", .upto = 0}},
+                          {.type = MT_OP_CONTINUE, .cont = {.input = "{}", .at = 200}}};
+    must(s, "run_1", ops, 3);
+    struct mt_op claim = {.type = MT_OP_CLAIM, .claim = {.epoch = s->epoch, .now = 300, .limit = 1}};
+    must(s, NULL, &claim, 1);
+    mt_run_clear(&claim.claim.runs[0]);
+    free(claim.claim.runs);
+    struct mt_op entry = {.type = MT_OP_ENTRY, .entry = &second};
+    must(s, "run_1", &entry, 1);
+    struct mt_op others[] = {
+        start_op("run_2", NULL, true, 100),
+        {.type = MT_OP_DOC_PUT,
+         .doc = {.collection = "messages", .id = "a", .body = "{}", .expect = -1, .at = 100, .keep = 50}}};
+    must(s, NULL, others, 2);
+    struct mt_op end = {.type = MT_OP_RUN, .run = {.state = MT_RUN_COMPLETED, .at = 900}};
+    must(s, "run_2", &end, 1);
+    s->close(s);
+    make_previous(*state);
+
+    s = open_or_fail(*state);
+    struct mt_error e;
+    struct mt_kept k;
+    assert_int_equal(s->kept(s, &k, &e), 0);
+    assert_int_equal(k.ended, 900);
+    assert_int_equal(k.segment, second.at); /* its first entry */
+    assert_true(k.document == MT_NEVER);    /* until it is written again */
+    assert_int_equal(entries_of(s, "run_1", -1), 2);
+    struct mt_op purge = {.type = MT_OP_PURGE,
+                          .purge = {.what = MT_PURGE_SEGMENTS, .before = 5000, .limit = 10}};
+    must(s, NULL, &purge, 1);
+    assert_int_equal(purge.purge.count, 1);
+    assert_int_equal(entries_of(s, "run_1", 0), 0);
+    assert_int_equal(entries_of(s, "run_1", 1), 1);
+    struct mt_op forget = {.type = MT_OP_FORGET, .forget = {.run = "run_2", .at = 5000}};
+    must(s, NULL, &forget, 1);
+    s->close(s);
+    s = open_or_fail(*state); /* and once more, as the schema that it has now */
+    assert_int_equal(s->kept(s, &k, &e), 0);
+    assert_int_equal(k.tombstones, 1);
+    assert_true(k.free_bytes >= 0 && k.bytes > 0);
+    s->close(s);
+}
+
+/* What is erased is not in any file of the store any more. */
+static void test_erased_for_good(void **state) {
+    static const char secret[] = "the-name-of-a-person-4711";
+    char input[20000], path[300];
+    static const char *const files[] = {"mintage.db", "mintage.db-wal"};
+    struct mt_store *s = open_or_fail(*state);
+    int n = snprintf(input, sizeof input, "{\"x\":\"");
+    while ((size_t)n + sizeof secret + 8 < sizeof input)
+        n += snprintf(input + n, sizeof input - (size_t)n, "%s ", secret); /* more than a page */
+    snprintf(input + n, sizeof input - (size_t)n, "\"}");
+    for (int i = 0; i < 20; i++) {
+        char id[MT_ID_SIZE];
+        mt_format(id, sizeof id, "run_%d", i);
+        struct mt_op op = start_op(id, id, true, 100);
+        op.start.input = input;
+        must(s, NULL, &op, 1);
+        struct mt_entry first = entry_at(0, 1, "call");
+        first.result = input;
+        struct mt_op ops[] = {
+            {.type = MT_OP_ENTRY, .entry = &first},
+            {.type = MT_OP_RUN, .run = {.state = MT_RUN_COMPLETED, .output = input, .at = 900}}};
+        must(s, id, ops, 2);
+    }
+    for (int i = 0; i < 20; i++) {
+        char id[MT_ID_SIZE];
+        mt_format(id, sizeof id, "run_%d", i);
+        struct mt_op op = {.type = MT_OP_FORGET, .forget = {.run = id, .erase = true, .at = 5000}};
+        must(s, NULL, &op, 1);
+    }
+    struct mt_op purge = {.type = MT_OP_PURGE, .purge = {.what = MT_PURGE_ENTRIES, .limit = 1000}};
+    must(s, NULL, &purge, 1);
+    assert_int_equal(purge.purge.count, 20);
+    struct mt_error e;
+    assert_int_equal(s->scrub(s, &e), 0);
+    for (int i = 0; i < 2; i++) {
+        mt_format(path, sizeof path, "%s/%s", (char *)*state, files[i]);
+        FILE *f = fopen(path, "rb");
+        if (!f) continue;
+        fseek(f, 0, SEEK_END);
+        size_t size = (size_t)ftell(f);
+        char *bytes = malloc(size + 1);
+        rewind(f);
+        assert_int_equal(fread(bytes, 1, size, f), size);
+        fclose(f);
+        assert_null(memmem(bytes, size, secret, sizeof secret - 1));
+        free(bytes);
+    }
+    s->close(s);
 }
 
 static void test_not_a_database(void **state) {
@@ -404,6 +533,8 @@ int main(void) {
                                        T(test_private_files),
                                        T(test_one_process_only),
                                        T(test_newer_schema),
+                                       T(test_previous_schema),
+                                       T(test_erased_for_good),
                                        T(test_not_a_database),
                                        T(test_full_disk),
                                        T(test_failed_fsync_ends_the_process),
