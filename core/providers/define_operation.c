@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "providers/define.h"
+#include "providers/rows.h"
 #include <ctype.h>
 #include <string.h>
 
@@ -16,11 +17,7 @@ static const char *const settled_fields[] = {"read", "at_rest", "topic", "doc", 
 static const char *const release_fields[] = {"read", "release", "params", "doc", "returns", NULL};
 static const struct mt_param settled_params[] = {
     {.name = "id", .type = MT_P_STRING, .required = true, .min = 1, .max = 255, .doc = "the object"},
-    {.name = "within",
-     .type = MT_P_INTEGER,
-     .min = 0,
-     .max = INT64_C(3155760000000),
-     .doc = "milliseconds to wait at most; an hour when left out"},
+    PARAM_WITHIN,
     {0},
 };
 

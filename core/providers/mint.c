@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "providers/private.h"
+#include "providers/rows.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -250,36 +251,19 @@ static enum mt_repeat repeat_of_generate(const struct mt_operation *op, const js
 static const char *const account_types[] = {"reseller", "app", NULL};
 
 static const struct mt_param generate_params[] = {
-    {.name = "amount",
-     .type = MT_P_MONEY,
-     .required = true,
-     .doc = "value of each ePIN, whole: ePinNominalValue and currencyCode"},
-    {.name = "count", .type = MT_P_INTEGER, .min = 1, .max = COUNT_MAX, .doc = "how many: ePinsCount; 1"},
-    {.name = "country",
-     .type = MT_P_STRING,
-     .min = 2,
-     .max = 2,
-     .doc = "ISO 3166-1 alpha-2 code: countryCode"},
-    {.name = "service_id",
-     .type = MT_P_INTEGER,
-     .min = 0,
-     .max = INT32_MAX,
-     .doc = "service to generate for: serviceId; 0"},
-    {.name = "activation_required",
-     .type = MT_P_BOOLEAN,
-     .doc = "they cannot be redeemed until activated: activationRequired"},
-    {.name = "test",
-     .type = MT_P_BOOLEAN,
-     .doc = "answers test codes, charges nothing; only then the call may be repeated"},
-    {.name = "account_type",
-     .type = MT_P_STRING,
-     .values = account_types,
-     .doc = "which of the two URLs; the account's account_type unless said"},
+    PARAM_MONEY("amount", true, "value of each ePIN, whole: ePinNominalValue and currencyCode"),
+    PARAM_COUNT("count", 1, COUNT_MAX, "how many: ePinsCount; 1"),
+    PARAM_CODE("country", false, 2, "ISO 3166-1 alpha-2 code: countryCode"),
+    PARAM_COUNT("service_id", 0, INT32_MAX, "service to generate for: serviceId; 0"),
+    PARAM_FLAG("activation_required", "they cannot be redeemed until activated: activationRequired"),
+    PARAM_FLAG("test", "answers test codes, charges nothing; only then the call may be repeated"),
+    PARAM_WORD("account_type", false, account_types,
+               "which of the two URLs; the account's account_type unless said"),
     {0},
 };
 static const struct mt_param no_params[] = {{0}};
 static const struct mt_param currency_params[] = {
-    {.name = "currency", .type = MT_P_STRING, .required = true, .min = 3, .max = 3, .doc = "ISO 4217 code"},
+    PARAM_CODE("currency", true, 3, "ISO 4217 code"),
     {0},
 };
 static const struct mt_param redeem_params[] = {
@@ -290,23 +274,14 @@ static const struct mt_param redeem_params[] = {
      .min = 1,
      .max = 64,
      .doc = "the ePIN's 16 digits, with or without spaces; money itself, so kept secret"},
-    {.name = "amount", .type = MT_P_MONEY, .required = true, .doc = "what is paid, with its currency"},
-    {.name = "user_id",
-     .type = MT_P_STRING,
-     .required = true,
-     .min = 1,
-     .max = 255,
-     .doc = "your own id of the user"},
+    PARAM_MONEY("amount", true, "what is paid, with its currency"),
+    PARAM_TEXT("user_id", true, 255, "your own id of the user"),
     {0},
 };
 
 static const struct mt_operation operations[] = {
     {.name = "epins.generate",
-     .kind = MT_OPERATION_CALL,
-     .method = "POST",
-     .path = "/pwapi/mint",
-     .repeat = MT_REPEAT_UNSAFE,
-     .moves_money = true,
+     CALL_WRITE("POST", "/pwapi/mint", MT_REPEAT_UNSAFE),
      .sealed_result = true,
      .params = generate_params,
      .doc = "Generates ePINs, paid from your balance; never repeated on a guess (Generate ePIN).",
@@ -317,11 +292,7 @@ static const struct mt_operation operations[] = {
      .check = check_generate,
      .repeat_of = repeat_of_generate},
     {.name = "epins.redeem",
-     .kind = MT_OPERATION_CALL,
-     .method = "POST",
-     .path = "/api/pure-mint/payment",
-     .repeat = MT_REPEAT_UNSAFE,
-     .moves_money = true,
+     CALL_WRITE("POST", "/api/pure-mint/payment", MT_REPEAT_UNSAFE),
      .params = redeem_params,
      .doc = "Pays with an ePIN; never repeated on a guess (MINT Redemption API).",
      .returns = "change_amount: what is left on it; change_currency",
@@ -329,10 +300,7 @@ static const struct mt_operation operations[] = {
      .read = mint_read_redeemed,
      .check = check_redeem},
     {.name = "balances.list",
-     .kind = MT_OPERATION_CALL,
-     .method = "GET",
-     .path = "/pwapi/mint-balances",
-     .repeat = MT_REPEAT_READ,
+     CALL_READ("GET", "/pwapi/mint-balances"),
      .params = no_params,
      .doc = "Reads all balances (Get available balances).",
      .returns =
@@ -341,10 +309,7 @@ static const struct mt_operation operations[] = {
      .build = build_balances,
      .read = mint_read_balances},
     {.name = "balances.get",
-     .kind = MT_OPERATION_CALL,
-     .method = "GET",
-     .path = "/pwapi/mint-balances",
-     .repeat = MT_REPEAT_READ,
+     CALL_READ("GET", "/pwapi/mint-balances"),
      .params = currency_params,
      .doc = "Reads the balance of a currency (Get balance).",
      .returns = "cu_code, balance_amount (text, every digit), balance (when money can hold it), reference",

@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "providers/private.h"
+#include "providers/rows.h"
 #include <string.h>
 
 enum { BODY_MAX = 64 * 1024 };
@@ -124,24 +125,21 @@ static int authorize(const struct mt_account *account, const struct mt_operation
         .name = "bill_id", .type = MT_P_STRING, .min = 1, .max = PAYMINT_BILL_ID_MAX,                        \
         .doc = "1 to 20 letters and digits" __VA_ARGS__                                                      \
     }
-#define TEXT(member, needed, longest, words)                                                                 \
-    { .name = member, .type = MT_P_STRING, .required = needed, .min = 1, .max = longest, .doc = words }
-#define PRICE(needed, words)                                                                                 \
-    { .name = "price", .type = MT_P_MONEY, .required = needed, .doc = words }
-#define CUSTOMER TEXT("customer_id", true, PAYMINT_ID_MAX, "your own id of the payer")
+#define PRICE(needed, words) PARAM_MONEY("price", needed, words)
+#define CUSTOMER PARAM_TEXT("customer_id", true, PAYMINT_ID_MAX, "your own id of the payer")
 
 static const struct mt_param no_params[] = {{0}};
 static const struct mt_param phone_params[] = {
-    TEXT("phone", true, 64, "a Korean mobile number in any spelling"), {0}};
+    PARAM_TEXT("phone", true, 64, "a Korean mobile number in any spelling"), {0}};
 static const struct mt_param request_params[] = {
-    TEXT("product_nm", true, 255, "what is to be paid for"),
-    TEXT("message", true, 2000, "what the payer reads"),
-    TEXT("member_nm", true, 100, "the payer's name"),
-    TEXT("phone", true, 64, "the payer's Korean mobile number: 01012345678, +82-10-1234-5678"),
+    PARAM_TEXT("product_nm", true, 255, "what is to be paid for"),
+    PARAM_TEXT("message", true, 2000, "what the payer reads"),
+    PARAM_TEXT("member_nm", true, 100, "the payer's name"),
+    PARAM_TEXT("phone", true, 64, "the payer's Korean mobile number: 01012345678, +82-10-1234-5678"),
     PRICE(true, "in won, as in money \"50000 KRW\""),
-    TEXT("expire_dt", true, 10, "YYYY-MM-DD: payable until the end of that day in Korea"),
+    PARAM_TEXT("expire_dt", true, 10, "YYYY-MM-DD: payable until the end of that day in Korea"),
     BILL_ID(", unique for ever; made when left out"),
-    TEXT("callbackURL", false, 2048, "where a payment is told; without it, the gateway's own"),
+    PARAM_TEXT("callbackURL", false, 2048, "where a payment is told; without it, the gateway's own"),
     {0},
 };
 static const struct mt_param bill_params[] = {BILL_ID(, .required = true), {0}};
@@ -149,31 +147,27 @@ static const struct mt_param priced_params[] = {
     BILL_ID(, .required = true), PRICE(true, "the whole price of the bill, in won"), {0}};
 static const struct mt_param register_params[] = {
     CUSTOMER,
-    TEXT("member_nm", true, 100, "the payer's name"),
-    TEXT("phone", true, 64, "the payer's Korean mobile number"),
-    TEXT("callbackURL", false, 2048, "where payments are told; without it, the gateway's own"),
+    PARAM_TEXT("member_nm", true, 100, "the payer's name"),
+    PARAM_TEXT("phone", true, 64, "the payer's Korean mobile number"),
+    PARAM_TEXT("callbackURL", false, 2048, "where payments are told; without it, the gateway's own"),
     {0},
 };
 static const struct mt_param customer_params[] = {CUSTOMER, {0}};
 static const struct mt_param charge_params[] = {
     CUSTOMER,
-    TEXT("method_id", false, PAYMINT_ID_MAX, "which card; without it, the payer's active one"),
+    PARAM_TEXT("method_id", false, PAYMINT_ID_MAX, "which card; without it, the payer's active one"),
     BILL_ID(", unique for ever; made when left out"),
-    TEXT("product_nm", true, 255, "what is paid for"),
-    TEXT("message", false, 2000, "what the payer reads"),
+    PARAM_TEXT("product_nm", true, 255, "what is paid for"),
+    PARAM_TEXT("message", false, 2000, "what the payer reads"),
     PRICE(true, "in won, as in money \"9900 KRW\""),
     {0},
 };
 static const struct mt_param delete_params[] = {
-    CUSTOMER, TEXT("method_id", true, PAYMINT_ID_MAX, "which card, from autopay.methods"), {0}};
+    CUSTOMER, PARAM_TEXT("method_id", true, PAYMINT_ID_MAX, "which card, from autopay.methods"), {0}};
 static const struct mt_param settled_params[] = {
-    {.name = "id", .type = MT_P_STRING, .min = 1, .max = PAYMINT_BILL_ID_MAX, .doc = "the bill_id"},
+    PARAM_TEXT("id", false, PAYMINT_BILL_ID_MAX, "the bill_id"),
     BILL_ID(": the same"),
-    {.name = "within",
-     .type = MT_P_INTEGER,
-     .min = 0,
-     .max = INT64_C(3155760000000),
-     .doc = "milliseconds to wait at most; an hour when left out"},
+    PARAM_WITHIN,
     {0},
 };
 static const struct mt_param release_params[] = {
@@ -182,36 +176,27 @@ static const struct mt_param release_params[] = {
     {0},
 };
 
-#define READ_ROW .kind = MT_OPERATION_CALL, .repeat = MT_REPEAT_READ
-#define WRITE_ROW(how) .kind = MT_OPERATION_CALL, .repeat = how, .moves_money = true
-
 static const char bill_returns[] = "bill_id, appr_state (F paid, W unpaid, C cancelled, D destroyed), "
                                    "appr_price, appr_dt, appr_num, appr_pay_type, "
                                    "appr_issuer, appr_issuer_num, appr_monthly and the other appr_ members";
 
 static const struct mt_operation operations[] = {
     {.name = "licenses.list",
-     READ_ROW,
-     .method = "GET",
-     .path = "/api/v1/paymint/licenses",
+     CALL_READ("GET", "/api/v1/paymint/licenses"),
      .params = no_params,
      .doc = "Lists the approved licences (List approved licenses).",
      .returns = "licenses: member_id, merchant_id, business_name, business_number, status",
      .build = build_get,
      .read = paymint_read_licenses},
     {.name = "phone.format",
-     READ_ROW,
-     .method = "POST",
-     .path = "/api/v1/paymint/format-phone-number",
+     CALL_READ("POST", "/api/v1/paymint/format-phone-number"),
      .params = phone_params,
      .doc = "Normalises a Korean mobile number (Normalize a phone number).",
      .returns = "phone, valid",
      .build = build_body,
      .read = paymint_read_phone},
     {.name = "bills.request",
-     WRITE_ROW(MT_REPEAT_NATURAL),
-     .method = "POST",
-     .path = "/api/v1/paymint/request",
+     CALL_WRITE("POST", "/api/v1/paymint/request", MT_REPEAT_NATURAL),
      .params = request_params,
      .doc = "Sends a bill to a payer's phone, for points of the balance (Send a payment request).",
      .returns = "bill_id, shortURL (missing when an unknown outcome was found out by reading), code, msg",
@@ -222,9 +207,7 @@ static const struct mt_operation operations[] = {
      .reconcile = paymint_reconcile_bill,
      .reconciled = paymint_reconciled_request},
     {.name = "bills.read",
-     READ_ROW,
-     .method = "POST",
-     .path = "/api/v1/paymint/read",
+     CALL_READ("POST", "/api/v1/paymint/read"),
      .params = bill_params,
      .doc = "Reads how a bill stands (Read a payment's status).",
      .returns = bill_returns,
@@ -232,9 +215,7 @@ static const struct mt_operation operations[] = {
      .read = paymint_read_bill,
      .check = paymint_check},
     {.name = "bills.cancel",
-     WRITE_ROW(MT_REPEAT_NATURAL),
-     .method = "POST",
-     .path = "/api/v1/paymint/cancel",
+     CALL_WRITE("POST", "/api/v1/paymint/cancel", MT_REPEAT_NATURAL),
      .params = priced_params,
      .doc = "Gives a paid bill's whole amount back (Cancel a payment).",
      .returns = "bill_id, appr_num, appr_origin_num, appr_cancel_dt, code, msg",
@@ -244,9 +225,7 @@ static const struct mt_operation operations[] = {
      .reconcile = paymint_reconcile_bill,
      .reconciled = paymint_reconciled_cancel},
     {.name = "bills.destroy",
-     WRITE_ROW(MT_REPEAT_NATURAL),
-     .method = "POST",
-     .path = "/api/v1/paymint/destroy",
+     CALL_WRITE("POST", "/api/v1/paymint/destroy", MT_REPEAT_NATURAL),
      .params = priced_params,
      .doc = "Removes an unpaid bill for good, so that nobody can pay it (Permanently remove a payment).",
      .returns = "bill_id, code, msg",
@@ -256,9 +235,7 @@ static const struct mt_operation operations[] = {
      .reconcile = paymint_reconcile_bill,
      .reconciled = paymint_reconciled_destroy},
     {.name = "bills.resend",
-     WRITE_ROW(MT_REPEAT_UNSAFE),
-     .method = "POST",
-     .path = "/api/v1/paymint/resend",
+     CALL_WRITE("POST", "/api/v1/paymint/resend", MT_REPEAT_UNSAFE),
      .params = bill_params,
      .doc = "Sends a bill's message once more, for points of the balance (Resend a payment request).",
      .returns = "bill_id, code, msg",
@@ -266,9 +243,7 @@ static const struct mt_operation operations[] = {
      .read = paymint_read_coded,
      .check = paymint_check},
     {.name = "autopay.register",
-     WRITE_ROW(MT_REPEAT_NATURAL),
-     .method = "POST",
-     .path = "/api/v1/paymint/autopay/register",
+     CALL_WRITE("POST", "/api/v1/paymint/autopay/register", MT_REPEAT_NATURAL),
      .params = register_params,
      .doc =
          "Begins a payer's registration: the page at shortURL takes the card (Register a payer for AutoPay).",
@@ -277,9 +252,7 @@ static const struct mt_operation operations[] = {
      .read = paymint_read_page,
      .check = paymint_check},
     {.name = "autopay.manage",
-     WRITE_ROW(MT_REPEAT_NATURAL),
-     .method = "POST",
-     .path = "/api/v1/paymint/autopay/manage",
+     CALL_WRITE("POST", "/api/v1/paymint/autopay/manage", MT_REPEAT_NATURAL),
      .params = customer_params,
      .doc = "Answers the page where a payer changes the card (Update an AutoPay method).",
      .returns = "customer_id, shortURL, code, msg",
@@ -287,9 +260,7 @@ static const struct mt_operation operations[] = {
      .read = paymint_read_page,
      .check = paymint_check},
     {.name = "autopay.methods",
-     READ_ROW,
-     .method = "GET",
-     .path = "/api/v1/paymint/autopay/methods",
+     CALL_READ("GET", "/api/v1/paymint/autopay/methods"),
      .params = customer_params,
      .doc = "Lists a payer's registered cards (List a payer's AutoPay methods).",
      .returns = "customer_id, methods: method_id, card_nm, card_num, status, registered_dt",
@@ -297,9 +268,7 @@ static const struct mt_operation operations[] = {
      .read = paymint_read_methods,
      .check = paymint_check},
     {.name = "autopay.request",
-     WRITE_ROW(MT_REPEAT_NATURAL),
-     .method = "POST",
-     .path = "/api/v1/paymint/autopay/request",
+     CALL_WRITE("POST", "/api/v1/paymint/autopay/request", MT_REPEAT_NATURAL),
      .params = charge_params,
      .doc = "Charges a payer's registered card at once, for points of the balance (Charge via AutoPay).",
      .returns = "bill_id, appr_state (F), appr_pay_type (CARD_RP), appr_num, appr_dt, appr_price, code, msg",
@@ -310,9 +279,7 @@ static const struct mt_operation operations[] = {
      .reconcile = paymint_reconcile_bill,
      .reconciled = paymint_reconciled_charge},
     {.name = "autopay.delete",
-     WRITE_ROW(MT_REPEAT_NATURAL),
-     .method = "DELETE",
-     .path = "/api/v1/paymint/autopay/delete",
+     CALL_WRITE("DELETE", "/api/v1/paymint/autopay/delete", MT_REPEAT_NATURAL),
      .params = delete_params,
      .doc = "Forgets a payer's card (Delete an AutoPay method).",
      .returns = "customer_id, code, msg",
@@ -322,30 +289,21 @@ static const struct mt_operation operations[] = {
      .reconcile = paymint_reconcile_delete,
      .reconciled = paymint_reconciled_delete},
     {.name = "bills.settled",
-     .kind = MT_OPERATION_SETTLED,
-     .method = "",
-     .path = "",
-     .repeat = MT_REPEAT_READ,
+     SETTLED("bills.read"),
      .params = settled_params,
      .doc =
          "Waits until a bill is paid, cancelled, destroyed or expired; callbacks are hints, reading decides.",
      .returns = bill_returns,
      .check = paymint_check,
-     .read_operation = "bills.read",
      .topic = "paymint.bill",
      .at_rest = paymint_at_rest},
     {.name = "bills.release",
-     .kind = MT_OPERATION_RELEASE,
-     .method = "",
-     .path = "",
-     .repeat = MT_REPEAT_NATURAL,
-     .moves_money = true,
+     RELEASE("bills.read", MT_REPEAT_NATURAL),
      .params = release_params,
      .doc = "Takes a bill back: destroys an unpaid one, gives a paid one's whole amount back, leaves others "
             "alone.",
      .returns = "bill_id, code, msg",
      .check = paymint_check,
-     .read_operation = "bills.read",
      .decide = paymint_decide},
     {0},
 };

@@ -3,6 +3,7 @@
  * either kind of deployment can tell a repeat. Invariant: what a table says is what the other paymnt files
  * do. Read only. */
 #include "providers/paymnt.h"
+#include "providers/rows.h"
 
 enum { DAY_S = 86400, URL_MAX = 2048 };
 
@@ -13,10 +14,7 @@ static const char *const refund_types[] = {"instant", "scheduled", NULL};
 
 /* ---- parameters ---- */
 
-#define STRING(NAME, MAX, DOC)                                                                               \
-    { .name = NAME, .type = MT_P_STRING, .min = 1, .max = MAX, .doc = DOC }
-#define OBJECT(NAME, DOC)                                                                                    \
-    { .name = NAME, .type = MT_P_OBJECT, .doc = DOC }
+#define STRING(name, most, words) PARAM_TEXT(name, false, most, words)
 #define PAYMENT_ID STRING("payment_id", PAYMNT_ID_MAX, "the payment"), STRING("id", PAYMNT_ID_MAX, "the same")
 #define REFUND_ID STRING("refund_id", PAYMNT_ID_MAX, "the refund"), STRING("id", PAYMNT_ID_MAX, "the same")
 #define PAYMENT_METHOD                                                                                       \
@@ -33,66 +31,46 @@ static const char *const refund_types[] = {"instant", "scheduled", NULL};
 #define STATEMENT                                                                                            \
     STRING("statement_descriptor_name", 255, "on the customer's statement"),                                 \
         STRING("statement_descriptor_suffix", 255, "behind it")
-#define WITHIN                                                                                               \
-    {                                                                                                        \
-        .name = "within", .type = MT_P_INTEGER, .min = 0, .max = INT64_C(3155760000000),                     \
-        .doc = "milliseconds to wait at most; an hour when left out"                                         \
-    }
 
 static const struct mt_param create_params[] = {
     STRING("payment_id", PAYMNT_ID_MAX, "your own id, letters, digits, - and _; made when left out"),
-    {.name = "amount", .type = MT_P_MONEY, .required = true, .doc = "what is to be paid, with its currency"},
-    {.name = "currency",
-     .type = MT_P_STRING,
-     .min = 3,
-     .max = 3,
-     .doc = "follows from amount; when given, the same"},
+    PARAM_MONEY("amount", true, "what is to be paid, with its currency"),
+    PARAM_CODE("currency", false, 3, "follows from amount; when given, the same"),
     STRING("description", 1000, "what it is for"),
-    {.name = "capture_method",
-     .type = MT_P_STRING,
-     .values = capture_methods,
-     .doc = "automatic (default), manual (one capture), manual_multiple"},
-    {.name = "confirm", .type = MT_P_BOOLEAN, .doc = "confirm at once; needs payment data"},
-    {.name = "payment_link", .type = MT_P_BOOLEAN, .doc = "a page where the customer pays"},
+    PARAM_WORD("capture_method", false, capture_methods,
+               "automatic (default), manual (one capture), manual_multiple"),
+    PARAM_FLAG("confirm", "confirm at once; needs payment data"),
+    PARAM_FLAG("payment_link", "a page where the customer pays"),
     STRING("customer_id", 64, "your own id of the customer"),
-    OBJECT("customer", "id, name, email, phone"),
+    PARAM_OBJECT("customer", "id, name, email, phone"),
     STRING("email", 255, "the customer's email address"),
     STRING("name", 255, "the customer's full name"),
     STRING("phone", 64, "the customer's telephone number"),
     STRING("return_url", URL_MAX, "where the customer comes back to"),
-    {.name = "authentication_type",
-     .type = MT_P_STRING,
-     .values = authentication_types,
-     .doc = "three_ds or no_three_ds"},
-    {.name = "setup_future_usage",
-     .type = MT_P_STRING,
-     .values = future_usages,
-     .doc = "off_session or on_session: keep the payment method"},
+    PARAM_WORD("authentication_type", false, authentication_types, "three_ds or no_three_ds"),
+    PARAM_WORD("setup_future_usage", false, future_usages,
+               "off_session or on_session: keep the payment method"),
     PAYMENT_METHOD,
     PAYMENT_DATA,
-    OBJECT("billing", "address, phone, email"),
-    OBJECT("shipping", "address, phone, email"),
+    PARAM_OBJECT("billing", "address, phone, email"),
+    PARAM_OBJECT("shipping", "address, phone, email"),
     STATEMENT,
     STRING("merchant_order_reference_id", 255, "your own reference of the order"),
     STRING("profile_id", PAYMNT_ID_MAX, "another profile than the account's"),
-    {.name = "session_expiry",
-     .type = MT_P_INTEGER,
-     .min = 60,
-     .max = 7890000,
-     .doc = "seconds in which it can be paid; 900 by default"},
-    OBJECT("metadata", "key-value pairs of your own, at most 50"),
+    PARAM_COUNT("session_expiry", 60, 7890000, "seconds in which it can be paid; 900 by default"),
+    PARAM_OBJECT("metadata", "key-value pairs of your own, at most 50"),
     {0},
 };
 static const struct mt_param retrieve_params[] = {
     PAYMENT_ID,
-    {.name = "force_sync", .type = MT_P_BOOLEAN, .doc = "ask the processor first"},
+    PARAM_FLAG("force_sync", "ask the processor first"),
     {0},
 };
 static const struct mt_param list_params[] = {
     STRING("customer_id", 64, "of this customer only"),
     STRING("starting_after", PAYMNT_ID_MAX, "a payment: older ones"),
     STRING("ending_before", PAYMNT_ID_MAX, "a payment: newer ones"),
-    {.name = "limit", .type = MT_P_INTEGER, .min = 1, .max = 100, .doc = "at most; 10 by default"},
+    PARAM_COUNT("limit", 1, 100, "at most; 10 by default"),
     STRING("created", 40, "made at this instant"),
     STRING("created_lt", 40, "made before"),
     STRING("created_gt", 40, "made after"),
@@ -107,9 +85,8 @@ static const struct mt_param confirm_params[] = {
 };
 static const struct mt_param capture_params[] = {
     PAYMENT_ID,
-    {.name = "amount_to_capture",
-     .type = MT_P_MONEY,
-     .doc = "in the payment's currency; all that is capturable when left out (manual_multiple needs it)"},
+    PARAM_MONEY("amount_to_capture", false,
+                "in the payment's currency; all that is capturable when left out (manual_multiple needs it)"),
     STATEMENT,
     {0},
 };
@@ -118,22 +95,15 @@ static const struct mt_param cancel_params[] = {
     STRING("cancellation_reason", 255, "why"),
     {0},
 };
-static const struct mt_param payment_settled_params[] = {PAYMENT_ID, WITHIN, {0}};
+static const struct mt_param payment_settled_params[] = {PAYMENT_ID, PARAM_WITHIN, {0}};
 static const struct mt_param release_params[] = {PAYMENT_ID, STRING("reason", 255, "why"), {0}};
 static const struct mt_param refund_params[] = {
-    {.name = "payment_id",
-     .type = MT_P_STRING,
-     .required = true,
-     .min = 1,
-     .max = PAYMNT_ID_MAX,
-     .doc = "the payment to give back"},
+    PARAM_TEXT("payment_id", true, PAYMNT_ID_MAX, "the payment to give back"),
     STRING("refund_id", PAYMNT_ID_MAX, "your own id, letters, digits, - and _; made when left out"),
-    {.name = "amount",
-     .type = MT_P_MONEY,
-     .doc = "in the payment's currency; all that was captured when left out"},
+    PARAM_MONEY("amount", false, "in the payment's currency; all that was captured when left out"),
     STRING("reason", 255, "why"),
-    {.name = "refund_type", .type = MT_P_STRING, .values = refund_types, .doc = "instant or scheduled"},
-    OBJECT("metadata", "key-value pairs of your own"),
+    PARAM_WORD("refund_type", false, refund_types, "instant or scheduled"),
+    PARAM_OBJECT("metadata", "key-value pairs of your own"),
     {0},
 };
 static const struct mt_param refund_retrieve_params[] = {REFUND_ID, {0}};
@@ -141,11 +111,11 @@ static const struct mt_param refund_list_params[] = {
     STRING("payment_id", PAYMNT_ID_MAX, "of this payment only"),
     STRING("refund_id", PAYMNT_ID_MAX, "this one only"),
     STRING("profile_id", PAYMNT_ID_MAX, "of this profile only"),
-    {.name = "limit", .type = MT_P_INTEGER, .min = 1, .max = 100, .doc = "at most; 10 by default"},
-    {.name = "offset", .type = MT_P_INTEGER, .min = 0, .max = 1000000, .doc = "leave out so many"},
+    PARAM_COUNT("limit", 1, 100, "at most; 10 by default"),
+    PARAM_COUNT("offset", 0, 1000000, "leave out so many"),
     {0},
 };
-static const struct mt_param refund_settled_params[] = {REFUND_ID, WITHIN, {0}};
+static const struct mt_param refund_settled_params[] = {REFUND_ID, PARAM_WITHIN, {0}};
 
 /* ---- operations ---- */
 
@@ -200,44 +170,31 @@ static const struct mt_operation operations[] = {
      .params = refund_list_params, .doc = "Lists refunds, the newest first (Create & List Refunds).",
      .returns = "count, total_count, data (refunds)", .read = paymnt_read_refunds},
     {.name = "payments.settled",
-     .kind = MT_OPERATION_SETTLED,
-     .method = "",
-     .path = "",
-     .repeat = MT_REPEAT_READ,
+     SETTLED("payments.retrieve"),
      .params = payment_settled_params,
      .doc = "Waits until nothing more happens to a payment by itself: succeeded, failed, cancelled, expired, "
             "requires_capture, partially_captured and the like; events are hints, reading decides.",
      .returns = payment_returns,
      .check = paymnt_check,
-     .read_operation = "payments.retrieve",
      .topic = "paymnt.payment",
      .at_rest = paymnt_payment_at_rest},
     {.name = "payments.release",
-     .kind = MT_OPERATION_RELEASE,
-     .method = "",
-     .path = "",
-     .repeat = MT_REPEAT_KEYED,
+     RELEASE("payments.retrieve", MT_REPEAT_KEYED),
      .key_ttl_s = DAY_S,
-     .moves_money = true,
      .params = release_params,
      .doc = "Gives a payment back, by its state: what is not captured is cancelled, what was captured and is "
             "not refunded yet is refunded, what came to nothing is left alone. Captured in part and still "
             "capturable, it is cancelled first and refunded then.",
      .returns = "the payment, or the refund",
      .check = paymnt_check,
-     .read_operation = "payments.retrieve",
      .decide = paymnt_decide,
      .again_after = "payments.cancel"},
     {.name = "refunds.settled",
-     .kind = MT_OPERATION_SETTLED,
-     .method = "",
-     .path = "",
-     .repeat = MT_REPEAT_READ,
+     SETTLED("refunds.retrieve"),
      .params = refund_settled_params,
      .doc = "Waits until a refund has succeeded or failed; events are hints, reading decides.",
      .returns = refund_returns,
      .check = paymnt_check,
-     .read_operation = "refunds.retrieve",
      .topic = "paymnt.refund",
      .at_rest = paymnt_refund_at_rest},
     {0},

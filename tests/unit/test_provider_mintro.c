@@ -247,7 +247,7 @@ static void validation_errors_name_their_fields(void **state) {
     assert_null(call(&w, "mintro.intents.create", create_params, "k"));
     assert_int_equal(w.e.kind, MT_INVALID_REQUEST);
     assert_int_equal(w.e.outcome, MT_REJECTED);
-    assert_string_equal(w.e.code, "validation");
+    assert_string_equal(w.e.code, "422");
     assert_string_equal(w.e.message, "mintro.intents.create: 422 Unprocessable Content: The given data was "
                                      "invalid. email: The email field "
                                      "is required. amount: The amount must be at least 1.");
@@ -255,7 +255,7 @@ static void validation_errors_name_their_fields(void **state) {
     w.net.status = 400;
     w.net.body = "{\"errors\":{\"name\":\"4242424242424242 is no name\"}}";
     assert_null(call(&w, "mintro.intents.create", create_params, "k"));
-    assert_string_equal(w.e.code, "validation");
+    assert_string_equal(w.e.code, "400");
     assert_null(strstr(w.e.message, "4242424242"));
     /* success false under 200 */
     w.net.status = 200;

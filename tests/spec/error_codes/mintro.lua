@@ -64,7 +64,6 @@ return {
     ["422"] = {
       says = "The reference id has already been taken.",
       text_of = function(response) return response.json.errors.reference_id[1] end,
-      code = "validation",
       direct = function(w)
         create(w)
         return create(w)
