@@ -109,6 +109,17 @@ static void ask_language(const struct mt_request *req, const json_t *run, struct
     if (!asked->language) asked->language = "en";
 }
 
+/* A form may also be refused by leading back with ?field=NAME. */
+static const char *known_field(const char *query) {
+    static const char *const names[] = {"phone", "epin", "amount", "way"};
+    char *asked = mt_form_get(query, strlen(query), "field");
+    const char *found = NULL;
+    for (size_t i = 0; asked && i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(asked, names[i]) == 0) found = names[i];
+    free(asked);
+    return found;
+}
+
 static void ask(struct mt_runtime *rt, const struct mt_request *req, const json_t *run,
                 struct mt_checkout_asked *asked) {
     char *sent = mt_form_get(req->query, strlen(req->query), "sent");
@@ -118,6 +129,8 @@ static void ask(struct mt_runtime *rt, const struct mt_request *req, const json_
     asked->change = has_param(req->query, "ways");
     /* Paymnt brings its customers back with payment_id and status. */
     asked->returned = has_param(req->query, "returned") || has_param(req->query, "payment_id");
+    if (!asked->refused && (asked->field = known_field(req->query)) != NULL)
+        asked->refused = "invalid_request";
     asked->now_ms = rt->clock->wall_ms(rt->clock);
     free(sent);
 }
@@ -192,7 +205,9 @@ void mt_checkout_refused(struct mt_runtime *rt, const struct mt_request *req, st
     json_t *json = run_json(rt, run);
     char *way = mt_form_get(req->body, req->body_len, "way");
     char *phone = mt_form_get(req->body, req->body_len, "phone");
-    struct mt_checkout_asked asked = {.refused = kind, .field = field, .way = way, .phone = phone};
+    char *amount = mt_form_get(req->body, req->body_len, "amount");
+    struct mt_checkout_asked asked = {
+        .refused = kind, .field = field, .way = way, .phone = phone, .amount = amount};
     resp->status = status;
     if (json)
         respond_page(rt, req, resp, json, &asked);
@@ -200,6 +215,7 @@ void mt_checkout_refused(struct mt_runtime *rt, const struct mt_request *req, st
         mt_respond_problem(resp, status, kind, "the order was refused");
     free(way);
     free(phone);
+    free(amount);
     json_decref(json);
 }
 

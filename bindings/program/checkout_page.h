@@ -10,8 +10,8 @@ void mt_checkout_page(struct mt_runtime *rt, const struct mt_request *req, struc
  */
 void mt_checkout_status(struct mt_runtime *rt, const struct mt_request *req, struct mt_response *resp);
 /* Answers a form that was refused with the page and the problem in words. `kind` is an error's kind, or
- * "stale", "closed" or "too_many"; `field` is "phone", "epin", "way" or NULL. What was typed stays, but for
- * ePINs. */
+ * "stale", "closed" or "too_many"; `field` is "phone", "epin", "amount", "way" or NULL. What was typed stays,
+ * but for ePINs. */
 void mt_checkout_refused(struct mt_runtime *rt, const struct mt_request *req, struct mt_response *resp,
                          const struct mt_run *run, int status, const char *kind, const char *field);
 /* The run that the request's token names: 0, and the caller clears it. -1: 404 is answered. */

@@ -239,9 +239,9 @@ static void set_problem(const struct view *v, json_t *obj, const char *name, con
     char key[96];
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
         if (same(kind, others[i][0])) kind = others[i][1];
-    if (field && mt_format(key, sizeof key, "problem_invalid_%s", field) && has_word(v, key))
+    if (mt_format(key, sizeof key, "problem_%s_%s", kind, way ? way : "") && has_word(v, key))
         set_word(v, obj, name, key);
-    else if (mt_format(key, sizeof key, "problem_%s_%s", kind, way ? way : "") && has_word(v, key))
+    else if (field && mt_format(key, sizeof key, "problem_invalid_%s", field) && has_word(v, key))
         set_word(v, obj, name, key);
     else if (mt_format(key, sizeof key, "problem_%s", kind) && has_word(v, key))
         set_word(v, obj, name, key);
@@ -274,6 +274,20 @@ static const char *marked_way(const struct view *v, const char *problem_way, boo
     return json_string_value(json_array_get(v->ways, 0));
 }
 
+static void add_phone_field(const struct view *v, json_t *out, const char *field, const char *wrong) {
+    set(out, "known", mt_json_str(v->progress, "phone_masked", NULL));
+    set(out, "typed", v->asked->phone);
+    if (same(field, "phone")) set(out, "wrong", wrong);
+}
+
+static void add_epin_fields(const struct view *v, json_t *out, const char *field, const char *wrong) {
+    int64_t tries = mt_json_int(v->progress, "tries_left", -1);
+    if (tries >= 0) json_object_set_new(out, "tries", json_integer(tries));
+    set(out, "typed", v->asked->amount);
+    if (same(field, "epin")) set(out, "wrong", wrong);
+    if (same(field, "amount")) set(out, "wrong_amount", wrong);
+}
+
 static void add_ways(const struct view *v, const char *marked, const char *field, const char *wrong) {
     json_t *ways = json_array();
     for (size_t i = 0; i < json_array_size(v->ways); i++) {
@@ -287,11 +301,8 @@ static void add_ways(const struct view *v, const char *marked, const char *field
         set_word(v, row, "button", "continue");
         set_word_of(v, row, "button", "way", way, "button");
         json_object_set_new(row, "checked", json_boolean(same(way, marked)));
-        if (same(way, "paymint")) {
-            set(more, "known", mt_json_str(v->progress, "phone_masked", NULL));
-            set(more, "typed", v->asked->phone);
-        }
-        if (same(field, same(way, "paymint") ? "phone" : "epin")) set(more, "wrong", wrong);
+        if (same(way, "paymint")) add_phone_field(v, more, field, wrong);
+        if (same(way, "epin")) add_epin_fields(v, more, field, wrong);
         if (same(way, "paymint") || same(way, "epin")) json_object_set(row, way, more);
         json_array_append_new(ways, row);
         json_decref(more);
@@ -308,11 +319,12 @@ static void add_choice(const struct view *v) {
         way = mt_json_str(problem, "way", NULL);
         field = mt_json_str(problem, "field", NULL);
     }
+    if (!way && field) way = same(field, "phone") ? "paymint" : same(field, "way") ? NULL : "epin";
     if (kind) {
         json_t *errors = json_object();
         set_word(v, errors, "heading", "problem_heading");
         set_problem(v, errors, "says", kind, way, field);
-        if (same(field, "phone") || same(field, "epin")) set(errors, "field", field);
+        if (same(field, "phone") || same(field, "epin") || same(field, "amount")) set(errors, "field", field);
         json_object_set_new(v->out, "errors", errors);
     }
     const char *wrong = mt_json_str(json_object_get(v->out, "errors"), "says", NULL);
@@ -372,7 +384,7 @@ static void add_phone(const struct view *v) {
 }
 
 static void add_home(const struct view *v, json_t *out, const char *member) {
-    const char *home = mt_json_str(v->input, member, NULL);
+    const char *home = mt_json_str(v->progress, member, mt_json_str(v->input, member, NULL));
     char refresh[2200];
     if (!is_web(home)) return;
     set(out, "home", home);

@@ -2,7 +2,7 @@
 // site of our own. Nothing sleeps for time: everything waits for a condition.
 import { spawn } from 'node:child_process';
 import { createServer } from 'node:http';
-import { mkdtempSync, mkdirSync, rmSync, existsSync } from 'node:fs';
+import { mkdtempSync, mkdirSync, readFileSync, rmSync, existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -102,21 +102,44 @@ export async function startProgram() {
   if (process.env.SANDBOX_URL) {
     return { sandbox: process.env.SANDBOX_URL, runtime: process.env.RUNTIME_URL, stop() {} };
   }
+  const sandboxPort = await freePort();
+  const sandbox = `http://127.0.0.1:${sandboxPort}`;
+  const world = await start('dev', ['--sandbox-port', sandboxPort, '--flows', join(root, 'flows')], sandbox);
+  return { ...world, sandbox };
+}
+
+// Runs of flows/page.lua, which show the checkout page in any state: start() answers a run, say() tells it how to go on.
+export async function startPages() {
+  const world = await start('serve', ['--flows', join(here, 'flows')]);
+  const token = readFileSync(join(world.data, 'admin-token'), 'utf8').trim();
+  const post = async (path, body) => {
+    const answer = await fetch(world.runtime + path, { method: 'POST', headers: { Authorization: `Bearer ${token}` }, body: JSON.stringify(body) });
+    ok(answer.ok, `${path}: ${answer.status}`);
+    return answer.json();
+  };
+  return {
+    ...world,
+    start: (input) => post('/v1/flows/page/runs?wait=1s', input),
+    say: (run, payload) => post(`/v1/runs/${run.id}/signal`, { topic: 'page', key: run.id, payload }),
+  };
+}
+
+// A program of its own on a free port, in a new data directory, ready.
+async function start(command, args, sandbox) {
   const program = resolve(process.env.MINTAGE_BIN || join(root, 'build/mintage'));
   if (!existsSync(program)) throw new Error(`there is no ${program}: build it, or say MINTAGE_BIN=...`);
   const data = mkdtempSync(join(tmpdir(), 'mintage-browser-'));
-  const [port, sandboxPort] = [await freePort(), await freePort()];
-  const args = ['dev', '--port', port, '--sandbox-port', sandboxPort, '--data', data, '--flows', join(root, 'flows')];
+  const port = await freePort();
   const env = { ...process.env };
   delete env.MINTAGE_BIN; // ours; the program refuses settings that it does not know
-  const child = spawn(program, args.map(String), { stdio: ['ignore', 'pipe', 'pipe'], cwd: data, env });
+  const all = [command, '--port', port, '--data', data, ...args].map(String);
+  const child = spawn(program, all, { stdio: ['ignore', 'pipe', 'pipe'], cwd: data, env });
   let log = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => { log = (log + text).slice(-20000); });
   let ended = null;
   const gone = new Promise((done) => child.on('exit', (code) => { ended = code ?? 'signal'; done(); }));
   const world = {
     runtime: `http://127.0.0.1:${port}`,
-    sandbox: `http://127.0.0.1:${sandboxPort}`,
     program, data,
     async stop() {
       if (ended === null) child.kill('SIGTERM');
@@ -126,9 +149,9 @@ export async function startProgram() {
     log: () => log,
   };
   try {
-    await eventually('mintage dev answers', async () => {
-      if (ended !== null) throw new Error(`mintage dev ended (${ended}):\n${log}`);
-      return await answers(`${world.runtime}/readyz`) && await answers(`${world.sandbox}/readyz`);
+    await eventually(`mintage ${command} answers`, async () => {
+      if (ended !== null) throw new Error(`mintage ${command} ended (${ended}):\n${log}`);
+      return await answers(`${world.runtime}/readyz`) && (!sandbox || await answers(`${sandbox}/readyz`));
     }, 30000);
   } catch (error) {
     await world.stop();

@@ -131,7 +131,10 @@
     var fields = new URLSearchParams(new FormData(form));
     var way = fields.get('way');
     if (way !== 'paymint') fields.delete('phone');
-    if (way !== 'epin') fields.delete('epin');
+    if (way !== 'epin') {
+      fields.delete('epin');
+      fields.delete('amount');
+    }
     if (button && button.name) fields.set(button.name, button.value);
     if ($('epin')) $('epin').value = '';
     return fields;
