@@ -51,6 +51,12 @@ void mt_api_fail(struct mt_response *resp, const struct mt_error *e);
 /* Answers what was built, or 500 when it grew too large. Clears b. */
 void mt_api_answer(struct mt_response *resp, int status, struct mt_buf *b);
 
+/* ---- what GET /v1/runs is when it searches (api_search.c) ---- */
+
+/* Whether the request looks for runs by what is in them (find, reference, email, amount, last4): then it has
+ * been answered. */
+bool mt_api_search(struct mt_runtime *rt, const struct mt_request *req, struct mt_response *resp);
+
 /* ---- pieces of JSON that several show ---- */
 
 /* {"current":"sha256:..."|null,"problem":{"file","line","message","at"}|null} */

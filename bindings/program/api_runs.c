@@ -174,6 +174,7 @@ static void list(struct mt_runtime *rt, const struct mt_request *req, struct mt_
     struct mt_error e;
     struct mt_run_filter filter = {.state = -1};
 
+    if (mt_api_search(rt, req, resp)) return;
     if (!mt_api_int(req, resp, "limit", LIST_DEFAULT, 1, LIST_MAX, &limit) ||
         !mt_api_text(req, resp, "flow", MT_NAME_MAX, &flow) ||
         !mt_api_text(req, resp, "key", MT_KEY_MAX, &key) ||

@@ -76,6 +76,9 @@ static const char run_details[] =
 static const char runs_details[] =
     "  mintage runs list [--flow F] [--state S] [--key K] [--limit N] [--json]\n"
     "  mintage runs show ID [--json]              the story of a run, effect by effect\n"
+    "  mintage runs find [TEXT] [--reference R] [--email E] [--amount A] [--last4 D] [--since T] [--flow F]\n"
+    "                                             runs by what is in them or in their journals, newest "
+    "first\n"
     "  mintage runs cancel ID [--reason TEXT]     undo what it did, and end\n"
     "  mintage runs retry ID                      carry on a run that needs attention\n"
     "  mintage runs resolve ID SEQ --outcome done --value JSON\n"
@@ -188,7 +191,7 @@ const struct mt_command mt_commands[] = {
      mt_sandbox_command},
     {"run", MT_CMD_RUN, "FLOW [JSON|@FILE|-]", "start a run, wait for its end and print it", run_details, 1,
      2, mt_run_command},
-    {"runs", MT_CMD_RUNS, "list|show|cancel|retry|resolve|migrate ...",
+    {"runs", MT_CMD_RUNS, "list|show|find|cancel|retry|resolve|migrate ...",
      "look at runs, and take a hand in them", runs_details, 1, 3, mt_runs_command},
     {"events", MT_CMD_EVENTS, "list|show|redeliver ...", "look at events, and deliver one again",
      events_details, 1, 2, mt_events_command},

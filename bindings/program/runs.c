@@ -1,4 +1,5 @@
-/* mintage runs: list, show, cancel, retry, resolve, migrate. Each is a row: its arguments and its function.
+/* mintage runs: list, show, find, cancel, retry, resolve, migrate. Each is a row: its arguments and its
+ * function.
  */
 #include "base/clock.h"
 #include "base/id.h"
@@ -98,6 +99,52 @@ static int list(struct context *x, struct mt_error *e) {
     json_array_foreach(runs, i, run) print_row(x, run, now, width);
     if (json_array_size(runs) == 0) printf("There are no such runs. Start one: mintage run FLOW JSON\n");
     if (json_is_string(json_object_get(answer, "next_cursor"))) printf("There are more; ask with --limit\n");
+    json_decref(answer);
+    return 0;
+}
+
+/* ---- find ---- */
+
+static void print_found(struct context *x, const json_t *run, int64_t now) {
+    const json_t *place;
+    size_t i;
+    print_row(x, run, now, mt_columns(mt_json_str(run, "flow", "")));
+    printf("   %s", x->colors->dim);
+    json_array_foreach(json_object_get(run, "matched"), i, place)
+        printf("%s%s", i ? ", " : "found in ", json_string_value(place));
+    printf("%s\n", x->colors->reset);
+}
+
+static int find_runs(struct context *x, struct mt_error *e) {
+    static const char *const names[] = {"reference", "email", "amount", "last4",
+                                        "since",     "flow",  "state",  "cursor"};
+    struct mt_buf path;
+    mt_buf_init(&path, 8192);
+    mt_buf_addf(&path, "/v1/runs?limit=%lld", (long long)mt_config_int(x->config, "limit"));
+    if (x->argc > 0) add_filter(&path, "find", x->argv[0]);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        add_filter(&path, names[i], mt_config_str(x->config, names[i]));
+    bool wanted = x->argc > 0;
+    for (size_t i = 0; i < 4; i++) wanted = wanted || mt_config_str(x->config, names[i]);
+    json_t *answer = wanted ? mt_client_call(&x->client, "GET", path.data, NULL, NULL, e) : NULL;
+    mt_buf_clear(&path);
+    if (!wanted)
+        return mt_fail(e, MT_USAGE, "what is to be found? A TEXT, --reference, --email, --amount or --last4");
+    if (!answer) return -1;
+    if (x->json) {
+        print_json(answer);
+        json_decref(answer);
+        return 0;
+    }
+    const json_t *run;
+    size_t i;
+    int64_t now = now_ms();
+    json_array_foreach(json_object_get(answer, "data"), i, run) print_found(x, run, now);
+    printf("%zu found among %lld runs%s\n", json_array_size(json_object_get(answer, "data")),
+           (long long)mt_json_int(answer, "scanned", 0),
+           mt_json_bool(answer, "cut", false) ? ", and there are older ones:" : "");
+    if (mt_json_bool(answer, "cut", false))
+        printf("  mintage runs find ... --cursor %s\n", mt_json_str(answer, "next_cursor", ""));
     json_decref(answer);
     return 0;
 }
@@ -234,8 +281,13 @@ static const struct action {
     int args, optional;
     int (*act)(struct context *x, struct mt_error *e);
 } actions[] = {
-    {"list", "", 0, 0, list},     {"show", "ID", 1, 0, show},           {"cancel", "ID", 1, 0, cancel},
-    {"retry", "ID", 1, 0, retry}, {"resolve", "ID SEQ", 2, 0, resolve}, {"migrate", "[ID]", 0, 1, migrate},
+    {"list", "", 0, 0, list},
+    {"show", "ID", 1, 0, show},
+    {"cancel", "ID", 1, 0, cancel},
+    {"retry", "ID", 1, 0, retry},
+    {"find", "[TEXT]", 0, 1, find_runs},
+    {"resolve", "ID SEQ", 2, 0, resolve},
+    {"migrate", "[ID]", 0, 1, migrate},
 };
 enum { ACTION_COUNT = sizeof actions / sizeof actions[0] };
 
@@ -254,9 +306,9 @@ int mt_runs_command(const struct mt_command *self, struct mt_config *config, int
     const char *near = NULL;
     const struct action *action = find(argv[0], &near);
     if (!action)
-        return mt_usage(self,
-                        "there is no '%s'%s%s%s; there are list, show, cancel, retry, resolve and migrate",
-                        argv[0], near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
+        return mt_usage(
+            self, "there is no '%s'%s%s%s; there are list, show, find, cancel, retry, resolve and migrate",
+            argv[0], near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
     if (argc - 1 < action->args || argc - 1 > action->args + action->optional)
         return mt_usage(self, "wanted: mintage runs %s %s", action->name, action->arguments);
     struct context x = {.config = config,
