@@ -23,29 +23,12 @@ static void *room(void *items, size_t count, size_t *cap, size_t size) {
 /* ---- one file ---- */
 
 static void free_file(struct mt_disk_file *f) {
-    free(f->now);
-    free(f->kept);
+    mt_disk_free_pages(f);
     free(f->dirty);
     free(f->touched);
     free(f->versions);
     free(f->sizes);
     free(f);
-}
-
-static unsigned char *grown(unsigned char *old, size_t from, size_t to) {
-    unsigned char *bytes = mt_realloc(old, to);
-    memset(bytes + from, 0, to - from);
-    return bytes;
-}
-
-static void reserve(struct mt_disk_file *f, size_t size) {
-    size_t cap = f->cap ? f->cap : 16 * MT_SECTOR;
-    if (size <= f->cap) return;
-    while (cap < size) cap *= 2;
-    f->now = grown(f->now, f->cap, cap);
-    f->kept = grown(f->kept, f->cap, cap);
-    f->dirty = grown(f->dirty, f->cap / MT_SECTOR, cap / MT_SECTOR);
-    f->cap = cap;
 }
 
 /* Before a sector is changed: if it was written since the last sync, what that write had made of it is kept,
@@ -55,7 +38,7 @@ static void touch(struct mt_disk_file *f, size_t sector) {
         f->versions = room(f->versions, f->version_count, &f->version_cap, sizeof *f->versions);
         struct mt_disk_version *v = &f->versions[f->version_count++];
         v->sector = sector;
-        memcpy(v->bytes, f->now + sector * MT_SECTOR, MT_SECTOR);
+        mt_disk_get(f->now, sector * MT_SECTOR, v->bytes, MT_SECTOR);
         return;
     }
     f->dirty[sector] = 1;
@@ -75,17 +58,17 @@ bool mt_disk_write(struct mt_disk *disk, struct mt_disk_file *f, const void *byt
     size_t end = at + n;
     if (end > f->size && disk->limit >= 0 && disk->used + (int64_t)(end - f->size) > disk->limit)
         return false;
-    reserve(f, end);
+    mt_disk_reserve(f, end);
     for (size_t s = at / MT_SECTOR; s * MT_SECTOR < end; s++) touch(f, s);
-    memcpy(f->now + at, bytes, n);
+    mt_disk_put_now(f, at, bytes, n);
     if (end > f->size) set_size(disk, f, end);
     return true;
 }
 
 void mt_disk_truncate(struct mt_disk *disk, struct mt_disk_file *f, size_t size) {
-    if (size > f->size) reserve(f, size);
+    if (size > f->size) mt_disk_reserve(f, size);
     for (size_t s = size / MT_SECTOR; s * MT_SECTOR < f->size; s++) touch(f, s);
-    if (size < f->size) memset(f->now + size, 0, f->size - size);
+    if (size < f->size) mt_disk_put_now(f, size, NULL, f->size - size);
     set_size(disk, f, size);
 }
 
@@ -100,8 +83,7 @@ bool mt_disk_sync(struct mt_disk *disk, struct mt_disk_file *f) {
         disk->truths = 0;
         return false;
     }
-    for (size_t i = 0; i < f->touched_count; i++)
-        memcpy(f->kept + f->touched[i] * MT_SECTOR, f->now + f->touched[i] * MT_SECTOR, MT_SECTOR);
+    for (size_t i = 0; i < f->touched_count; i++) mt_disk_page_keep(f, f->touched[i]);
     f->kept_size = f->size;
     settle(f);
     return true;
@@ -185,10 +167,11 @@ static void tear(struct mt_disk *disk, struct mt_disk_file *f, unsigned chance) 
     for (size_t i = 0; i < f->version_count + f->touched_count; i++) {
         bool older = i < f->version_count;
         size_t sector = older ? f->versions[i].sector : f->touched[i - f->version_count];
-        const unsigned char *image = older ? f->versions[i].bytes : f->now + sector * MT_SECTOR;
+        unsigned char image[MT_SECTOR];
         if (mt_disk_random(disk) % 16 >= chance) continue;
-        if (mt_disk_random(disk) % ++came[sector] == 0)
-            memcpy(f->kept + sector * MT_SECTOR, image, MT_SECTOR);
+        if (mt_disk_random(disk) % ++came[sector] != 0) continue;
+        if (!older) mt_disk_get(f->now, sector * MT_SECTOR, image, MT_SECTOR);
+        mt_disk_put_kept(f, sector * MT_SECTOR, older ? f->versions[i].bytes : image, MT_SECTOR);
     }
     free(came);
     unsigned sizes = 0;
@@ -199,13 +182,12 @@ static void tear(struct mt_disk *disk, struct mt_disk_file *f, unsigned chance) 
     for (size_t i = 0; i < f->touched_count; i++) { /* what lies beyond its size was touched, too */
         size_t from = f->touched[i] * MT_SECTOR, end = from + MT_SECTOR;
         if (from < f->kept_size) from = f->kept_size;
-        if (from < end) memset(f->kept + from, 0, end - from);
+        if (from < end) mt_disk_put_kept(f, from, NULL, end - from);
     }
 }
 
 static void lose_unsynced(struct mt_disk *disk, struct mt_disk_file *f) {
-    for (size_t i = 0; i < f->touched_count; i++)
-        memcpy(f->now + f->touched[i] * MT_SECTOR, f->kept + f->touched[i] * MT_SECTOR, MT_SECTOR);
+    for (size_t i = 0; i < f->touched_count; i++) mt_disk_page_lose(f, f->touched[i]);
     disk->used += (int64_t)f->kept_size - (int64_t)f->size;
     f->size = f->kept_size;
     settle(f);
@@ -312,15 +294,12 @@ static void *copy_of(const void *items, size_t count, size_t size) {
 
 static struct mt_disk_file *copy_file(struct mt_disk *to, const struct mt_disk_file *f) {
     struct mt_disk_file *c = new_file(to);
-    c->now = copy_of(f->now, f->cap, 1);
-    c->kept = copy_of(f->kept, f->cap, 1);
-    c->dirty = copy_of(f->dirty, f->cap / MT_SECTOR, 1);
+    mt_disk_copy_pages(c, f);
     c->touched = copy_of(f->touched, f->touched_count, sizeof *f->touched);
     c->versions = copy_of(f->versions, f->version_count, sizeof *f->versions);
     c->sizes = copy_of(f->sizes, f->size_count, sizeof *f->sizes);
     c->size = f->size;
     c->kept_size = f->kept_size;
-    c->cap = f->cap;
     c->touched_count = c->touched_cap = f->touched_count;
     c->version_count = c->version_cap = f->version_count;
     c->size_count = c->size_cap = f->size_count;
@@ -396,7 +375,12 @@ uint64_t mt_disk_digest(struct mt_disk *disk, bool synced) {
         size_t size = synced ? f->kept_size : f->size;
         h = hash(h, x->name, strlen(x->name) + 1);
         h = hash(h, &size, sizeof size);
-        h = hash(h, synced ? f->kept : f->now, size);
+        for (size_t at = 0; at < size; at += MT_SECTOR) {
+            unsigned char bytes[MT_SECTOR];
+            size_t n = size - at < MT_SECTOR ? size - at : MT_SECTOR;
+            mt_disk_get(synced ? f->kept : f->now, at, bytes, n);
+            h = hash(h, bytes, n);
+        }
     }
     pthread_mutex_unlock(&disk->mutex);
     return h;

@@ -1,5 +1,6 @@
-/* What disk.c (files and crashes) and disk_vfs.c (SQLite's side: handles, locks, shared memory) share. Inside
- * core/store only. Everything behind a disk's mutex, which is never held while a hook is called. */
+/* What disk.c (files and crashes), disk_pages.c (their bytes) and disk_vfs.c (SQLite's side: handles, locks,
+ * shared memory) share. Inside core/store only. Everything behind a disk's mutex, which is never held while a
+ * hook is called. */
 #pragma once
 #include "store/disk.h"
 #include <pthread.h>
@@ -7,6 +8,7 @@
 
 #define MT_DISK_NAME_MAX 512 /* bytes of a file's name, with NUL */
 #define MT_SECTOR 512
+#define MT_DISK_PAGE 4096
 
 /* A sector as it was after a write that another has replaced since, before any sync. */
 struct mt_disk_version {
@@ -15,9 +17,10 @@ struct mt_disk_version {
 };
 
 /* A file, which lives while it has a name or is open. `now` is what the operating system has, `kept` what the
- * medium has; both have room for `cap` bytes (whole sectors) and zeros beyond their sizes. */
+ * medium has: both by page, with room for `cap` bytes and zeros beyond their sizes. A page that is the same in
+ * both is one; NULL: nothing but zeros. */
 struct mt_disk_file {
-    unsigned char *now, *kept;
+    unsigned char **now, **kept;
     size_t size, kept_size, cap;
     /* since the last sync: */
     unsigned char *dirty; /* by sector: written */
@@ -97,6 +100,20 @@ bool mt_disk_write(struct mt_disk *disk, struct mt_disk_file *f, const void *byt
                    size_t at); /* false: full */
 void mt_disk_truncate(struct mt_disk *disk, struct mt_disk_file *f, size_t size);
 bool mt_disk_sync(struct mt_disk *disk, struct mt_disk_file *f); /* false: the disk only says it did */
+
+/* disk_pages.c: a file's bytes */
+void mt_disk_reserve(struct mt_disk_file *f, size_t size);
+void mt_disk_free_pages(struct mt_disk_file *f);
+void mt_disk_copy_pages(struct mt_disk_file *to, const struct mt_disk_file *from);
+/* Of `now` or `kept`. */
+void mt_disk_get(unsigned char *const *pages, size_t at, void *out, size_t n);
+/* Bytes NULL: zeros. The file has room for them. */
+void mt_disk_put_now(struct mt_disk_file *f, size_t at, const void *bytes, size_t n);
+void mt_disk_put_kept(struct mt_disk_file *f, size_t at, const void *bytes, size_t n);
+/* The page of a sector that differs becomes in one what it is in the other. */
+void mt_disk_page_keep(struct mt_disk_file *f, size_t sector);
+void mt_disk_page_lose(struct mt_disk_file *f, size_t sector);
+
 /* Makes the VFS of a new life, and takes the one before out of use. Not while SQLite is inside the disk. */
 void mt_disk_begin_life(struct mt_disk *disk);
 /* Frees what a handle of `shm` no longer needs. */

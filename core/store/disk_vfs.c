@@ -58,7 +58,7 @@ static int read_file(sqlite3_file *file, void *out, int n, sqlite3_int64 at) {
     disk->stats.reads++;
     if (faulty(disk, MT_DISK_READ)) return leave(disk, SQLITE_IOERR_READ);
     if (have > want) have = want;
-    if (have) memcpy(out, f->now + from, have);
+    if (have) mt_disk_get(f->now, from, out, have);
     memset((char *)out + have, 0, want - have);
     return leave(disk, have < want ? SQLITE_IOERR_SHORT_READ : SQLITE_OK);
 }
