@@ -13,6 +13,7 @@
 #define START_MS INT64_C(1795166400000) /* 2026-11-20T09:20:00Z */
 #define MS INT64_C(1000000)
 #define DOWN_MS 2000 /* how long a dead runtime stays down, at most */
+enum { IMAGES = 64 }; /* of scripts, that the next world does not load again */
 
 static void random_bytes(struct mt_random *self, void *out, size_t len) {
     struct mt_world *w = (struct mt_world *)((char *)self - offsetof(struct mt_world, random));
@@ -355,6 +356,7 @@ struct mt_world *mt_world_open(const struct mt_world_options *o, struct mt_error
     mt_log_sink(keep_line, w);
     w->flows = o->flows ? copy_flows(o->flows, o->flow_count) : shipped_flows();
     if (worlds_open++ == 0) stay_on_this_core(w);
+    mt_vm_keep_images(IMAGES);
     w->baton = mt_baton_new(o->seed, o->start_ms ? o->start_ms : START_MS);
     memset(w->key.bytes, 0x5A, sizeof w->key.bytes);
     world_net_init(w, &w->outside, SIDE_OUTSIDE);

@@ -46,7 +46,7 @@ void mt_vm_abandon(struct mt_vm *vm) {
     mt_limits_stop(vm);
     for (struct mt_arena *a = vm->all, *next; a != NULL; a = next) {
         next = a->all_next;
-        mt_arena_free(a);
+        mt_arena_retire(a);
     }
     pthread_mutex_destroy(&vm->list_lock);
     pthread_mutex_destroy(&vm->pool_lock);

@@ -181,11 +181,16 @@ static void destroy_arena(struct mt_arena *a) {
     if (a->all_next != NULL) a->all_next->all_prev = a->all_prev;
     *(a->all_prev != NULL ? &a->all_prev->all_next : &vm->all) = a->all_next;
     pthread_mutex_unlock(&vm->list_lock);
-    mt_arena_free(a);
+    mt_arena_retire(a);
 }
 
 static struct mt_arena *build_arena(struct mt_vm *vm, struct mt_generation *g, struct mt_error *e) {
-    struct mt_arena *a = mt_arena_new(vm);
+    struct mt_arena *a = mt_arena_revive(vm, g);
+    if (a != NULL) {
+        list_arena(a);
+        return a;
+    }
+    a = mt_arena_new(vm);
     a->generation = g;
     a->loading = true;
     a->L = lua_newstate(mt_arena_lua_alloc, a);

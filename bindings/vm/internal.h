@@ -164,6 +164,14 @@ extern _Thread_local struct mt_arena *mt_arena_current;
 void mt_arena_run(struct mt_arena *a, lua_CFunction f, struct mt_vm_result *out);
 _Noreturn void mt_leave(struct mt_arena *a, enum leave why);
 
+/* ---- kept.c ---- */
+
+/* The end of an arena that no list has any more: frees it, or keeps it for another vm. Its vm and generation
+ * must still be there. */
+void mt_arena_retire(struct mt_arena *a);
+/* One that was kept with the image that g would have, now g's; fills in g's registry. NULL: none. */
+struct mt_arena *mt_arena_revive(struct mt_vm *vm, struct mt_generation *g);
+
 /* ---- generation.c: arenas of generations ---- */
 
 /* An arena holding g's image: an idle one, or a new one. NULL and e when loading failed. */
