@@ -113,6 +113,8 @@ static void read_options(lua_State *L, struct mt_world_options *o) {
     o->crashes = (unsigned)integer(L, 1, "crashes");
     lua_getfield(L, 1, "loss");
     o->loss = (enum mt_disk_crash)luaL_checkoption(L, -1, "unsynced", losses);
+    lua_getfield(L, 1, "empty_disk");
+    o->empty_disk = lua_toboolean(L, -1);
     lua_getfield(L, 1, "unsound");
     o->unsound = (enum mt_world_unsound)luaL_checkoption(L, -1, "", unsound);
     lua_getfield(L, 1, "config");
@@ -130,8 +132,8 @@ static void read_options(lua_State *L, struct mt_world_options *o) {
     }
 }
 
-/* world_open{seed=, start_ms=, flows={["a.lua"]=text}, config=json, deaths={n, m}, loss=, faults=, crashes=,
- * mishaps=most, plan=text, log=shared log, serve=function}: a world; or nil and why not. */
+/* world_open{seed=, start_ms=, flows={["a.lua"]=text}, config=json, deaths={n, m}, loss=, empty_disk=,
+ * faults=, crashes=, mishaps=most, plan=text, log=shared log, serve=function}: a world; or nil and why not. */
 static int world_open(lua_State *L) {
     struct mt_world_options o = {0};
     struct mt_error e;

@@ -31,8 +31,8 @@ local function read_plan(text)
     local name, value = word:match "^(%a+)=(.*)$"
     if name == "seed" then
       plan.all.seed = assert(math.tointeger(tonumber(value)), "--replay: seed: wanted an integer")
-    elseif name == "loss" then
-      plan.all.loss = value
+    elseif name == "loss" or name == "disk" then
+      plan.all[name] = value
     else
       local world, item = word:match "^(%d+)/(.+)$"
       world, item = math.tointeger(tonumber(world or 1)), item or word
@@ -47,6 +47,7 @@ end
 
 local function write_plan(items, all)
   local out = {}
+  if all.disk then out[#out + 1] = "disk=" .. all.disk end
   if all.seed then out[#out + 1] = "seed=" .. all.seed end
   if all.loss and all.loss ~= "unsynced" then out[#out + 1] = "loss=" .. all.loss end
   for _, item in ipairs(items) do out[#out + 1] = item end
@@ -150,13 +151,15 @@ local function first_message(outcome) return outcome.failures[1] and outcome.fai
 
 -- ---- --crash ----
 
--- The first start of a runtime, on an empty disk, is the same in all tests of a file: the first of them explores it.
-local function crash_plans(worlds, loss, with_start)
+-- The first start of a runtime, on an empty disk, is the same in all tests of a file: the first of them explores it. The
+-- worlds of the others begin with a disk that was started on before.
+local function crash_plans(worlds, loss, disk)
   local plans = {}
   for n, world in ipairs(worlds) do
-    for point = with_start and n == 1 and 1 or world.first_point, world.points do
+    for point = disk and n == 1 and 1 or world.first_point, world.points do
       plans[#plans + 1] = {
-        text = write_plan({ in_world(n, "p" .. point) }, { loss = loss }), world = n, point = point, loss = loss,
+        text = write_plan({ in_world(n, "p" .. point) }, { loss = loss, disk = disk }), world = n, point = point,
+        loss = loss, disk = disk,
       }
     end
   end
@@ -173,7 +176,7 @@ local function pair_plans(singles, seen, loss)
       if #plans < PAIRS_MAX then
         plans[#plans + 1] = {
           text = write_plan({ in_world(single.world, "p" .. single.point), in_world(single.world, "p" .. point) },
-            { loss = loss }),
+            { loss = loss, disk = single.disk }),
           world = single.world, point = single.point, second = point, loss = loss,
         }
       end
@@ -223,10 +226,10 @@ end
 
 local function crash(element, parent, worlds, rerun)
   local losses = options.loss == "all" and { "unsynced", "process", "tears" } or { options.loss }
-  local with_start = not started[registry.file]
+  local disk = not started[registry.file] and "empty" or nil
   started[registry.file] = true
   for _, loss in ipairs(losses) do
-    local plans = crash_plans(worlds, loss, with_start)
+    local plans = crash_plans(worlds, loss, disk)
     local with = #losses > 1 and " (" .. loss .. ")" or ""
     local failing, points = try(rerun, plans, "points")
     counts.points, counts.failed = counts.points + #plans, counts.failed + #failing
@@ -339,7 +342,10 @@ function explore.begin(element)
     at = busted.context.parent(at)
   end
   registry.file, registry.test = file and file.name, table.concat(names, " ")
-  registry.begin(options.replay and read_plan(options.replay) or { all = options.own_seed and { seed = options.seed } })
+  registry.begin(options.replay and read_plan(options.replay) or {
+    all = { seed = options.own_seed and options.seed or nil,
+      disk = options.crash and not started[registry.file] and "empty" or nil },
+  })
   registry.real_deadline = os.time() + options.deadline_ms // 1000
   if not by_file[registry.file] then
     by_file[registry.file] = true

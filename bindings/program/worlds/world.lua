@@ -91,6 +91,7 @@ function world.new(options)
     start_ms = given.start and values.instant(given.start) or 0,
     seed = given.seed or 1,
     loss = given.loss or "unsynced",
+    empty_disk = given.disk == "empty",
     faults = given.faults, crashes = given.crashes, mishaps = given.mishaps, plan = given.plan,
     log = given.log,
     serve = function(req) return w:play(req) end,
