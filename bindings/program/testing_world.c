@@ -133,7 +133,8 @@ static void read_options(lua_State *L, struct mt_world_options *o) {
 }
 
 /* world_open{seed=, start_ms=, flows={["a.lua"]=text}, config=json, deaths={n, m}, loss=, empty_disk=,
- * faults=, crashes=, mishaps=most, plan=text, log=shared log, serve=function}: a world; or nil and why not. */
+ * faults=, crashes=, mishaps=most, plan=text, log=shared log, serve=function}: a world; or nil and why not.
+ */
 static int world_open(lua_State *L) {
     struct mt_world_options o = {0};
     struct mt_error e;

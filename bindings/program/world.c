@@ -12,7 +12,7 @@
 
 #define START_MS INT64_C(1795166400000) /* 2026-11-20T09:20:00Z */
 #define MS INT64_C(1000000)
-#define DOWN_MS 2000 /* how long a dead runtime stays down, at most */
+#define DOWN_MS 2000  /* how long a dead runtime stays down, at most */
 enum { IMAGES = 64 }; /* of scripts, that the next world does not load again */
 
 static void random_bytes(struct mt_random *self, void *out, size_t len) {

@@ -43,7 +43,8 @@ struct mt_world_options {
      * loses. */
     uint64_t deaths[MT_WORLD_DEATHS];
     enum mt_disk_crash loss;
-    bool empty_disk; /* the runtime's disk has nothing on it; else an empty store, as an earlier start left it */
+    bool empty_disk; /* the runtime's disk has nothing on it; else an empty store, as an earlier start left it
+                      */
     enum mt_world_unsound unsound;
     unsigned faults;  /* of 1,000 exchanges, how many go wrong on the way, until mt_world_calm */
     unsigned crashes; /* of 1,000 points, at how many the runtime dies, until mt_world_calm */

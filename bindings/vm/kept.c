@@ -1,6 +1,6 @@
 /* Images that outlive their vm: a process that opens one simulated world after another loads the same scripts
- * each time, and whoever is forked from it too. Invariant: an arena that is kept is at rest, belongs to no vm,
- * and its image depends on nothing but what is compared here. Any thread; behind one lock. */
+ * each time, and whoever is forked from it too. Invariant: an arena that is kept is at rest, belongs to no
+ * vm, and its image depends on nothing but what is compared here. Any thread; behind one lock. */
 #include "base/text.h"
 #include "bindings/vm/internal.h"
 #include <stdlib.h>
@@ -83,6 +83,7 @@ static void rest(struct mt_arena *a) {
     a->call = NULL;
     a->out = NULL;
     a->compiling = NULL;
+    a->session = false;
     a->vm = NULL;
     a->generation = NULL;
     a->all_prev = a->all_next = a->idle_prev = a->idle_next = NULL;

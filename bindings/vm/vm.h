@@ -54,9 +54,10 @@ void mt_vm_free(struct mt_vm *vm); /* every generation must have been released *
  */
 void mt_vm_abandon(struct mt_vm *vm);
 
-/* For a process that opens the same scripts over and over, in one simulated world after another: so many arenas
- * outlive their vm, and the next vm that loads the same generation with the same modules and limits takes them
- * over, instead of compiling and running its files. A forked process has them as well. 0, as it begins: none. */
+/* For a process that opens the same scripts over and over, in one simulated world after another: so many
+ * arenas outlive their vm, and the next vm that loads the same generation with the same modules and limits
+ * takes them over, instead of compiling and running its files. A forked process has them as well. 0, as it
+ * begins: none. */
 void mt_vm_keep_images(size_t most);
 
 /* ---- generations ---- */

@@ -20,17 +20,19 @@ struct mt_task {
     pthread_t thread;
     int group;
     enum state state;
-    bool timed_out, dead, joined, detached;
+    bool timed_out, dead, detached, retired;
     const void *address; /* WAITING: for whom; NULL: for the time only */
     int64_t deadline;
     uint32_t go; /* atomic futex: 1 when the baton is its */
     void *(*main)(void *arg);
     void *arg;
+    size_t stack;
     jmp_buf first; /* the thread's first frame */
 };
 
 struct mt_baton {
     struct mt_task *tasks, *reaper; /* the reaper is given the baton when a dead one has ended */
+    struct mt_task *idle;           /* threads whose tasks have ended, for the next ones */
     struct mt_task first;
     int64_t start_ms, now_ns;
     uint64_t seed, turns;
@@ -185,46 +187,94 @@ static void forget(struct mt_baton *b, struct mt_task *gone) {
     }
 }
 
-static void *task_main(void *arg) {
-    struct mt_task *self = arg;
+/* No task any more, but its thread may become another's. */
+static void rest(struct mt_baton *b, struct mt_task *t) {
+    forget(b, t);
+    t->next = b->idle;
+    b->idle = t;
+}
+
+/* A thread that has no task, or whose task has ended, is over. */
+static void retire(struct mt_task *t) {
+    pthread_t thread = t->thread;
+    t->retired = true;
+    __atomic_store_n(&t->go, 1, __ATOMIC_RELEASE);
+    syscall(SYS_futex, &t->go, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+    pthread_join(thread, NULL);
+    free(t);
+}
+
+/* One task. True: its thread may have another. */
+static bool run_task(struct mt_task *self) {
     mt_task_self = self;
-    await_go(self);
     if (setjmp(self->first) == 0 && !self->dead) {
         self->state = RUNNABLE;
         self->main(self->arg);
     }
     struct mt_baton *b = self->baton;
+    bool dead = self->dead;
     self->state = ENDED;
     mt_task_self = NULL; /* what the thread's end cleans up is no part of the world */
     for (struct mt_task *t = b->tasks; t; t = t->next) /* who joins it, see below */
         if (t->state == WAITING && t->address == self) t->state = RUNNABLE;
     struct mt_task *next = b->reaper ? b->reaper : choose(b);
-    if (self->detached && !b->reaper) {
+    if (self->detached && !dead) rest(b, self);
+    if (self->detached && dead && !b->reaper) {
         forget(b, self);
         pthread_detach(self->thread);
         free(self);
     }
     give(next);
+    return !dead;
+}
+
+static void *task_main(void *arg) {
+    struct mt_task *self = arg;
+    do await_go(self);
+    while (!self->retired && run_task(self));
     return NULL;
 }
 
-static int start(struct mt_baton *b, int group, size_t stack, void *(*main)(void *arg), void *arg,
-                 struct mt_task **made) {
-    struct mt_task *t = mt_calloc(1, sizeof *t), **last = &b->tasks;
+static int new_thread(struct mt_task *t) {
     pthread_attr_t attr;
     sigset_t all, before;
-    *t = (struct mt_task){.baton = b, .group = group, .state = RUNNABLE, .main = main, .arg = arg};
     pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, stack ? stack : 1024 * 1024);
+    pthread_attr_setstacksize(&attr, t->stack);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int rc = pthread_create(&t->thread, &attr, task_main, t);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attr);
-    if (rc != 0) {
-        free(t);
-        return rc;
+    return rc;
+}
+
+/* An idle thread, or a new one, and in *rc why not. */
+static struct mt_task *thread_with(struct mt_baton *b, size_t stack, int *rc) {
+    for (struct mt_task **at = &b->idle, *t; (t = *at); at = &t->next) {
+        if (t->stack != stack) continue;
+        *at = t->next;
+        return t;
     }
+    struct mt_task *t = mt_calloc(1, sizeof *t);
+    t->stack = stack;
+    if ((*rc = new_thread(t)) == 0) return t;
+    free(t);
+    return NULL;
+}
+
+static int start(struct mt_baton *b, int group, size_t stack, void *(*main)(void *arg), void *arg,
+                 struct mt_task **made) {
+    int rc = 0;
+    struct mt_task *t = thread_with(b, stack ? stack : 1024 * 1024, &rc), **last = &b->tasks;
+    if (!t) return rc;
+    t->baton = b;
+    t->next = NULL;
+    t->group = group;
+    t->state = RUNNABLE;
+    t->timed_out = t->dead = t->detached = false;
+    t->address = NULL;
+    t->main = main;
+    t->arg = arg;
     while (*last) last = &(*last)->next;
     *last = t;
     *made = t;
@@ -255,10 +305,7 @@ void mt_task_join(pthread_t thread) {
     struct mt_baton *b = mt_task_self->baton;
     struct mt_task *t = task_of(b, thread);
     while (t && t->state != ENDED) mt_task_wait(t, MT_NO_DEADLINE);
-    if (!t) return;
-    forget(b, t);
-    pthread_join(thread, NULL);
-    free(t);
+    if (t) rest(b, t);
 }
 
 /* ---- death ---- */
@@ -266,13 +313,16 @@ void mt_task_join(pthread_t thread) {
 /* The dead one is given the baton, ends, and gives it back. */
 static void reap(struct mt_task *self, struct mt_task *t) {
     struct mt_baton *b = self->baton;
-    t->dead = true;
-    if (t->state != ENDED) {
-        b->reaper = self;
-        give(t);
-        await_go(self);
-        b->reaper = NULL;
+    if (t->state == ENDED) {
+        forget(b, t);
+        retire(t);
+        return;
     }
+    t->dead = true;
+    b->reaper = self;
+    give(t);
+    await_go(self);
+    b->reaper = NULL;
     forget(b, t);
     pthread_join(t->thread, NULL);
     free(t);
@@ -314,6 +364,10 @@ void mt_baton_use(struct mt_baton *b) {
 void mt_baton_leave(struct mt_baton *b) {
     struct mt_task *t;
     while ((t = another_of(b, -1))) reap(&b->first, t);
+    while ((t = b->idle)) {
+        b->idle = t->next;
+        retire(t);
+    }
     b->tasks = mt_task_self = NULL;
 }
 

@@ -17,8 +17,8 @@ struct mt_disk_version {
 };
 
 /* A file, which lives while it has a name or is open. `now` is what the operating system has, `kept` what the
- * medium has: both by page, with room for `cap` bytes and zeros beyond their sizes. A page that is the same in
- * both is one; NULL: nothing but zeros. */
+ * medium has: both by page, with room for `cap` bytes and zeros beyond their sizes. A page that is the same
+ * in both is one; NULL: nothing but zeros. */
 struct mt_disk_file {
     unsigned char **now, **kept;
     size_t size, kept_size, cap;
