@@ -167,13 +167,14 @@ describe("mintage test", function()
     local logs = {}
     for i = 1, 2 do
       local file = dir .. "/log" .. i
-      local result = testing.run({ "test", dir .. "/log_spec.lua", "--replay", "seed=5 n2:cut p26" },
+      local result = testing.run({ "test", dir .. "/log_spec.lua", "--replay", "seed=5 n2:cut p16" },
         { env = { "LOG_FILE=" .. file } })
       assert.equal(0, result.code, result.out)
       logs[i] = testing.read(file)
     end
     assert.equal(logs[1], logs[2])
     assert.matches("n2:cut", logs[1], 1, true)
+    assert.matches("THE RUNTIME DIES", logs[1], 1, true)
   end)
 
   it("a world outside of a test is refused", function()
