@@ -595,6 +595,8 @@ static enum mt_applied apply_op(struct mt_memory *m, struct mt_batch *b, struct 
         return mt_memory_generation(m, op);
     case MT_OP_META:
         return mt_memory_meta(m, op);
+    case MT_OP_AUDIT:
+        return mt_memory_audit(m, b, op);
     }
     return MT_BROKEN;
 }
@@ -680,6 +682,7 @@ struct mt_store *mt_store_memory_open(void) {
         [MEM_SEGMENTS] = sizeof(struct mt_mem_segment),
         [MEM_TRASH] = sizeof(struct mt_mem_strand),
         [MEM_SOURCES] = sizeof(struct mt_mem_source),
+        [MEM_AUDIT] = sizeof(struct mt_audit),
     };
     struct mt_memory *m = mt_calloc(1, sizeof *m);
     for (int t = 0; t < MEM_TABLE_COUNT; t++) m->tables[t].row_size = sizes[t];

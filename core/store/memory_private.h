@@ -94,6 +94,7 @@ enum mt_mem_table {
     MEM_SEGMENTS,
     MEM_TRASH,
     MEM_SOURCES,
+    MEM_AUDIT, /* struct mt_audit */
     MEM_TABLE_COUNT
 };
 
@@ -135,6 +136,8 @@ enum mt_applied mt_memory_task_put(struct mt_memory *m, struct mt_batch *b, stru
 enum mt_applied mt_memory_task_delete(struct mt_memory *m, struct mt_batch *b, struct mt_op *op);
 enum mt_applied mt_memory_generation(struct mt_memory *m, struct mt_op *op);
 enum mt_applied mt_memory_meta(struct mt_memory *m, struct mt_op *op);
+enum mt_applied mt_memory_audit(struct mt_memory *m, struct mt_batch *b,
+                                struct mt_op *op); /* memory_audit.c */
 
 /* memory_purge.c */
 enum mt_applied mt_memory_forget(struct mt_memory *m, struct mt_batch *b, struct mt_op *op);
@@ -146,6 +149,7 @@ struct mt_mem_run *mt_memory_find_run(struct mt_memory *m, const char *id);
 void mt_memory_copy_run(const struct mt_mem_run *row, struct mt_run *out);
 void mt_memory_copy_event(const struct mt_event *row, struct mt_event *out);
 void mt_memory_set_reads(struct mt_store *store);
+void mt_memory_set_audit(struct mt_store *store); /* memory_audit.c */
 
 #define MT_MEM_EACH(m, table, type, row)                                                                     \
     for (size_t row##_i = 0; row##_i < (m)->tables[table].count; row##_i++)                                  \

@@ -457,4 +457,5 @@ void mt_memory_set_reads(struct mt_store *store) {
     store->get_blob = get_blob;
     store->list_generations = list_generations;
     store->get_meta = get_meta;
+    mt_memory_set_audit(store);
 }

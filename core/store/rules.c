@@ -40,8 +40,9 @@ static const char *const op_names[] = {
     [MT_OP_GENERATION] = "generation",
     [MT_OP_PURGE] = "purge",
     [MT_OP_META] = "meta",
+    [MT_OP_AUDIT] = "audit",
 };
-static_assert(sizeof op_names / sizeof *op_names == MT_OP_META + 1, "every operation has a name");
+static_assert(sizeof op_names / sizeof *op_names == MT_OP_AUDIT + 1, "every operation has a name");
 
 static void begin_op(struct mt_op *op) {
     op->result = MT_RES_OK;
@@ -334,6 +335,9 @@ enum mt_applied mt_rules_check(struct mt_batch *b, struct mt_op *op) {
         return check_purge(b, op);
     case MT_OP_META:
         return FIELDS({"key", op->meta.key, MT_KEY_MAX}, {"value", op->meta.value, 0});
+    case MT_OP_AUDIT:
+        return FIELDS({"who", op->audit->who, MT_KEY_MAX}, {"via", op->audit->via, MT_KEY_MAX},
+                      {"what", op->audit->what, MT_NAME_MAX});
     }
     return mt_rules_refuse(b, op, MT_RES_INVALID, "there is no operation %d", (int)op->type);
 }

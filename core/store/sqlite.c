@@ -50,6 +50,7 @@ static apply_fn *const appliers[] = {
     [MT_OP_GENERATION] = mt_sqlite_generation,
     [MT_OP_PURGE] = mt_sqlite_purge,
     [MT_OP_META] = mt_sqlite_meta,
+    [MT_OP_AUDIT] = mt_sqlite_audit,
 };
 
 /* ---- one batch ---- */

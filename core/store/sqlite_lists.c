@@ -394,4 +394,5 @@ void mt_sqlite_set_lists(struct mt_store *store) {
     store->get_blob = get_blob;
     store->list_generations = list_generations;
     store->get_meta = get_meta;
+    mt_sqlite_set_audit(store);
 }

@@ -122,6 +122,8 @@ enum mt_statement {
     ST_BLOB_GET,
     ST_META_SET,
     ST_META_GET,
+    ST_AUDIT_INSERT,
+    ST_AUDIT_OPEN,
     ST_RUN_COUNTS,
     ST_DUE_RUNS,
     ST_DUE_REST,
@@ -282,6 +284,7 @@ enum mt_applied mt_sqlite_generation(struct mt_apply *a, struct mt_op *op);
 enum mt_applied mt_sqlite_meta(struct mt_apply *a, struct mt_op *op);
 enum mt_applied mt_sqlite_forget(struct mt_apply *a, struct mt_op *op);
 enum mt_applied mt_sqlite_purge(struct mt_apply *a, struct mt_op *op);
+enum mt_applied mt_sqlite_audit(struct mt_apply *a, struct mt_op *op); /* sqlite_audit.c */
 
 /* Shared between them. */
 /* Notes that the batch's run has asked for the events of (topic, key). */
@@ -317,4 +320,5 @@ void mt_sqlite_reader_done(struct mt_sqlite *s, struct mt_sqlite_conn *c);
 void *mt_sqlite_grow(void *items, size_t count, size_t size);
 void mt_sqlite_set_reads(struct mt_store *store);
 void mt_sqlite_set_lists(struct mt_store *store);
-void mt_sqlite_set_kept(struct mt_store *store); /* sqlite_kept.c */
+void mt_sqlite_set_kept(struct mt_store *store);  /* sqlite_kept.c */
+void mt_sqlite_set_audit(struct mt_store *store); /* sqlite_audit.c */

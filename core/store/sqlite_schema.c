@@ -111,15 +111,26 @@ static const char version_4[] =
     "ALTER TABLE generations ADD COLUMN used_at INTEGER NOT NULL DEFAULT 0;"
     "UPDATE generations SET used_at = created_at;";
 
+/* What people did: a row when a deed begins, another (of: its number) when it has ended. */
+static const char version_5[] =
+    "CREATE TABLE audit (n INTEGER PRIMARY KEY, of INTEGER NOT NULL, at INTEGER NOT NULL, who TEXT NOT NULL,"
+    " via TEXT NOT NULL, session TEXT, what TEXT NOT NULL, object TEXT, detail TEXT, outcome TEXT, result "
+    "TEXT,"
+    " ms INTEGER NOT NULL);"
+    "CREATE UNIQUE INDEX audit_end ON audit (of) WHERE of > 0;"
+    "CREATE INDEX audit_who ON audit (who, n) WHERE of = 0;"
+    "CREATE INDEX audit_at ON audit (at);";
+
 /* migrations[i] takes a store of version i to i + 1. */
-static const char *const migrations[] = {version_1, version_2, version_3, version_4};
+static const char *const migrations[] = {version_1, version_2, version_3, version_4, version_5};
 #define SCHEMA ((int)(sizeof migrations / sizeof *migrations))
 #define SHRINKS 4           /* from this one on, files give pages back */
 #define REWRITE_PAGES 65536 /* 256 MB: a larger file is not written anew while it is opened */
 
-static const char *const wiped[] = {"runs",        "run_counts", "segments",      "entries",    "events",
-                                    "collections", "documents",  "document_keys", "deliveries", "tasks",
-                                    "generations", "blobs",      "asked",         "trash",      "sources"};
+static const char *const wiped[] = {"runs",       "run_counts",  "segments",    "entries",
+                                    "events",     "collections", "documents",   "document_keys",
+                                    "deliveries", "tasks",       "generations", "blobs",
+                                    "asked",      "trash",       "sources",     "audit"};
 
 static int one_number(sqlite3 *db, const char *sql, int64_t *out, struct mt_error *e) {
     sqlite3_stmt *st = NULL;

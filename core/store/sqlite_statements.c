@@ -199,6 +199,11 @@ const char *const mt_sqlite_sql[ST_STATEMENT_COUNT] = {
                         " instr(g.manifest, '\"' || blobs.sha || '\"') > 0)",
     [ST_BLOB_GET] = "SELECT text FROM blobs WHERE sha = ?1",
     [ST_META_SET] = "INSERT INTO meta VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = ?2",
+    [ST_AUDIT_INSERT] =
+        "INSERT INTO audit (of, at, who, via, session, what, object, detail, outcome, result, ms)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+    [ST_AUDIT_OPEN] = "SELECT 1 FROM audit WHERE n = ?1 AND of = 0"
+                      " AND NOT EXISTS (SELECT 1 FROM audit WHERE of = ?1)",
     [ST_META_GET] = "SELECT value FROM meta WHERE key = ?1",
     [ST_RUN_COUNTS] = "SELECT state, sum(runs) FROM run_counts GROUP BY state",
     [ST_DUE_RUNS] = "SELECT min(due_at) FROM runs INDEXED BY runs_due WHERE owner = 0 AND due_at < " NEVER

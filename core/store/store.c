@@ -78,6 +78,18 @@ void mt_delivery_clear(struct mt_delivery *d) {
     memset(d, 0, sizeof *d);
 }
 
+void mt_audit_clear(struct mt_audit *a) {
+    free(a->who);
+    free(a->via);
+    free(a->session);
+    free(a->what);
+    free(a->object);
+    free(a->detail);
+    free(a->outcome);
+    free(a->result);
+    memset(a, 0, sizeof *a);
+}
+
 void mt_task_clear(struct mt_task *t) {
     free(t->payload);
     memset(t, 0, sizeof *t);

@@ -143,6 +143,24 @@ struct mt_task { /* dated work for a handler: durable, carried out once, in orde
 };
 void mt_task_clear(struct mt_task *t);
 
+/* What a person did. The record is appended to only: a deed is a row when it begins and another when it has
+ * ended, and lists show both as one. */
+struct mt_audit {
+    int64_t n;     /* its place; lists: of the row it began with */
+    int64_t of;    /* the row that this one ends; 0: it begins */
+    int64_t at;    /* ms */
+    char *who;     /* "ann", "uid 1000" */
+    char *via;     /* "socket uid 1000", "http 127.0.0.1", "api 127.0.0.1" */
+    char *session; /* of the console; NULL */
+    char *what;    /* "command", "operation", "cancel", ... */
+    char *object;  /* a run's id, an operation's or a flow's name; NULL */
+    char *detail;  /* text, secrets masked; NULL */
+    char *outcome; /* ended: "done", "failed", "refused", ...; NULL */
+    char *result;  /* ended: text, secrets masked; NULL */
+    int64_t ms;    /* ended: how long it took */
+};
+void mt_audit_clear(struct mt_audit *a);
+
 /* ---- writing ---- */
 
 enum mt_op_type {
@@ -175,6 +193,7 @@ was on its way before makes it due at once (unless compensating or needs_attenti
     MT_OP_GENERATION, /* keep a generation and its files */
     MT_OP_PURGE,      /* take away a piece of what has been kept long enough */
     MT_OP_META,       /* set a key of the store's own table */
+    MT_OP_AUDIT,      /* append to the record of what people did */
 };
 
 /* What an operation answers, besides success. Those marked * refuse the whole batch. */
@@ -363,6 +382,8 @@ struct mt_op {
         struct {
             const char *key, *value;
         } meta;
+        struct mt_audit
+            *audit; /* borrowed; n is filled. An end of a row that is not there, or has ended: MISSING */
     };
 };
 
@@ -471,6 +492,10 @@ struct mt_store {
                        int64_t *bytes, struct mt_error *e);
     /* What was taken away is nowhere in its files any more. The writer's thread only. */
     int (*scrub)(struct mt_store *self, struct mt_error *e);
+    /* Deeds, newest first, each with its end: of = 0 and outcome NULL when it has none. who NULL: any; since:
+     * not before; before: n < before, unless 0. */
+    int (*list_audit)(struct mt_store *self, const char *who, int64_t since, int64_t before, size_t limit,
+                      struct mt_audit **out, size_t *count, struct mt_error *e);
     /* Empties everything but meta (the sandbox's DELETE /_sandbox/state). The writer's thread only: see
      * mt_writer_exclusive. */
     int (*wipe)(struct mt_store *self, struct mt_error *e);

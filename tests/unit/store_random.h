@@ -7,7 +7,7 @@
 #define RUNS 16
 #define GROUP 3
 #define OPS 4
-#define OP_TYPES (MT_OP_META + 1)
+#define OP_TYPES (MT_OP_AUDIT + 1)
 #define RESULTS (MT_RES_INVALID + 1)
 
 struct random {
@@ -48,6 +48,7 @@ struct made {
     struct mt_op ops[OPS];
     struct mt_entry entries[OPS];
     struct mt_delivery deliveries[OPS];
+    struct mt_audit audits[OPS];
     struct mt_doc_key keys[OPS][2];
 };
 
@@ -366,6 +367,17 @@ static inline void make_op(struct random *r, struct made *m, size_t i, enum mt_o
         op->meta.key = PICK(r, keys);
         op->meta.value = PICK(r, jsons);
         break;
+    case MT_OP_AUDIT:
+        op->audit = &m->audits[i];
+        *op->audit = (struct mt_audit){.of = chance(r, 40) ? any(r, 20) : 0,
+                                       .at = now,
+                                       .who = (char *)(uintptr_t)PICK(r, keys),
+                                       .via = (char *)(uintptr_t)PICK(r, flows),
+                                       .what = (char *)(uintptr_t)PICK(r, flows),
+                                       .detail = (char *)(uintptr_t)PICK(r, jsons),
+                                       .outcome = (char *)(uintptr_t)PICK(r, flows),
+                                       .ms = any(r, 9)};
+        break;
     }
 }
 
@@ -401,6 +413,7 @@ static inline void copy_made(const struct made *from, struct made *to) {
         if (op->type == MT_OP_AWAIT) op->await.entry = &to->entries[i];
         if (op->type == MT_OP_DELIVERY_PUT || op->type == MT_OP_DELIVERY_UPDATE)
             op->delivery = &to->deliveries[i];
+        if (op->type == MT_OP_AUDIT) op->audit = &to->audits[i];
         if (op->type == MT_OP_DOC_PUT) op->doc.keys = to->keys[i];
     }
 }

@@ -157,6 +157,21 @@ static inline void say_tasks(struct mt_buf *b, struct mt_store *s, int64_t due_b
     free(tasks);
 }
 
+static inline void say_audit(struct mt_buf *b, struct mt_store *s) {
+    struct mt_audit *rows = NULL;
+    size_t count = 0;
+    struct mt_error e;
+    if (s->list_audit(s, NULL, 0, 0, 1000, &rows, &count, &e)) fail_msg("list_audit: %s", e.message);
+    for (size_t i = 0; i < count; i++) {
+        mt_buf_addf(b, "audit %" PRId64 " %" PRId64 " %" PRId64 " %s %s %s %s %s %" PRId64 "\n", rows[i].n,
+                    rows[i].of, rows[i].at, rows[i].who, rows[i].via, rows[i].what,
+                    rows[i].detail ? rows[i].detail : "-", rows[i].outcome ? rows[i].outcome : "-",
+                    rows[i].ms);
+        mt_audit_clear(&rows[i]);
+    }
+    free(rows);
+}
+
 static inline void say_numbers(struct mt_buf *b, struct mt_store *s) {
     int64_t counts[MT_RUN_STATE_COUNT], runs, rest;
     char *text = NULL;
@@ -202,5 +217,6 @@ static inline void say_all(struct mt_buf *b, struct mt_store *s) {
     for (size_t i = 0; i < 2; i++) say_documents(b, s, collections[i], NULL, NULL, NULL, false, 1000);
     say_deliveries(b, s, NULL, MT_NEVER, 1000);
     say_tasks(b, s, MT_NEVER, 1000);
+    say_audit(b, s);
     say_numbers(b, s);
 }

@@ -1,5 +1,6 @@
 /* links: mt_store mt_base */
 /* The store's contract on every implementation: documents, deliveries, tasks, generations, meta, lists. */
+#include "base/buf.h"
 #include "store_conformance.h"
 
 /* ---- documents ---- */
@@ -246,6 +247,61 @@ static void test_meta_and_wipe(void **state) {
     start(s, "run_1", true);
 }
 
+static int64_t audit(struct mt_store *s, int64_t of, int64_t at, const char *who, const char *text) {
+    struct mt_audit a = {.of = of, .at = at, .ms = of ? 7 : 0};
+    a.who = mt_strdup(who);
+    a.via = mt_strdup("socket uid 0");
+    a.what = mt_strdup("command");
+    a.detail = of ? NULL : mt_strdup(text);
+    a.outcome = of ? mt_strdup(text) : NULL;
+    must(s, NULL, (struct mt_op){.type = MT_OP_AUDIT, .audit = &a});
+    int64_t n = a.n;
+    mt_audit_clear(&a);
+    return n;
+}
+
+static void expect_audit(struct mt_store *s, const char *who, int64_t since, int64_t before, size_t limit,
+                         const char *wanted) {
+    struct mt_audit *rows;
+    size_t count;
+    struct mt_error e;
+    struct mt_buf b;
+    mt_buf_init(&b, 4096);
+    assert_int_equal(s->list_audit(s, who, since, before, limit, &rows, &count, &e), 0);
+    for (size_t i = 0; i < count; i++) {
+        mt_buf_addf(&b, "%s:%s=%s ", rows[i].who, rows[i].detail, rows[i].outcome ? rows[i].outcome : "?");
+        assert_int_equal(rows[i].ms, rows[i].of ? 7 : 0);
+        mt_audit_clear(&rows[i]);
+    }
+    free(rows);
+    assert_string_equal(b.data, wanted);
+    mt_buf_clear(&b);
+}
+
+/* Appended to only; a deed is shown with its end, which it has once. */
+static void test_audit(void **state) {
+    struct mt_store *s = store_of(state);
+    int64_t a = audit(s, 0, 100, "ann", "a"), b = audit(s, 0, 200, "bob", "b");
+    assert_true(b > a);
+    expect_audit(s, NULL, 0, 0, 10, "bob:b=? ann:a=? ");
+    assert_true(audit(s, a, 250, "ann", "done") > b);
+    int64_t c = audit(s, 0, 300, "ann", "c");
+    expect_audit(s, NULL, 0, 0, 10, "ann:c=? bob:b=? ann:a=done ");
+    expect_audit(s, "ann", 0, 0, 10, "ann:c=? ann:a=done ");
+    expect_audit(s, NULL, 200, 0, 10, "ann:c=? bob:b=? ");
+    expect_audit(s, NULL, 0, c, 1, "bob:b=? ");
+    expect_audit(s, "nobody", 0, 0, 10, "");
+    struct mt_audit twice = {
+        .of = a, .at = 400, .who = (char[]){"ann"}, .via = (char[]){"x"}, .what = (char[]){"x"}};
+    struct mt_op op = {.type = MT_OP_AUDIT, .audit = &twice};
+    assert_refused(one(s, NULL, &op), &op, 0, MT_RES_MISSING);
+    twice.of = 999;
+    assert_refused(one(s, NULL, &op), &op, 0, MT_RES_MISSING);
+    twice.of = 0;
+    twice.who = NULL;
+    assert_refused(one(s, NULL, &op), &op, 0, MT_RES_INVALID);
+}
+
 static void test_lists_and_counts(void **state) {
     struct mt_store *s = store_of(state);
     for (int i = 1; i <= 5; i++) {
@@ -324,7 +380,8 @@ static void test_names(void **state) {
 
 #define TESTS(X)                                                                                             \
     X(test_documents), X(test_document_queries), X(test_deliveries), X(test_tasks), X(test_generations),     \
-        X(test_meta_and_wipe), X(test_lists_and_counts), X(test_batches_share_a_commit), X(test_names)
+        X(test_meta_and_wipe), X(test_audit), X(test_lists_and_counts), X(test_batches_share_a_commit),      \
+        X(test_names)
 
 int main(void) {
     return RUN_ON_ALL(TESTS);
