@@ -321,6 +321,7 @@ enum repl_read mt_repl_line_read(struct repl_line *l, void (*prompt)(void *ctx, 
     l->cleared = false;
     read_prompt(l);
     l->editing = true;
+    el_set(l->el, EL_PREP_TERM, 1); /* before the prompt is there: a key that answers it is read as one */
     *text = el_gets(l->el, &count);
     l->editing = false;
     if (l->cleared) {

@@ -1,0 +1,283 @@
+-- The console at a real terminal, driven through tmux: editing, history, completion, questions, Ctrl-C, other widths,
+-- several operators, and a runtime that is killed and comes back.
+
+local testing = require "mintage.testing"
+local support = require "tests.spec.repl_support"
+
+local flows = {
+  ["greet.lua"] = [[
+local flow = require "mintage.flow"
+return flow.define {
+  name = "greet",
+  input = { name = "string" },
+  run = function(input) return { text = "hello " .. input.name } end,
+}
+]],
+}
+
+local function describe_terminal(name, body)
+  if support.tmux then return describe(name, body) end
+  describe(name, function() pending "needs tmux (on Debian: apt install tmux)" end)
+end
+
+describe_terminal("the console at a terminal", function()
+  local runtime, state
+
+  setup(function() runtime = testing.start("serve", { flows = testing.flows(flows) }) end)
+  before_each(function() state = testing.folder() end)
+  after_each(support.clean_up)
+  teardown(testing.clean_up)
+
+  local function repl(args, options)
+    local all = { "repl", "--data", runtime.data }
+    for _, arg in ipairs(args or {}) do all[#all + 1] = arg end
+    options = options or {}
+    options.env = { "XDG_STATE_HOME=" .. state, "HOME=" .. state }
+    local t = support.terminal(all, options)
+    t:wait_for_prompt()
+    return t
+  end
+
+  local function history() return testing.read(state .. "/mintage/history") end
+
+  it("greets in three lines, evaluates, and leaves on Ctrl-D", function()
+    local t = repl()
+    local screen = t:screen()
+    assert.matches("^Mintage %d[^\n]*1 flow, generation sha256:[^\n]*\n[^\n]*audited[^\n]*\nhelp%(%)[^\n]*Ctrl%-D[^\n]*\nmintage", screen)
+    t:enter "20 + 3"
+    t:wait "\n23"
+    t:wait " ms\n"
+    t:wait_for_prompt()
+    t:press "C-d"
+    assert.equal(0, t:code())
+  end)
+
+  it("edits a line", function()
+    local t = repl()
+    t:type "2 * 34"
+    t:press("Left", "Left", "BSpace", "Home")
+    t:type "1000 + "
+    t:press("End", "Enter")
+    t:wait "> 1000 + 2 *34"
+    t:wait "\n1068"
+    t:type "'Grüße an 김'"
+    t:press("Left", "Left", "BSpace")
+    t:type "朴"
+    t:press "Enter"
+    t:wait "\n\"Grüße an朴김"
+    t:type "garbage("
+    t:wait "> garbage("
+    t:press "C-c"
+    t:wait "garbage(^C"
+    t:enter ":quit"
+    assert.equal(0, t:code())
+  end)
+
+  it("goes on until a statement is whole", function()
+    local t = repl()
+    t:enter "for i = 1, 2 do"
+    t:wait ">>"
+    t:enter "print('line ' .. i)"
+    t:wait(">>", 2)
+    t:enter "end"
+    t:wait "\nline 1\nline 2\n"
+    t:wait_for_prompt()
+    t:enter "if x then"
+    t:wait(">>", 3)
+    t:press "C-c"
+    t:wait_for_prompt()
+    t:enter "40 + 2" -- what was begun is forgotten
+    t:wait "\n42"
+  end)
+
+  it("keeps history in a file of its own, and searches it", function()
+    local t = repl()
+    t:enter "first = 111"
+    t:wait_for_prompt()
+    t:enter "second = 222"
+    t:wait_for_prompt()
+    t:press("Up", "Up", "Enter")
+    t:wait("> first = 111", 2)
+    t:press "C-r"
+    t:type "sec"
+    t:wait "bck:sec"
+    t:press "Enter"
+    t:wait("> second = 222", 2)
+    t:wait_for_prompt()
+    t:press "C-d"
+    assert.equal(0, t:code())
+    assert.equal("first = 111\nsecond = 222\nfirst = 111\nsecond = 222\n", history())
+    t = repl()
+    t:press("Up", "Up", "Enter")
+    t:wait "> first = 111"
+  end)
+
+  it("writes no secrets to the history, and lets only its user read it", function()
+    local t = repl()
+    local lines = {
+      "a = '4242 4242 4242 4242'", "a = 4242424242424242", "a = '3782-822463-10005'", "a = '1234 5678 1234 5678'",
+      "t = { cvc = '123' }", "t = { ['api_key'] = 'x' }", "t = { token = 'abc' }", "a = 'Bearer abc'",
+      " spaced = 1", "t = [=[{\"card_number\": \"42\"}]=]",
+    }
+    for i, line in ipairs(lines) do
+      t:enter(line)
+      t:enter(("print('done ' .. %d)"):format(i))
+      t:wait("\ndone " .. i)
+    end
+    t:enter "harmless = { key = 'order-17', number_of = 12 }"
+    t:wait_for_prompt()
+    t:press "C-d"
+    t:code()
+    local kept = {}
+    for line in history():gmatch "[^\n]+" do
+      if not line:find "^print" then kept[#kept + 1] = line end
+    end
+    assert.same({ "harmless = { key = 'order-17', number_of = 12 }" }, kept)
+    local mode = io.popen("stat -c '%a %F' " .. state .. "/mintage/history " .. state .. "/mintage")
+    assert.equal("600 regular file\n700 directory\n", mode:read "a")
+    mode:close()
+  end)
+
+  it("remembers a statement of several lines as one", function()
+    local t = repl()
+    t:enter "for i = 7, 8 do"
+    t:wait ">>"
+    t:enter "  print(i)"
+    t:enter "end"
+    t:wait "\n7\n8\n"
+    t:press("Up", "Enter")
+    t:wait "\n7\n8\nmintage"
+    assert.equal("for i = 7, 8 do print(i) end\n", history())
+  end)
+
+  it("completes on TAB", function()
+    local t = repl()
+    t:type "collec"
+    t:press "Tab"
+    t:wait "> collection"
+    t:press "C-c"
+    t:type "paym"
+    t:press("Tab", "Tab")
+    t:wait "paymint"
+    t:wait "paymnt"
+    t:wait_for_prompt "> paym "
+    t:press "C-c"
+    t:type "no_such_thing_"
+    t:press "Tab"
+    t:type "x"
+    t:wait "no_such_thing_x"
+  end)
+
+  it("stops what runs on Ctrl-C, and the session goes on", function()
+    local t = repl()
+    t:enter "before = 77"
+    t:wait_for_prompt()
+    t:enter "print('it runs') while true do end"
+    t:wait "\nit runs"
+    t:press "C-c"
+    t:wait "interrupted"
+    t:wait_for_prompt()
+    t:enter "before"
+    t:wait "\n77"
+    assert.equal(200, runtime:http("GET", "/healthz").status)
+  end)
+
+  it("fits the width that the terminal has now", function()
+    local t = repl({}, { width = 120 })
+    t:resize(60)
+    t:enter "_G.w = ('x'):rep(50) return #w"
+    t:wait "\n50"
+    t:type(("1 + "):rep(30) .. "1")
+    t:resize(90)
+    t:press "Enter"
+    t:wait "\n31"
+    t:wait_for_prompt()
+  end)
+
+  it("serves two operators at once", function()
+    local ann, bob = repl(), repl()
+    ann:enter "x = 'of ann'"
+    ann:wait_for_prompt()
+    ann:enter "print('on') while true do end"
+    ann:wait "\non"
+    bob:enter "x = 'of bob' return x"
+    bob:wait "\n\"of bob\""
+    ann:press "C-c"
+    ann:wait "interrupted"
+    ann:enter "x"
+    ann:wait "\n\"of ann\""
+  end)
+
+  it("says that the runtime was killed, and finds it again when it is back", function()
+    local t = repl()
+    t:enter "x = 1"
+    t:wait_for_prompt()
+    t:type "half a line"
+    t:wait "half a line"
+    runtime:kill()
+    t:wait "is lost"
+    t:wait "(not connected)> half a line"
+    t:press "C-c"
+    t:enter "1 + 1"
+    t:wait "nothing was run"
+    runtime:launch()
+    t:wait "Connected again. This is a new session"
+    t:wait_for_prompt()
+    t:enter "x == nil"
+    t:wait "there is no 'x'"
+    t:enter "5 * 5"
+    t:wait "\n25"
+  end)
+
+  it("says so when the runtime is killed while a command runs", function()
+    local t = repl()
+    t:enter "print('on') while true do end"
+    t:wait "\non"
+    runtime:kill()
+    t:wait "is lost"
+    t:wait "What ran has ended"
+    runtime:launch()
+    t:wait "Connected again"
+  end)
+
+  it("tells of new flows above the line", function()
+    local t = repl()
+    t:type "half a line"
+    t:wait "half a line"
+    testing.write(runtime.options.flows .. "/greet.lua", (flows["greet.lua"]:gsub("hello", "good day")))
+    t:wait "* the flows have changed"
+    t:wait_for_prompt "> half a line "
+  end)
+
+  it("knows its own commands", function()
+    local t = repl()
+    t:enter ":help"
+    t:wait ":read-only"
+    t:enter ":nonsense"
+    t:wait "There is no command :nonsense"
+    t:enter ":read-only"
+    t:wait_for_prompt " read-only> "
+    t:enter ":read-only off"
+    t:wait "no longer read-only"
+    t:enter ":q"
+    assert.equal(0, t:code())
+  end)
+
+  it("leaves when Ctrl-C is pressed twice", function()
+    local t = repl()
+    runtime.process:signal(19) -- SIGSTOP: it answers nothing
+    t:enter "1"
+    t:press "C-c"
+    t:wait "once more leaves"
+    t:press "C-c"
+    local ended, code = pcall(t.code, t)
+    runtime.process:signal(18)
+    assert(ended, t:screen())
+    assert.equal(0, code)
+  end)
+
+  it("colours only where it may", function()
+    assert.is_truthy(repl():screen(true):find "\27%[")
+    assert.is_nil(repl({ "--no-color" }):screen(true):find "\27%[")
+  end)
+end)
