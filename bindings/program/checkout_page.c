@@ -22,13 +22,6 @@ static bool find_run(struct mt_runtime *rt, const struct mt_request *req, struct
            rt->store->get_run(rt->store, id, run, &e) == 0;
 }
 
-int mt_checkout_run(struct mt_runtime *rt, const struct mt_request *req, struct mt_response *resp,
-                    struct mt_run *run) {
-    if (find_run(rt, req, run)) return 0;
-    mt_respond_problem(resp, 404, "not_found", "there is no such checkout");
-    return -1;
-}
-
 /* The run as the API shows it (money as text). NULL when it is too large. */
 static json_t *run_json(struct mt_runtime *rt, const struct mt_run *run) {
     struct mt_buf whole;
@@ -109,7 +102,7 @@ static void ask_language(const struct mt_request *req, const json_t *run, struct
     if (!asked->language) asked->language = "en";
 }
 
-/* A form may also be refused by leading back with ?field=NAME. */
+/* A form that was refused leads back with ?field=NAME. */
 static const char *known_field(const char *query) {
     static const char *const names[] = {"phone", "epin", "amount", "way"};
     char *asked = mt_form_get(query, strlen(query), "field");
@@ -129,8 +122,7 @@ static void ask(struct mt_runtime *rt, const struct mt_request *req, const json_
     asked->change = has_param(req->query, "ways");
     /* Paymnt brings its customers back with payment_id and status. */
     asked->returned = has_param(req->query, "returned") || has_param(req->query, "payment_id");
-    if (!asked->refused && (asked->field = known_field(req->query)) != NULL)
-        asked->refused = "invalid_request";
+    asked->field = known_field(req->query);
     asked->now_ms = rt->clock->wall_ms(rt->clock);
     free(sent);
 }
@@ -171,16 +163,17 @@ static bool leads_away(const struct mt_request *req, const json_t *values, struc
 
 /* run NULL: there is none. */
 static void respond_page(struct mt_runtime *rt, const struct mt_request *req, struct mt_response *resp,
-                         const json_t *run, struct mt_checkout_asked *asked) {
+                         const json_t *run) {
+    struct mt_checkout_asked asked;
     const char *origins = mt_config_str(rt->o.config, "embed-origins");
     struct mt_buf frames;
     mt_buf_init(&frames, 8192);
     frame_source(rt, json_object_get(run, "progress"), &frames);
     mt_page_headers(resp, origins ? origins : "'none'", mt_buf_ok(&frames) ? frames.data : NULL);
     mt_buf_clear(&frames);
-    ask(rt, req, run, asked);
-    json_t *words = words_of(asked->language);
-    json_t *values = mt_checkout_view(run, words, asked);
+    ask(rt, req, run, &asked);
+    json_t *words = words_of(asked.language);
+    json_t *values = mt_checkout_view(run, words, &asked);
     if (!leads_away(req, values, resp)) fill_page(resp, values, words);
     json_decref(values);
     json_decref(words);
@@ -188,40 +181,23 @@ static void respond_page(struct mt_runtime *rt, const struct mt_request *req, st
 
 void mt_checkout_page(struct mt_runtime *rt, const struct mt_request *req, struct mt_response *resp) {
     struct mt_run run;
-    struct mt_checkout_asked asked = {0};
     bool known = find_run(rt, req, &run);
     json_t *json = known ? run_json(rt, &run) : NULL;
     if (!known) resp->status = 404;
     if (known && !json)
         mt_respond_problem(resp, 500, "limit", "this run is too large to be shown");
     else
-        respond_page(rt, req, resp, json, &asked);
+        respond_page(rt, req, resp, json);
     json_decref(json);
     if (known) mt_run_clear(&run);
 }
 
-void mt_checkout_refused(struct mt_runtime *rt, const struct mt_request *req, struct mt_response *resp,
-                         const struct mt_run *run, int status, const char *kind, const char *field) {
-    json_t *json = run_json(rt, run);
-    char *way = mt_form_get(req->body, req->body_len, "way");
-    char *phone = mt_form_get(req->body, req->body_len, "phone");
-    char *amount = mt_form_get(req->body, req->body_len, "amount");
-    struct mt_checkout_asked asked = {
-        .refused = kind, .field = field, .way = way, .phone = phone, .amount = amount};
-    resp->status = status;
-    if (json)
-        respond_page(rt, req, resp, json, &asked);
-    else
-        mt_respond_problem(resp, status, kind, "the order was refused");
-    free(way);
-    free(phone);
-    free(amount);
-    json_decref(json);
-}
-
 void mt_checkout_status(struct mt_runtime *rt, const struct mt_request *req, struct mt_response *resp) {
     struct mt_run run;
-    if (mt_checkout_run(rt, req, resp, &run) != 0) return;
+    if (!find_run(rt, req, &run)) {
+        mt_respond_problem(resp, 404, "not_found", "there is no such checkout");
+        return;
+    }
     json_t *json = run_json(rt, &run);
     json_t *out = json_object();
     static const char *const copied[] = {"state", "flow", "created_at", "updated_at"};

@@ -216,8 +216,7 @@ static const char *state_of(const struct view *v) {
     const char *ended = v->run ? ended_state(v) : "missing", *step = mt_json_str(v->progress, "step", "");
     size_t ways = json_array_size(v->ways);
     if (ended) return ended;
-    bool stale = same(v->asked->refused, "stale");
-    if (v->asked->refused && !stale && ways > 0) return "choose";
+    if (v->asked->field && ways > 0 && (same(step, "choose") || same(step, "pay"))) return "choose";
     if (v->asked->sent >= 0 && v->attempt >= 0 && v->attempt <= v->asked->sent) return "opening";
     if (same(step, "closing")) return "closing";
     if (same(step, "opening")) return "opening";
@@ -259,7 +258,6 @@ static bool has_way(const struct view *v, const char *way) {
  * mend, another one. */
 static const char *marked_way(const struct view *v, const char *problem_way, bool mendable) {
     const char *open = mt_json_str(v->progress, "way", NULL), *avoid = NULL;
-    if (v->asked->way && has_way(v, v->asked->way)) return v->asked->way;
     if (problem_way && mendable && has_way(v, problem_way)) return problem_way;
     if (problem_way)
         avoid = problem_way;
@@ -274,26 +272,24 @@ static const char *marked_way(const struct view *v, const char *problem_way, boo
     return json_string_value(json_array_get(v->ways, 0));
 }
 
-static void add_phone_field(const struct view *v, json_t *out, const char *field, const char *wrong) {
+static void add_phone_field(const struct view *v, json_t *out, const char *field) {
     set(out, "known", mt_json_str(v->progress, "phone_masked", NULL));
-    set(out, "typed", v->asked->phone);
-    if (same(field, "phone")) set(out, "wrong", wrong);
+    if (same(field, "phone")) set_word(v, out, "wrong", "wrong_phone");
 }
 
-static void add_epin_fields(const struct view *v, json_t *out, const char *field, const char *wrong) {
+static void add_epin_fields(const struct view *v, json_t *out, const char *field) {
     int64_t tries = mt_json_int(v->progress, "tries_left", -1);
     if (tries >= 0) json_object_set_new(out, "tries", json_integer(tries));
-    set(out, "typed", v->asked->amount);
-    if (same(field, "epin")) set(out, "wrong", wrong);
-    if (same(field, "amount")) set(out, "wrong_amount", wrong);
+    if (same(field, "epin")) set_word(v, out, "wrong", "wrong_epin");
+    if (same(field, "amount")) set_word(v, out, "wrong_amount", "wrong_amount");
 }
 
-static void add_ways(const struct view *v, const char *marked, const char *field, const char *wrong) {
+static void add_ways(const struct view *v, const char *marked, const char *field) {
     json_t *ways = json_array();
     for (size_t i = 0; i < json_array_size(v->ways); i++) {
         const char *way = json_string_value(json_array_get(v->ways, i));
-        json_t *row = json_object(), *more = json_object();
         if (!way) continue;
+        json_t *row = json_object(), *more = json_object();
         set(row, "way", way);
         set(row, "label", way);
         set_word_of(v, row, "label", "way", way, "");
@@ -301,8 +297,8 @@ static void add_ways(const struct view *v, const char *marked, const char *field
         set_word(v, row, "button", "continue");
         set_word_of(v, row, "button", "way", way, "button");
         json_object_set_new(row, "checked", json_boolean(same(way, marked)));
-        if (same(way, "paymint")) add_phone_field(v, more, field, wrong);
-        if (same(way, "epin")) add_epin_fields(v, more, field, wrong);
+        if (same(way, "paymint")) add_phone_field(v, more, field);
+        if (same(way, "epin")) add_epin_fields(v, more, field);
         if (same(way, "paymint") || same(way, "epin")) json_object_set(row, way, more);
         json_array_append_new(ways, row);
         json_decref(more);
@@ -310,16 +306,24 @@ static void add_ways(const struct view *v, const char *marked, const char *field
     json_object_set_new(v->out, "ways", ways);
 }
 
+/* What MINT says of a code that cannot be used, whatever the reason: guessers learn nothing from it. */
+static bool refused_code(const char *kind) {
+    return same(kind, "not_found") || same(kind, "conflict") || same(kind, "permission") ||
+           same(kind, "invalid_request");
+}
+
 static void add_choice(const struct view *v) {
     const json_t *problem = json_object_get(v->progress, "problem");
-    const char *kind = v->asked->refused, *way = v->asked->way, *field = v->asked->field;
+    const char *field = v->asked->field, *kind = field ? "invalid_request" : NULL, *way = NULL;
     json_object_set_new(v->out, "choose", json_true());
-    if (!kind && json_is_object(problem) && !v->asked->change) {
+    if (field) {
+        way = same(field, "phone") ? "paymint" : same(field, "way") ? NULL : "epin";
+    } else if (json_is_object(problem) && !v->asked->change) {
         kind = mt_json_str(problem, "kind", "other");
         way = mt_json_str(problem, "way", NULL);
         field = mt_json_str(problem, "field", NULL);
+        if (same(way, "epin") && refused_code(kind)) kind = "declined";
     }
-    if (!way && field) way = same(field, "phone") ? "paymint" : same(field, "way") ? NULL : "epin";
     if (kind) {
         json_t *errors = json_object();
         set_word(v, errors, "heading", "problem_heading");
@@ -327,8 +331,7 @@ static void add_choice(const struct view *v) {
         if (same(field, "phone") || same(field, "epin") || same(field, "amount")) set(errors, "field", field);
         json_object_set_new(v->out, "errors", errors);
     }
-    const char *wrong = mt_json_str(json_object_get(v->out, "errors"), "says", NULL);
-    add_ways(v, marked_way(v, kind ? way : NULL, field || same(way, "epin")), field, wrong);
+    add_ways(v, marked_way(v, kind ? way : NULL, field || same(way, "epin")), field);
     const char *step = mt_json_str(v->progress, "step", "");
     if (v->asked->change && same(step, "pay")) {
         set_link(v, v->out, "change", "");

@@ -14,10 +14,7 @@ struct mt_checkout_asked {
     bool change;          /* the customer wants to see the ways to pay */
     bool returned;        /* the customer comes back from the provider's page */
     int64_t now_ms;
-    /* A form that was refused; all NULL otherwise. */
-    const char *refused;              /* the kind */
-    const char *field;                /* "phone", "epin", "amount", "way" */
-    const char *way, *phone, *amount; /* what was chosen and typed */
+    const char *field; /* of a form that was refused: "phone", "epin", "amount", "way"; NULL: none was */
 };
 
 /* The values. `run` is what mt_run_to_json writes; NULL: there is no such checkout. New reference. */

@@ -50,9 +50,9 @@
     if (!byCustomer) {
       way = way && $(way.id);
       if (way) way.checked = true;
-      if (phone && $('phone')) $('phone').value = phone;
       announce($('heading').textContent);
     }
+    if (phone && $('phone')) $('phone').value = phone;
     if (byCustomer || hadFocus) ($('errors') || $('heading')).focus();
     shown();
   }
