@@ -1,5 +1,5 @@
 -- Random flows in simulated worlds, against a model that knows no crashes: 20 flows a world, each world with mishaps and deaths
--- of its seed. The daily length is short; for a long one:
+-- of its seed. The daily length is short; for a long one, which says every ten seconds how far it is:
 --   RANDOM_RUNS=100000 mintage test tests/crash/random_spec.lua
 --   RANDOM_SEED=1234 RANDOM_RUNS=20 mintage test tests/crash/random_spec.lua      one world again
 -- Then proofs that the check can fail: runtimes that are unsound on purpose are found out.
@@ -10,7 +10,7 @@ package.path = here .. "/random/?.lua;" .. package.path
 local native = require "mintage.testing.native"
 local simulate = require "simulate"
 
-local EACH, SLICE = 20, 10 -- flows a world, worlds a child
+local EACH, SLICE, DEADLINE_MS = 20, 10, 240000 -- flows a world, worlds a child and how long it may take
 local RUNS = math.tointeger(tonumber(os.getenv "RANDOM_RUNS" or 1200))
 local SEED = math.tointeger(tonumber(os.getenv "RANDOM_SEED" or 1))
 
@@ -21,53 +21,99 @@ local function options(seed)
     mishaps = 1000, loss = ({ "unsynced", "tears", "process" })[seed % 3 + 1] }
 end
 
+-- Runs in a child: what its worlds came to, as JSON.
 local function some_worlds(first, last, change)
-  local points, deaths = 0, 0
+  local told = { points = 0, deaths = 0, failures = native.array {} }
   for seed = first, last do
     local o = options(seed)
     for k, v in pairs(change or {}) do o[k] = v end
     local ok, passed = pcall(simulate.world, o)
-    if not ok then error(("world %d (RANDOM_SEED=%d RANDOM_RUNS=20):\n%s"):format(seed, seed, passed), 0) end
-    points, deaths = points + passed.points, deaths + passed.died
+    if ok then
+      told.points, told.deaths = told.points + passed.points, told.deaths + passed.died
+    else
+      table.insert(told.failures, { seed = seed, text = tostring(passed) })
+    end
   end
-  return ("%d %d"):format(points, deaths)
+  return native.encode(told)
 end
 
--- Runs the worlds in children, as many at once as there are cores. Answers points, deaths, and what failed.
-local function explore(first, last, change)
-  local points, deaths, failures, jobs, cores = 0, 0, {}, {}, native.cores()
-  local next_seed, tty = first, native.is_terminal(2)
-  while true do
-    while #jobs < cores and next_seed <= last do
-      local from, to = next_seed, math.min(next_seed + SLICE - 1, last)
-      jobs[#jobs + 1] = native.fork(function() return some_worlds(from, to, change) end,
-        { cpu = (from // SLICE) % cores, deadline_ms = 240000 })
-      next_seed = to + 1
+local function say(text, ...)
+  io.stderr:write(text:format(...), "\n")
+  io.stderr:flush()
+end
+
+-- What is known of a run so far: { worlds, points, deaths, failures }, and a line of it now and then.
+local function new_tally(all, loud)
+  local from = native.now_ms()
+  local tally = { worlds = 0, points = 0, deaths = 0, failures = {} }
+  local tty, told = native.is_terminal(2), from
+  local function line()
+    local seconds = (native.now_ms() - from) / 1000
+    return ("random flows: %d of %d runs in %d worlds, %d points, %d deaths, %d failed, %.1f s, %.1f worlds/s"):format(
+      tally.worlds * EACH, all * EACH, tally.worlds, tally.points, tally.deaths, #tally.failures, seconds,
+      tally.worlds / math.max(seconds, 0.001))
+  end
+  function tally.fail(seed, text)
+    table.insert(tally.failures, ("world %d (RANDOM_SEED=%d RANDOM_RUNS=%d):\n%s"):format(seed, seed, EACH, text))
+    if loud then say("%srandom flows: world %d fails: %s", tty and "\r\27[K" or "", seed, text:match "^[^\n]*") end
+  end
+  function tally.tell()
+    if not loud then return end
+    if tty then
+      io.stderr:write("\r\27[K", line())
+    elseif native.now_ms() - told >= 10000 then
+      told = native.now_ms()
+      say("%s", line())
     end
-    if #jobs == 0 then break end
+  end
+  function tally.finish()
+    if loud then say("%s%s", tty and "\r\27[K" or "", line()) end
+    return tally
+  end
+  return tally
+end
+
+-- Runs the worlds in children, as many at once as there are cores.
+local function explore(first, last, change, loud)
+  local tally, jobs, cores = new_tally(last - first + 1, loud), {}, native.cores()
+  local slices, running = {}, {}
+  for from = first, last, SLICE do slices[#slices + 1] = { from = from, to = math.min(from + SLICE - 1, last) } end
+  local next_slice, free = 1, {}
+  for cpu = 0, cores - 1 do free[#free + 1] = cpu end
+  while true do
+    while #jobs < cores and next_slice <= #slices do
+      local slice = slices[next_slice]
+      next_slice, slice.cpu = next_slice + 1, table.remove(free)
+      running[#jobs + 1] = slice
+      jobs[#jobs + 1] = native.fork(function() return some_worlds(slice.from, slice.to, change) end,
+        { cpu = slice.cpu, deadline_ms = DEADLINE_MS })
+    end
+    if #jobs == 0 then return tally.finish() end
     local i, result, why, errors = native.collect(jobs)
     table.remove(jobs, i)
+    local slice = table.remove(running, i)
+    free[#free + 1] = slice.cpu
     if result then
-      local p, d = result:match "^(%d+) (%d+)$"
-      points, deaths = points + p, deaths + d
-    else
-      failures[#failures + 1] = (why or "?") .. errors
+      local told = native.decode(result)
+      tally.worlds = tally.worlds + slice.to - slice.from + 1
+      tally.points, tally.deaths = tally.points + told.points, tally.deaths + told.deaths
+      for _, failure in ipairs(told.failures) do tally.fail(failure.seed, failure.text) end
+    elseif slice.from == slice.to then
+      tally.worlds = tally.worlds + 1
+      tally.fail(slice.from, (why or "?") .. "\n" .. errors)
+    else -- one of them did not let the child end: which one?
+      for seed = slice.from, slice.to do slices[#slices + 1] = { from = seed, to = seed } end
     end
-    if tty then io.stderr:write(("\r%d of %d worlds, %d failures "):format(next_seed - first, last - first + 1, #failures)) end
+    tally.tell()
   end
-  if tty then io.stderr:write "\r\27[K" end
-  return points, deaths, failures
 end
 
 describe("random flows", function()
   it("come to what a model that knows no crashes says", function()
-    local from = native.now_ms()
     local worlds = math.max(1, RUNS // EACH)
-    local points, deaths, failures = explore(SEED, SEED + worlds - 1)
-    assert.equal(0, #failures, failures[1])
-    io.stderr:write(("random flows: %d runs in %d worlds, %d points, %d deaths, no violated invariant, %.1f s\n")
-      :format(worlds * EACH, worlds, points, deaths, (native.now_ms() - from) / 1000))
-    assert.is_true(points > 0)
+    local tally = explore(SEED, SEED + worlds - 1, nil, true)
+    assert.equal(0, #tally.failures, table.concat(tally.failures, "\n", 1, math.min(#tally.failures, 3)))
+    assert.is_true(tally.points > 0)
   end)
 
   -- Each way of being unsound is found within a few worlds, by the invariant that it breaks.
@@ -79,7 +125,7 @@ describe("random flows", function()
   }
   for way, invariant in pairs(ways) do
     it("find out a runtime that " .. way, function()
-      local _, _, failures = explore(1, 12, { unsound = way, faults = 100, crashes = 12, loss = "unsynced" })
+      local failures = explore(1, 12, { unsound = way, faults = 100, crashes = 12, loss = "unsynced" }).failures
       assert.is_true(#failures > 0)
       assert.matches(invariant, table.concat(failures, "\n"), 1, true)
     end)

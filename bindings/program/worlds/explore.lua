@@ -14,7 +14,7 @@ local FAULTS, CRASHES, MISHAPS = { 100, 300, 600 }, { 0, 30, 100 }, 8
 local TOLD = 12            -- failing points that are listed
 
 local busted, options, tty
-local began, drawn = false, 0
+local began, drawn, failing_now = false, 0, 0
 local collected            -- in a child: what failed
 local counts = { tests = 0, points = 0, schedules = 0, mishaps = 0, failed = 0, began = 0, skipped = 0 }
 local by_file, files = {}, {}
@@ -92,18 +92,31 @@ local function judged(result, why, errors, log)
   }
 end
 
+-- On a terminal a line that changes; in a log one every ten seconds.
 local function progress(done, total, since, what)
-  if not tty or (done < total and now() - drawn < 0.1) then return end
+  local every = tty and 0.1 or 10
+  if now() - drawn < every and not (tty and done == total) then return end
   drawn = now()
-  local rate = done / math.max(now() - since, 0.001)
-  io.stderr:write(("\r\27[K%s: %d of %d %s, %.0f/s"):format(registry.test:sub(-60), done, total, what, rate))
-  if done == total then io.stderr:write "\r\27[K" end
+  local line = ("%s: %d of %d %s, %d failed so far, %.0f/s"):format(registry.test:sub(-60), done, total, what,
+    counts.failed + failing_now, done / math.max(now() - since, 0.001))
+  if not tty then
+    io.stderr:write(line, "\n")
+  else
+    io.stderr:write("\r\27[K", done < total and line or "")
+  end
+end
+
+-- Says of a failure at once what repeats it: what is told at the end may be far away.
+local function tell_failure(plan)
+  failing_now = failing_now + 1
+  io.stderr:write(tty and "\r\27[K" or "", ("%s: fails with %s\n"):format(registry.test:sub(-60), plan))
 end
 
 -- Runs the test with each of the plans, on all cores: told(i, outcome) for each as it ends.
 local function pool(rerun, plans, what, told)
   local since, jobs, running, logs, done, next_plan = now(), {}, {}, {}, 0, 1
   local free = {}
+  failing_now = 0
   for cpu = options.jobs - 1, 0, -1 do free[#free + 1] = cpu end
   while done < #plans do
     while #jobs < options.jobs and next_plan <= #plans do
@@ -219,7 +232,10 @@ local function try(rerun, plans, what)
         message = "the runtime did not come to this point: the same seed did not give the same world",
       }
     end
-    if #outcome.failures > 0 then failing[#failing + 1] = { i = i, outcome = outcome, at = at } end
+    if #outcome.failures > 0 then
+      failing[#failing + 1] = { i = i, outcome = outcome, at = at }
+      tell_failure(plans[i].text)
+    end
   end)
   return failing, points
 end
@@ -294,7 +310,10 @@ local function faults(element, parent, rerun)
   end
   pool(rerun, plans, "schedules", function(i, outcome)
     counts.mishaps = counts.mishaps + #mishaps_of(outcome)
-    if #outcome.failures > 0 then failing[#failing + 1] = { i = i, outcome = outcome } end
+    if #outcome.failures > 0 then
+      failing[#failing + 1] = { i = i, outcome = outcome }
+      tell_failure(plans[i]:match "seed=%d+")
+    end
   end)
   counts.schedules, counts.failed = counts.schedules + #plans, counts.failed + #failing
   local name = ("%s, with %d schedules of mishaps from seed %d"):format(element.name, #plans, options.seed)
@@ -381,6 +400,7 @@ function explore.install(core, _, given)
   busted, options = core, given
   options.crash = options.crash or options.crash_pairs
   counts.began = now()
+  drawn = counts.began
   tty = os.getenv "TERM" ~= "dumb" and native.is_terminal(2)
   for _, what in ipairs { "failure", "error" } do
     busted.subscribe({ what }, function(_, _, message)
