@@ -329,6 +329,25 @@ static int try(lua_State *L) {
     return 2;
 }
 
+/* unless(topic, key, operation, params...) -> the object; nil, payload, event when an event came first */
+static int unless(lua_State *L) {
+    struct mt_effect f;
+    mt_module_begin(L, &f, "flow.unless");
+    const char *topic = mt_module_string(L, 1, "flow.unless", "topic", NAME_MAX_BYTES);
+    const char *key = mt_module_string(L, 2, "flow.unless", "key", KEY_MAX_BYTES);
+    const char *operation = mt_module_operation(L, 3, "flow.unless");
+    mt_module_params(L, 3, 4, lua_gettop(L));
+    const struct mt_buf *params = mt_module_json(L, 4, operation);
+    mt_vm_effect_begin(L);
+    bool came = mt_effect_unless(f.x, topic, key, operation, params->data, params->len, f.site, &f.a);
+    mt_module_end(L, &f);
+    if (!came) return 1;
+    split_event(L);
+    lua_pushnil(L);
+    lua_insert(L, -3);
+    return 3;
+}
+
 /* Normalises the list at 1 into flat pairs at 3: name, params, name, params, ... */
 static size_t all_pairs(lua_State *L) {
     size_t n = lua_rawlen(L, 1);
@@ -495,6 +514,14 @@ static int token(lua_State *L) {
     return 1;
 }
 
+/* The run whose page has this token; nil for what is no token of ours. */
+static int run_of(lua_State *L) {
+    char id[MT_ID_SIZE];
+    struct mt_exec *x = mt_module_exec(L, "flow.run_of");
+    const char *text = mt_module_string(L, 1, "flow.run_of", "the token", KEY_MAX_BYTES);
+    return push_word(L, mt_exec_token_run(x, text, id, sizeof(id)) ? id : NULL);
+}
+
 /* random() in [0, 1); random(n) in 1..n; random(m, n) in m..n: like math.random, but derived from the run. */
 static int random_(lua_State *L) {
     struct mt_exec *x = mt_module_exec(L, "flow.random");
@@ -547,6 +574,7 @@ static const luaL_Reg functions[] = {
     {"events", events},
     {"undo", undo},
     {"try", try},
+    {"unless", unless},
     {"all", all},
     {"continue", continue_},
     {"fail", fail},
@@ -556,6 +584,7 @@ static const luaL_Reg functions[] = {
     {"id", id},
     {"key", key},
     {"token", token},
+    {"run_of", run_of},
     {"checkout_url", checkout_url},
     {"random", random_},
     {"uuid", uuid},

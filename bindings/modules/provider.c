@@ -7,6 +7,8 @@
 #include "bindings/modules/modules.h"
 #include <string.h>
 
+enum { ASKED_MAX = 16 };
+
 static const char what[] = "provider.define";
 
 struct outline {
@@ -61,8 +63,24 @@ static int define(lua_State *L) {
     return mt_module_seal(L, outline.name);
 }
 
+/* configured(operation, ...) -> true or false for each */
+static int configured(lua_State *L) {
+    const char *operations[ASKED_MAX];
+    struct mt_effect f;
+    int n = lua_gettop(L);
+    mt_module_begin(L, &f, "provider.configured");
+    if (n > ASKED_MAX) return luaL_error(L, "provider.configured takes %d operations at most", ASKED_MAX);
+    for (int i = 0; i < n; i++) operations[i] = mt_module_operation(L, i + 1, "provider.configured");
+    mt_vm_effect_begin(L);
+    mt_effect_configured(f.x, (size_t)n, operations, f.site, &f.a);
+    mt_module_end(L, &f);
+    luaL_checkstack(L, n, "provider.configured");
+    for (int i = 1; i <= n; i++) lua_rawgeti(L, n + 1, i);
+    return n;
+}
+
 int mt_open_provider(lua_State *L) {
-    static const luaL_Reg functions[] = {{"define", define}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"define", define}, {"configured", configured}, {NULL, NULL}};
     luaL_newlib(L, functions);
     return mt_module_seal(L, "mintage.provider");
 }

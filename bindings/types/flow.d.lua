@@ -130,7 +130,7 @@ function flow.signal(topic, key, payload) end
 ---@return mintage.FoundRun[]
 function flow.find(run) end
 
----Publishes what others may see of the run while it goes on; fields are merged into what is there.
+---Publishes what others may see of the run while it goes on; fields are merged into what is there, json.null takes one away.
 ---@param fields table
 function flow.progress(fields) end
 
@@ -184,6 +184,18 @@ function flow.undo(operation, params, ...) end
 ---@return mintage.Error? err
 function flow.try(operation, params, ...) end
 
+---Waits with an operation that settles (mintro.intents.settled), unless an event of (topic, key) that this run has not read
+---comes first: then the answer is nil and the event's payload. Nil alone: neither came in time.
+---@async
+---@param topic string
+---@param key string
+---@param operation mintage.Operation
+---@param params? table|string
+---@return any object at rest
+---@return any payload json.null for an event without payload
+---@return { event: integer, at: mintage.Time }? event
+function flow.unless(topic, key, operation, params, ...) end
+
 ---Calls operations at once; each ends for itself.
 ---@async
 ---@param calls { [1]: mintage.Operation, [2]: table|string }[]
@@ -235,6 +247,12 @@ function flow.key() end
 ---@return string
 ---@nodiscard
 function flow.token(run) end
+
+---The run whose page has this token; nil when nobody's has.
+---@param token string
+---@return string? run
+---@nodiscard
+function flow.run_of(token) end
 
 ---The address of a run's own page.
 ---@param run? string a run's id; this run's

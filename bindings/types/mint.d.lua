@@ -28,6 +28,15 @@ function mint.epins.generate(params, ...) end
 ---@return table result change_amount: what is left on it; change_currency
 function mint.epins.redeem(params, ...) end
 
+---@class mintage.mint.EpinsRelease
+---@field amount mintage.Money what an ePIN has paid
+---@field user_id string whom: as it was redeemed
+
+---Is always refused, since MINT takes no redeemed ePIN back: as an undo (flow.undo), it has a person give the money back when the run fails.
+---@param params? mintage.mint.EpinsRelease|string
+---@return table result nothing
+function mint.epins.release(params, ...) end
+
 mint.balances = {}
 ---@class mintage.mint.BalancesList
 

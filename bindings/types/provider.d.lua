@@ -100,4 +100,12 @@ local provider = {}
 ---@return table operations
 function provider.define(definition) end
 
+---Whether the operations' providers have the credentials that each needs. In a run, the answer stays what it was.
+---@param operation mintage.Operation
+---@param ... mintage.Operation
+---@return boolean configured
+---@return boolean ...
+---@nodiscard
+function provider.configured(operation, ...) end
+
 return provider

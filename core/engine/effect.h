@@ -46,6 +46,8 @@ const char *mt_exec_flow(const struct mt_exec *x);
 /* The URL of the run's own checkout page: PUBLIC_URL/checkout/{token}. Deterministic. Also for a run just
  * started by id. */
 void mt_exec_checkout_url(struct mt_exec *x, const char *run_id, char *out, size_t size);
+/* The run whose page a token names; false: it is none of ours. */
+bool mt_exec_token_run(struct mt_exec *x, const char *token, char *run_id, size_t size);
 
 /* Calls an operation by its full name ("mintro.intents.create", "http.post"). Unknown fields and wrong types
  * are BUGs with a suggestion. A definite no is RAISE with the error of DESIGN.md (outcome not_sent,
@@ -53,6 +55,14 @@ void mt_exec_checkout_url(struct mt_exec *x, const char *run_id, char *out, size
  * {"id":...,"within":ms} and answer the object at rest or null. */
 void mt_effect_call(struct mt_exec *x, const char *operation, const char *params, size_t len,
                     const char *site, struct mt_answer *a);
+/* The same for a settled operation, until an event of (topic, key) comes that this run has not read. True:
+ * it has, and is the answer, as mt_effect_await gives it. */
+bool mt_effect_unless(struct mt_exec *x, const char *topic, const char *key, const char *operation,
+                      const char *params, size_t len, const char *site, struct mt_answer *a);
+/* Whether the operations' providers have the credentials that each needs. Journaled: a run is not told
+ * otherwise later. Answers a list of true and false. */
+void mt_effect_configured(struct mt_exec *x, size_t n, const char *const *operations, const char *site,
+                          struct mt_answer *a);
 /* n calls at once; answers a JSON array of {"value":...} or {"err":...} in order. */
 void mt_effect_all(struct mt_exec *x, size_t n, const char *const *operations, const char *const *params,
                    const char *site, struct mt_answer *a);
@@ -84,7 +94,8 @@ void mt_effect_find(struct mt_exec *x, const char *what, const char *site, struc
 /* The same by a filter, JSON {"flow"?,"state"?,"before"? (an id),"limit"? (100),"input"? (true: with it,
  * unless there are secrets in it)}: the newest first, with created_at (ms). */
 void mt_effect_find_all(struct mt_exec *x, const char *filter, const char *site, struct mt_answer *a);
-/* What others may see of the run while it goes on: members are merged into the progress object. */
+/* What others may see of the run while it goes on: members are merged into the progress object, null takes
+ * one away. */
 void mt_effect_progress(struct mt_exec *x, const char *object, const char *site, struct mt_answer *a);
 /* A line in the run's story (and the log): level info warn error. */
 void mt_effect_log(struct mt_exec *x, const char *level, const char *message, const char *details,

@@ -1,7 +1,7 @@
 /* Provider operations as effects (one call, several at once, a compensation registered), and the small
  * effects: signal, progress, log, pure functions. Each takes its position with exec_next, answers from the
  * journal when that has an answer, and otherwise does its work once. One thread an execution. */
-#include "engine/internal.h"
+#include "engine/call.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -120,13 +120,17 @@ static void account_gone(struct mt_exec *x, const struct mt_entry *entry, const 
 }
 
 static void run_call(struct mt_exec *x, const struct mt_operation *op, const char *name,
-                     const struct mt_account *account, json_t *params, const char *text, size_t len,
-                     const char *digest, const char *site, struct mt_answer *a) {
+                     const struct mt_account *account, json_t *params, struct unless *unless,
+                     const char *text, size_t len, const char *digest, const char *site,
+                     struct mt_answer *a) {
     struct mt_entry *entry = NULL;
     struct mt_error e;
     bool answered = false, hides;
     travel_asks_call(x, op, params);
-    if (exec_over(x, kind_of(op, params), name, digest, site, &entry, a)) return;
+    if (exec_over(x, kind_of(op, params), name, digest, site, &entry, a)) {
+        if (unless) unless->came = entry && entry->meta && strstr(entry->meta, "\"cursor_key\"");
+        return;
+    }
     bool written = entry != NULL;
     if (!account) not_configured(name, &e);
     if (!account && written) {
@@ -143,7 +147,7 @@ static void run_call(struct mt_exec *x, const struct mt_operation *op, const cha
     }
     switch (op->kind) {
     case MT_OPERATION_SETTLED:
-        settled_settle(x, entry, op, account, params, written, a);
+        settled_settle(x, entry, op, account, params, unless, written, a);
         return;
     case MT_OPERATION_RELEASE:
         answered = release_settle(x, entry, op, account, params, written, a);
@@ -158,8 +162,23 @@ static void run_call(struct mt_exec *x, const struct mt_operation *op, const cha
         a->step = MT_STEP_LEAVE;
 }
 
-void mt_effect_call(struct mt_exec *x, const char *name, const char *params_text, size_t len,
-                    const char *site, struct mt_answer *a) {
+/* A wait that an event may end is another one than the same without it. */
+static void digest_of(const struct mt_engine *g, const char *text, size_t len, const struct unless *unless,
+                      char out[33]) {
+    struct mt_buf b;
+    if (!unless) {
+        engine_digest(g, text, len, out);
+        return;
+    }
+    mt_buf_init(&b, 2 * MT_VALUE_MAX);
+    mt_buf_addf(&b, "%s\x1f%s\x1f", unless->topic, unless->key);
+    mt_buf_add(&b, text, len);
+    engine_digest(g, b.data, b.len, out);
+    mt_buf_clear(&b);
+}
+
+static void effect_call(struct mt_exec *x, const char *name, const char *params_text, size_t len,
+                        struct unless *unless, const char *site, struct mt_answer *a) {
     struct mt_error e;
     char digest[33];
     const struct mt_account *account = NULL;
@@ -168,10 +187,15 @@ void mt_effect_call(struct mt_exec *x, const char *name, const char *params_text
         exec_bug(a, "%s: %s", name, e.message);
         return;
     }
-    engine_digest(x->g, params_text, len, digest);
+    digest_of(x->g, params_text, len, unless, digest);
     const struct mt_operation *op = find_operation(x, 0, NULL, name, params, digest, &account, a);
-    if (op && !x->handler) {
-        run_call(x, op, name, account, params, params_text, len, digest, site, a);
+    if (op && unless && op->kind != MT_OPERATION_SETTLED) {
+        exec_bug(a,
+                 "flow.unless waits with an operation that settles, such as mintro.intents.settled; %s "
+                 "does not wait",
+                 name);
+    } else if (op && !x->handler) {
+        run_call(x, op, name, account, params, unless, params_text, len, digest, site, a);
     } else if (op && account) {
         handler_call(x, op, name, account, params, params_text, len, a);
     } else if (op) {
@@ -179,6 +203,19 @@ void mt_effect_call(struct mt_exec *x, const char *name, const char *params_text
         exec_give_error(x, &e, a);
     }
     json_decref(params);
+}
+
+void mt_effect_call(struct mt_exec *x, const char *name, const char *params, size_t len, const char *site,
+                    struct mt_answer *a) {
+    effect_call(x, name, params, len, NULL, site, a);
+}
+
+bool mt_effect_unless(struct mt_exec *x, const char *topic, const char *key, const char *name,
+                      const char *params, size_t len, const char *site, struct mt_answer *a) {
+    struct unless unless = {.topic = topic, .key = key};
+    if (exec_refuse_handler(x, "flow.unless", a) || exec_refuse_topic(topic, key, a)) return false;
+    effect_call(x, name, params, len, &unless, site, a);
+    return unless.came;
 }
 
 /* Reads one call of flow.all, the i-th. False: the script's mistake. */
@@ -349,11 +386,7 @@ static bool null_entry(struct mt_exec *x, const char *kind, const char *name, co
 void mt_effect_signal(struct mt_exec *x, const char *topic, const char *key, const char *payload,
                       const char *site, struct mt_answer *a) {
     char name[96];
-    if (!topic[0] || strlen(topic) >= MT_NAME_MAX || !key[0] || strlen(key) >= MT_KEY_MAX) {
-        exec_bug(a, "a topic has 1 to %d bytes and a key 1 to %d; found %zu and %zu", MT_NAME_MAX - 1,
-                 MT_KEY_MAX - 1, strlen(topic), strlen(key));
-        return;
-    }
+    if (exec_refuse_topic(topic, key, a)) return;
     mt_format(name, sizeof name, "%s/%s", topic, key);
     if (x->handler ? !handler_room(x, a) : !null_entry(x, "signal", name, payload, site, a)) return;
     if (!operator_allows(x, "flow.signal", name, payload, a)) return;
@@ -369,8 +402,14 @@ void mt_effect_signal(struct mt_exec *x, const char *topic, const char *key, con
 static char *merged_progress(struct mt_exec *x, json_t *more, size_t *len) {
     struct mt_error e;
     json_t *progress = x->run.progress ? mt_json_parse(x->run.progress, strlen(x->run.progress), &e) : NULL;
+    const char *name;
+    json_t *value;
+    void *next;
     if (!progress) progress = json_object();
     json_object_update(progress, more);
+    json_object_foreach_safe(progress, next, name, value) {
+        if (json_is_null(value)) json_object_del(progress, name);
+    }
     char *text = mt_json_dump(progress, len);
     json_decref(progress);
     return text;
@@ -432,6 +471,53 @@ void mt_effect_log(struct mt_exec *x, const char *level, const char *message, co
     mt_log(at, message, "flow", x->run.flow, "run", x->handler ? NULL : x->run.id, "details", details, "line",
            site, (const char *)NULL);
     exec_give_json(x, "null", 4, a);
+}
+
+struct asked_for {
+    struct mt_exec *x;
+    const char *const *operations;
+    size_t n;
+};
+
+/* A request without parameters: only the credentials are looked at. */
+static bool has_credentials(const struct mt_operation *op, const struct mt_account *account) {
+    struct mt_error ignored;
+    struct mt_http_request req = {.method = mt_strdup(op->method ? op->method : "GET"),
+                                  .url = mt_strdup(account->base_url)};
+    bool has = call_authorize(op, account, &req, &ignored) == 0;
+    mt_http_request_clear(&req);
+    return has;
+}
+
+static int compute_configured(void *arg, struct mt_buf *json, struct mt_error *e) {
+    const struct asked_for *of = arg;
+    for (size_t i = 0; i < of->n; i++) {
+        const struct mt_account *account = NULL;
+        const struct mt_operation *op = exec_operation(of->x, of->operations[i], &account, e);
+        if (!op) return -1;
+        mt_buf_adds(json, i ? "," : "[");
+        mt_buf_adds(json, account && has_credentials(op, account) ? "true" : "false");
+    }
+    mt_buf_addc(json, ']');
+    return 0;
+}
+
+void mt_effect_configured(struct mt_exec *x, size_t n, const char *const *operations, const char *site,
+                          struct mt_answer *a) {
+    struct asked_for of = {x, operations, n};
+    struct mt_buf params;
+    if (!x->g->o.providers || n == 0) {
+        exec_bug(a, n ? "there are no providers here" : "provider.configured: no operation is named");
+        return;
+    }
+    mt_buf_init(&params, 8192);
+    for (size_t i = 0; i < n; i++) {
+        mt_buf_addc(&params, i ? ',' : '[');
+        mt_buf_add_json_string(&params, operations[i], strlen(operations[i]));
+    }
+    mt_buf_addc(&params, ']');
+    mt_effect_pure(x, "provider.configured", params.data, compute_configured, &of, site, a);
+    mt_buf_clear(&params);
 }
 
 void mt_effect_pure(struct mt_exec *x, const char *name, const char *params,

@@ -54,6 +54,12 @@ static void tell(struct mt_exec *x, enum mt_run_state state, int64_t due_at, con
 
 void exec_suspend(struct mt_exec *x, enum mt_run_state state, int64_t due_at, const char *topic,
                   const char *key, int64_t cursor, json_t *waiting_for, struct mt_answer *a) {
+    exec_suspend_also(x, state, due_at, &(struct exec_wait){topic, key, cursor}, NULL, waiting_for, a);
+}
+
+void exec_suspend_also(struct mt_exec *x, enum mt_run_state state, int64_t due_at,
+                       const struct exec_wait *wait, const struct exec_wait *also, json_t *waiting_for,
+                       struct mt_answer *a) {
     char *text = waiting_for ? mt_json_dump(waiting_for, NULL) : NULL;
     json_decref(waiting_for);
     if (x->compensating)
@@ -62,9 +68,14 @@ void exec_suspend(struct mt_exec *x, enum mt_run_state state, int64_t due_at, co
     struct mt_op *op = exec_op(x, MT_OP_SUSPEND);
     op->suspend.state = state;
     op->suspend.due_at = due_at;
-    op->suspend.topic = topic;
-    op->suspend.key = key;
-    op->suspend.cursor = cursor;
+    op->suspend.topic = wait->topic;
+    op->suspend.key = wait->key;
+    op->suspend.cursor = wait->cursor;
+    if (also) {
+        op->suspend.also_topic = also->topic;
+        op->suspend.also_key = also->key;
+        op->suspend.also_cursor = also->cursor;
+    }
     op->suspend.waiting_for = text;
     op->suspend.cls = MT_CLASS_TIMER;
     op->suspend.at = at;
@@ -477,6 +488,11 @@ int mt_exec_unseal(struct mt_exec *x, const char *place, size_t place_len, const
 
 void mt_exec_mac(struct mt_exec *x, const void *text, size_t len, uint8_t out[32]) {
     mt_hmac_sha256(x->g->script_mac_key.bytes, sizeof x->g->script_mac_key.bytes, text, len, out);
+}
+
+bool mt_exec_token_run(struct mt_exec *x, const char *token, char *run_id, size_t size) {
+    char id[MT_ID_SIZE];
+    return mt_engine_token_run(x->g, token, id) && mt_format(run_id, size, "%s", id);
 }
 
 void mt_exec_checkout_url(struct mt_exec *x, const char *run_id, char *out, size_t size) {

@@ -250,10 +250,20 @@ void exec_park(struct mt_exec *x, struct mt_answer *a, const struct mt_error *e,
 /* Lets go of the run now: flushes what is pending together with a SUSPEND. Takes ownership of waiting_for. */
 void exec_suspend(struct mt_exec *x, enum mt_run_state state, int64_t due_at, const char *topic,
                   const char *key, int64_t cursor, json_t *waiting_for, struct mt_answer *a);
+struct exec_wait {
+    const char *topic, *key; /* NULL: no event wakes it */
+    int64_t cursor;
+};
+/* The same, and until an event of another topic as well (NULL: none). */
+void exec_suspend_also(struct mt_exec *x, enum mt_run_state state, int64_t due_at,
+                       const struct exec_wait *wait, const struct exec_wait *also, json_t *waiting_for,
+                       struct mt_answer *a);
 /* The engine is stopping: lets go of the run so that the next one carries on here. */
 void exec_let_go(struct mt_exec *x, struct mt_answer *a);
 /* Refuses an effect that a handler may not have. True when it did. */
 bool exec_refuse_handler(struct mt_exec *x, const char *what, struct mt_answer *a);
+/* Refuses a topic or key that is too short or too long. True when it did. */
+bool exec_refuse_topic(const char *topic, const char *key, struct mt_answer *a);
 /* Ends the run with what it has to show, in one batch. */
 void exec_finish(struct mt_exec *x, enum mt_run_state state, const char *output, const char *error);
 /* Writes what exec_park has said: the run needs attention. */
@@ -312,9 +322,15 @@ void settle_write_entry(struct mt_exec *x, struct mt_entry *entry, const json_t 
 /* A release: reads, decides, and settles the call it has chosen. As call_settle. */
 bool release_settle(struct mt_exec *x, struct mt_entry *entry, const struct mt_operation *op,
                     const struct mt_account *account, json_t *params, bool written, struct mt_answer *a);
-/* Waits for an object at rest. The answer is in `a`. */
+/* What may end a wait for an object: an event of (topic, key) that the run has not read. */
+struct unless {
+    const char *topic, *key;
+    bool came; /* out: it has; the answer is the event's, as of an await */
+};
+/* Waits for an object at rest. The answer is in `a`. unless NULL: for nothing else. */
 void settled_settle(struct mt_exec *x, struct mt_entry *entry, const struct mt_operation *op,
-                    const struct mt_account *account, json_t *params, bool written, struct mt_answer *a);
+                    const struct mt_account *account, json_t *params, struct unless *unless, bool written,
+                    struct mt_answer *a);
 
 /* ---- compensate.c ---- */
 /* Carries out the undos that are left, newest first, and ends the run. */

@@ -311,7 +311,8 @@ void exec_set_cursor(struct mt_exec *x, const char *cursor_key, int64_t n) {
 
 static void note_cursor(struct mt_exec *x, const struct mt_entry *entry) {
     struct mt_error e;
-    if (strcmp(entry->kind, "await") != 0 || !entry->result || entry->result[0] != '{') return;
+    if (!entry->meta || !strstr(entry->meta, "\"cursor_key\"") || !entry->result || entry->result[0] != '{')
+        return;
     json_t *result = mt_json_parse(entry->result, strlen(entry->result), &e);
     json_t *meta = entry_meta(entry);
     const char *cursor = mt_json_str(meta, "cursor_key", NULL);

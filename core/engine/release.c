@@ -26,12 +26,14 @@ static enum release_step choose(struct mt_exec *x, struct releasing *r, json_t *
                                 struct mt_error *e) {
     const char *name = NULL;
     json_t *params = NULL;
-    const struct mt_operation *read_op = settle_read_of(x, r->op, r->account, e);
-    if (!read_op) return RELEASE_BROKEN;
-    json_t *of = settle_read_params(r->op, read_op, r->params);
-    int rc = call_read(x, read_op, r->account, of, object, e);
-    json_decref(of);
-    if (rc != 0) return e->outcome == MT_REJECTED && !e->retryable ? RELEASE_REFUSED : RELEASE_LATER;
+    if (r->op->read_operation) { /* else there is nothing to read, and it decides by its parameters */
+        const struct mt_operation *read_op = settle_read_of(x, r->op, r->account, e);
+        if (!read_op) return RELEASE_BROKEN;
+        json_t *of = settle_read_params(r->op, read_op, r->params);
+        int rc = call_read(x, read_op, r->account, of, object, e);
+        json_decref(of);
+        if (rc != 0) return e->outcome == MT_REJECTED && !e->retryable ? RELEASE_REFUSED : RELEASE_LATER;
+    }
     memset(e, 0, sizeof *e);
     if (r->op->decide(r->op, r->params, *object, &name, &params, e) != 0) {
         e->outcome = MT_REJECTED;

@@ -1,5 +1,5 @@
-/* settled: waits for an object at rest. Events are hints; reading decides, and only the answer is journaled.
- * One thread an execution. */
+/* settled: waits for an object at rest, or until an event of another topic comes first (flow.unless). Events
+ * about the object are hints; reading decides, and only the answer is journaled. One thread an execution. */
 #include "engine/internal.h"
 #include <stdlib.h>
 #include <string.h>
@@ -39,6 +39,8 @@ struct settling {
     const struct mt_account *account;
     json_t *params, *read_params, *meta;
     const char *key;
+    struct unless *unless; /* NULL: nothing else ends it */
+    char cursor_key[MT_NAME_MAX + MT_KEY_MAX];
     bool read; /* the last read has answered */
 };
 
@@ -72,10 +74,15 @@ static void wait_for_rest(struct mt_exec *x, struct settling *s, struct mt_entry
     json_object_set_new(s->meta, "reads", json_integer(reads + 1));
     settle_write_entry(x, entry, s->meta, written);
     mt_time_format(deadline, until);
-    exec_suspend(x, MT_RUN_WAITING, next, s->op->topic, s->key, mt_json_int(s->meta, "cursor", 0),
-                 json_pack("{s:s, s:s, s:s, s:s, s:i}", "what", entry->name, "topic", s->op->topic, "key",
-                           s->key, "until", until, "seq", entry->seq),
-                 a);
+    json_t *for_what = json_pack("{s:s, s:s, s:s, s:s, s:i}", "what", entry->name, "topic", s->op->topic,
+                                 "key", s->key, "until", until, "seq", entry->seq);
+    struct exec_wait hints = {s->op->topic, s->key, mt_json_int(s->meta, "cursor", 0)}, also;
+    if (s->unless) {
+        also = (struct exec_wait){s->unless->topic, s->unless->key, exec_cursor(x, s->cursor_key)};
+        json_object_set_new(for_what, "unless",
+                            json_pack("{s:s, s:s}", "topic", also.topic, "key", also.key));
+    }
+    exec_suspend_also(x, MT_RUN_WAITING, next, &hints, s->unless ? &also : NULL, for_what, a);
 }
 
 /* Whatever hints there were up to the last read, what they hint at has been read; later ones are this run's.
@@ -85,6 +92,42 @@ static void take_notice(struct mt_exec *x, const struct settling *s) {
     op->seen.topic = s->op->topic;
     op->seen.key = exec_keep(x, mt_strdup(s->key));
     op->seen.upto = s->read ? mt_json_int(s->meta, "cursor", 0) : 0;
+}
+
+/* The event that comes first, if there is one: the answer. What was seen of the object stays to be seen. */
+static bool other_event(struct mt_exec *x, struct settling *s, struct mt_entry *entry, bool written,
+                        struct mt_answer *a) {
+    struct mt_event *events = NULL;
+    struct mt_error e;
+    struct mt_buf b;
+    size_t count = 0;
+    struct mt_store *store = x->g->o.store;
+    if (!s->unless ||
+        store->list_events(store, s->unless->topic, s->unless->key, exec_cursor(x, s->cursor_key), false,
+                           MT_EVENTS_ALL, 1, &events, &count, &e) != 0)
+        return false;
+    if (count) {
+        mt_buf_init(&b, 4 * MT_VALUE_MAX);
+        mt_buf_addf(&b, "{\"at\":%lld,\"event\":%lld,\"payload\":", (long long)events[0].at,
+                    (long long)events[0].n);
+        mt_buf_adds(&b, events[0].payload ? events[0].payload : "null");
+        mt_buf_addc(&b, '}');
+        struct mt_op *op = exec_op(x, MT_OP_SEEN);
+        op->seen.topic = exec_keep(x, mt_strdup(s->unless->topic));
+        op->seen.key = exec_keep(x, mt_strdup(s->unless->key));
+        op->seen.upto = events[0].n;
+        s->read = false;
+        take_notice(x, s);
+        exec_set_cursor(x, s->cursor_key, events[0].n);
+        json_object_set_new(s->meta, "cursor_key", json_string(s->cursor_key));
+        entry_set_meta(entry, s->meta);
+        s->unless->came = true;
+        exec_answer(x, entry, MT_DONE, mt_buf_take(&b, NULL), written, a);
+        mt_buf_clear(&b);
+        mt_event_clear(&events[0]);
+    }
+    free(events);
+    return count > 0;
 }
 
 static void settle(struct mt_exec *x, struct settling *s, struct mt_entry *entry, bool written,
@@ -98,6 +141,7 @@ static void settle(struct mt_exec *x, struct settling *s, struct mt_entry *entry
         json_object_set_new(s->meta, "deadline",
                             json_integer(within < MT_NEVER - entry->at ? entry->at + within : MT_NEVER));
     deadline = mt_json_int(s->meta, "deadline", 0);
+    if (other_event(x, s, entry, written, a)) return;
     if (!look(x, s, &object, &e, &refused) && now < deadline) {
         wait_for_rest(x, s, entry, now, deadline, written, a);
         return;
@@ -112,8 +156,10 @@ static void settle(struct mt_exec *x, struct settling *s, struct mt_entry *entry
 }
 
 void settled_settle(struct mt_exec *x, struct mt_entry *entry, const struct mt_operation *op,
-                    const struct mt_account *account, json_t *params, bool written, struct mt_answer *a) {
-    struct settling s = {.op = op, .account = account, .params = params, .meta = entry_meta(entry)};
+                    const struct mt_account *account, json_t *params, struct unless *unless, bool written,
+                    struct mt_answer *a) {
+    struct settling s = {
+        .op = op, .account = account, .params = params, .meta = entry_meta(entry), .unless = unless};
     struct mt_error e;
     s.read_op = settle_read_of(x, op, account, &e);
     if (!s.read_op) {
@@ -121,6 +167,7 @@ void settled_settle(struct mt_exec *x, struct mt_entry *entry, const struct mt_o
     } else {
         s.read_params = settle_read_params(op, s.read_op, params);
         s.key = json_string_value(json_object_iter_value(json_object_iter(s.read_params)));
+        if (unless) mt_format(s.cursor_key, sizeof s.cursor_key, "%s\x1f%s", unless->topic, unless->key);
         settle(x, &s, entry, written, a);
     }
     json_decref(s.read_params);

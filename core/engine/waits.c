@@ -59,6 +59,13 @@ void mt_effect_sleep_until(struct mt_exec *x, int64_t instant_ms, const char *si
 
 /* ---- await ---- */
 
+bool exec_refuse_topic(const char *topic, const char *key, struct mt_answer *a) {
+    if (topic[0] && strlen(topic) < MT_NAME_MAX && key[0] && strlen(key) < MT_KEY_MAX) return false;
+    exec_bug(a, "a topic has 1 to %d bytes and a key 1 to %d; found %zu and %zu", MT_NAME_MAX - 1,
+             MT_KEY_MAX - 1, strlen(topic), strlen(key));
+    return true;
+}
+
 struct awaiting {
     const char *topic, *key;
     char cursor_key[MT_NAME_MAX + MT_KEY_MAX];
@@ -158,11 +165,7 @@ void mt_effect_await(struct mt_exec *x, const char *topic, const char *key, int6
     struct mt_entry *entry;
     struct awaiting w = {.topic = topic, .key = key};
     if (exec_refuse_handler(x, "flow.await", a)) return;
-    if (!topic[0] || strlen(topic) >= MT_NAME_MAX || !key[0] || strlen(key) >= MT_KEY_MAX) {
-        exec_bug(a, "a topic has 1 to %d bytes and a key 1 to %d; found %zu and %zu", MT_NAME_MAX - 1,
-                 MT_KEY_MAX - 1, strlen(topic), strlen(key));
-        return;
-    }
+    if (exec_refuse_topic(topic, key, a)) return;
     mt_format(name, sizeof name, "%s/%s", topic, key);
     mt_format(w.cursor_key, sizeof w.cursor_key, "%s\x1f%s", topic, key);
     json_t *params =

@@ -241,6 +241,25 @@ static int check_redeem(const struct mt_operation *op, const char *full_name, co
         full_name);
 }
 
+/* Nothing can be read of it, and nothing gives it back: a person has to. */
+static int decide_release(const struct mt_operation *op, const json_t *params, const json_t *object,
+                          const char **operation, json_t **operation_params, struct mt_error *e) {
+    struct mt_money amount;
+    char text[MT_MONEY_TEXT] = "what was paid";
+    const char *user = param_str(params, "user_id");
+    (void)object, (void)operation_params;
+    *operation = NULL;
+    if (value_money(param(params, "amount"), &amount)) mt_money_format(&amount, text);
+    mt_fail(e, MT_UNSUPPORTED,
+            "mint.%s: MINT takes no redeemed ePIN back: give %s to %.100s by another way (a new ePIN, for "
+            "instance), then settle this",
+            op->name, text, user != NULL ? user : "the user");
+    e->outcome = MT_REJECTED;
+    mt_copy(e->provider, sizeof(e->provider), "mint");
+    mt_copy(e->operation, sizeof(e->operation), op->name);
+    return -1;
+}
+
 /* A test moves nothing, so it may be sent again. */
 static enum mt_repeat repeat_of_generate(const struct mt_operation *op, const json_t *params) {
     return json_is_true(param(params, "test")) ? MT_REPEAT_READ : op->repeat;
@@ -279,6 +298,17 @@ static const struct mt_param redeem_params[] = {
     {0},
 };
 
+static const struct mt_param release_params[] = {
+    {.name = "amount", .type = MT_P_MONEY, .required = true, .doc = "what an ePIN has paid"},
+    {.name = "user_id",
+     .type = MT_P_STRING,
+     .required = true,
+     .min = 1,
+     .max = 255,
+     .doc = "whom: as it was redeemed"},
+    {0},
+};
+
 static const struct mt_operation operations[] = {
     {.name = "epins.generate",
      CALL_WRITE("POST", "/pwapi/mint", MT_REPEAT_UNSAFE),
@@ -299,6 +329,17 @@ static const struct mt_operation operations[] = {
      .build = build_redeem,
      .read = mint_read_redeemed,
      .check = check_redeem},
+    {.name = "epins.release",
+     .kind = MT_OPERATION_RELEASE,
+     .method = "",
+     .path = "",
+     .repeat = MT_REPEAT_NATURAL,
+     .moves_money = true,
+     .params = release_params,
+     .doc = "Is always refused, since MINT takes no redeemed ePIN back: as an undo (flow.undo), it has a "
+            "person give the money back when the run fails.",
+     .returns = "nothing",
+     .decide = decide_release},
     {.name = "balances.list",
      CALL_READ("GET", "/pwapi/mint-balances"),
      .params = no_params,

@@ -102,9 +102,9 @@ struct mt_operation {
     const char *read_operation;
     const char *topic; /* the event topic whose key is the object's id: "mintro.intent" */
     bool (*at_rest)(const struct mt_operation *op, const json_t *object);
-    /* RELEASE: reads with read_operation, then decides: *operation NULL: nothing to do (the value is
-     * `object`). -1: it cannot be given back (MT_UNSUPPORTED or MT_CONFLICT); retryable: not yet, so it is
-     * read again later. */
+    /* RELEASE: reads with read_operation (NULL: nothing, *object is NULL), then decides: *operation NULL:
+     * nothing to do (the value is `object`). -1: it cannot be given back (MT_UNSUPPORTED or MT_CONFLICT);
+     * retryable: not yet, so it is read again later. */
     int (*decide)(const struct mt_operation *op, const json_t *params, const json_t *object,
                   const char **operation, json_t **operation_params, struct mt_error *e);
     const struct defined_operation *own; /* of a defined provider: what its definition says */

@@ -229,13 +229,19 @@ static enum mt_applied answer_entry(struct mt_memory *m, struct mt_batch *b, str
 
 /* ---- whom events are for ---- */
 
+static struct mt_mem_asked *find_asked(struct mt_memory *m, const char *run, const char *topic,
+                                       const char *key) {
+    EACH(m, MEM_ASKED, struct mt_mem_asked, x)
+    if (!x->gone && strcmp(x->run, run) == 0 && strcmp(x->topic, topic) == 0 && strcmp(x->key, key) == 0)
+        return x;
+    return NULL;
+}
+
 static void ask(struct mt_memory *m, const struct mt_mem_run *r, const char *topic, const char *key) {
-    EACH(m, MEM_ASKED, struct mt_mem_asked, x) {
-        if (x->gone || strcmp(x->run, r->run.id) != 0 || strcmp(x->topic, topic) != 0 ||
-            strcmp(x->key, key) != 0)
-            continue;
-        mt_memory_touch(m, MEM_ASKED, x);
-        x->segment = r->run.segment;
+    struct mt_mem_asked *had = find_asked(m, r->run.id, topic, key);
+    if (had) {
+        mt_memory_touch(m, MEM_ASKED, had);
+        had->segment = r->run.segment;
         return;
     }
     struct mt_mem_asked *x = mt_memory_add(m, MEM_ASKED);
@@ -243,6 +249,12 @@ static void ask(struct mt_memory *m, const struct mt_mem_run *r, const char *top
     x->segment = r->run.segment;
     mt_copy(x->topic, sizeof x->topic, topic);
     mt_copy(x->key, sizeof x->key, key);
+}
+
+/* One that waits for several, which is kept as "", is woken by whatever it has asked for. */
+static bool waits_for(struct mt_memory *m, const struct mt_mem_run *r, const char *topic, const char *key) {
+    if (!r->topic[0] && find_asked(m, r->run.id, topic, key)) return true;
+    return strcmp(r->topic, topic) == 0 && strcmp(r->key, key) == 0;
 }
 
 /* The youngest run that has asked for (topic, key), if all who did have ended. */
@@ -332,8 +344,7 @@ static void wake(struct mt_mem_run *r, int64_t at) {
 
 static void let_go(struct mt_memory *m, struct mt_batch *b, struct mt_mem_run *r, enum mt_run_state state,
                    enum mt_run_class cls, int64_t due_at, const char *topic, const char *key,
-                   const char *waiting_for, int64_t cursor, int64_t at) {
-    bool now = topic && find_event(m, topic, key, cursor);
+                   const char *waiting_for, bool now, int64_t at) {
     if (r->run.cancel_requested && !r->cancel_seen && state != MT_RUN_COMPENSATING &&
         state != MT_RUN_NEEDS_ATTENTION)
         now = true;
@@ -352,10 +363,14 @@ static void let_go(struct mt_memory *m, struct mt_batch *b, struct mt_mem_run *r
 static enum mt_applied suspend(struct mt_memory *m, struct mt_batch *b, struct mt_op *op,
                                struct mt_mem_run *r) {
     mt_memory_touch(m, MEM_RUNS, r);
-    if (op->suspend.topic) ask(m, r, op->suspend.topic, op->suspend.key);
+    const char *topic = op->suspend.topic, *also = op->suspend.also_topic;
+    bool now = (topic && find_event(m, topic, op->suspend.key, op->suspend.cursor)) ||
+               (also && find_event(m, also, op->suspend.also_key, op->suspend.also_cursor));
+    if (topic) ask(m, r, topic, op->suspend.key);
+    if (also) ask(m, r, also, op->suspend.also_key);
     if (op->suspend.error) r->run.error = mt_memory_keep(m, op->suspend.error);
-    let_go(m, b, r, op->suspend.state, op->suspend.cls, op->suspend.due_at, op->suspend.topic,
-           op->suspend.key, op->suspend.waiting_for, op->suspend.cursor, op->suspend.at);
+    let_go(m, b, r, op->suspend.state, op->suspend.cls, op->suspend.due_at, also ? "" : topic,
+           also ? "" : op->suspend.key, op->suspend.waiting_for, now, op->suspend.at);
     return MT_APPLIED;
 }
 
@@ -370,7 +385,7 @@ static enum mt_applied await(struct mt_memory *m, struct mt_batch *b, struct mt_
         op->result = MT_RES_SUSPENDED;
         mt_memory_touch(m, MEM_RUNS, r);
         let_go(m, b, r, MT_RUN_WAITING, MT_CLASS_TIMER, op->await.deadline, op->await.topic, op->await.key,
-               op->await.waiting_for, op->await.cursor, op->await.at);
+               op->await.waiting_for, false, op->await.at);
         return MT_APPLIED;
     }
     char *result = event ? mt_rules_await_result(event->n, event->at, event->payload) : mt_strdup("null");
@@ -437,9 +452,7 @@ static enum mt_applied event(struct mt_memory *m, struct mt_batch *b, struct mt_
     x->at = op->event.at;
     x->raw_len = op->event.raw ? op->event.raw_len : 0;
     EACH(m, MEM_RUNS, struct mt_mem_run, r) {
-        if (r->gone || !r->topic || strcmp(r->topic, op->event.topic) != 0 ||
-            strcmp(r->key, op->event.key) != 0)
-            continue;
+        if (r->gone || !r->topic || !waits_for(m, r, op->event.topic, op->event.key)) continue;
         mt_memory_touch(m, MEM_RUNS, r);
         wake(r, op->event.at);
         op->event.woken++;

@@ -215,6 +215,10 @@ static enum mt_applied check_suspend(struct mt_batch *b, struct mt_op *op) {
     }
     if ((unsigned)op->suspend.cls >= MT_CLASS_COUNT)
         return mt_rules_refuse(b, op, MT_RES_INVALID, "suspend: there is no class %d", (int)op->suspend.cls);
+    if (op->suspend.also_topic &&
+        FIELDS({"topic", op->suspend.topic, MT_NAME_MAX}, {"also_topic", op->suspend.also_topic, MT_NAME_MAX},
+               {"also_key", op->suspend.also_key, MT_KEY_MAX}))
+        return MT_REFUSED;
     if (!op->suspend.topic) return MT_APPLIED;
     return FIELDS({"topic", op->suspend.topic, MT_NAME_MAX}, {"key", op->suspend.key, MT_KEY_MAX});
 }

@@ -73,7 +73,9 @@ const char *const mt_sqlite_sql[ST_STATEMENT_COUNT] = {
                " AND due_at <= ?2 ORDER BY due_at, n LIMIT ?3",
     [ST_WAITERS] =
         "SELECT n, owner, due_at, generation, strand, state, segment FROM runs INDEXED BY runs_wait"
-        " WHERE wait_topic IS NOT NULL AND wait_topic = ?1 AND wait_key = ?2",
+        " WHERE wait_topic IS NOT NULL AND wait_topic = ?1 AND wait_key = ?2"
+        " UNION ALL SELECT r.n, r.owner, r.due_at, r.generation, r.strand, r.state, r.segment FROM asked a"
+        " JOIN runs r ON r.n = a.run AND r.wait_topic = '' WHERE a.topic = ?1 AND a.key = ?2",
     [ST_COUNT_ADD] = "INSERT INTO run_counts VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET runs = runs + ?3",
     [ST_SEGMENT_INSERT] =
         "INSERT INTO segments (strand, run, segment, at, prior) VALUES (?1, ?2, ?3, ?4, ?5)",

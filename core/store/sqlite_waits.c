@@ -98,21 +98,29 @@ static int next_event(struct mt_apply *a, const char *topic, const char *key, in
     return 1;
 }
 
+/* Takes down that the run waits for (topic, key). 1: such an event is there already. */
+static int begin_wait(struct mt_apply *a, const char *topic, const char *key, int64_t cursor) {
+    if (!topic) return 0;
+    int there = next_event(a, topic, key, cursor, NULL);
+    return there < 0 || mt_sqlite_ask(a, topic, key) ? -1 : there;
+}
+
 enum mt_applied mt_sqlite_suspend(struct mt_apply *a, struct mt_op *op) {
-    int there = 0;
-    if (op->suspend.topic) {
-        there = next_event(a, op->suspend.topic, op->suspend.key, op->suspend.cursor, NULL);
-        if (there < 0 || mt_sqlite_ask(a, op->suspend.topic, op->suspend.key)) return MT_BROKEN;
-    }
+    const char *also = op->suspend.also_topic;
+    int there = begin_wait(a, op->suspend.topic, op->suspend.key, op->suspend.cursor);
+    int also_there = begin_wait(a, also, op->suspend.also_key, op->suspend.also_cursor);
+    if (there < 0 || also_there < 0) return MT_BROKEN;
     struct wait w = {.state = op->suspend.state,
                      .cls = op->suspend.cls,
                      .due_at = op->suspend.due_at,
                      .at = op->suspend.at,
-                     .topic = op->suspend.topic,
-                     .key = op->suspend.topic ? op->suspend.key : NULL,
+                     .topic = also ? "" : op->suspend.topic, /* whatever it has asked for wakes it */
+                     .key = also                ? ""
+                            : op->suspend.topic ? op->suspend.key
+                                                : NULL,
                      .waiting_for = op->suspend.waiting_for,
                      .error = op->suspend.error};
-    return let_go(a, w, there || cancelled_meanwhile(a->own, w.state));
+    return let_go(a, w, there || also_there || cancelled_meanwhile(a->own, w.state));
 }
 
 /* ---- AWAIT ---- */

@@ -273,6 +273,10 @@ struct mt_op {
             int64_t due_at;
             const char *topic, *key; /* NULL: no event wakes it */
             int64_t cursor;          /* an event with n > cursor that is already there makes it due at once */
+            /* A second topic that wakes it just so; NULL: none. Such a run is woken by whatever it has ever
+             * asked for, so that its waking is no proof of anything. */
+            const char *also_topic, *also_key;
+            int64_t also_cursor;
             const char *waiting_for; /* JSON for people; NULL */
             const char *error;       /* JSON (needs_attention); NULL leaves */
             enum mt_run_class cls;

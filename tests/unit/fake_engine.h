@@ -122,6 +122,11 @@ void mt_exec_mac(struct mt_exec *x, const void *text, size_t len, uint8_t out[32
     mt_hmac_sha256("fake", 4, text, len, out);
 }
 
+bool mt_exec_token_run(struct mt_exec *x, const char *token, char *run_id, size_t size) {
+    (void)x;
+    return strncmp(token, "token-of-", 9) == 0 && mt_format(run_id, size, "%s", token + 9);
+}
+
 void mt_exec_checkout_url(struct mt_exec *x, const char *run_id, char *out, size_t size) {
     (void)x;
     mt_format(out, size, "http://127.0.0.1:8080/checkout/token-of-%s", run_id);
@@ -131,6 +136,19 @@ void mt_effect_call(struct mt_exec *x, const char *operation, const char *params
                     const char *site, struct mt_answer *a) {
     (void)x;
     asked(site, a, "call %s %.*s", operation, (int)len, params);
+}
+
+bool mt_effect_unless(struct mt_exec *x, const char *topic, const char *key, const char *operation,
+                      const char *params, size_t len, const char *site, struct mt_answer *a) {
+    (void)x;
+    asked(site, a, "unless %s/%s %s %.*s", topic, key, operation, (int)len, params);
+    return a->step == MT_STEP_ANSWER && strstr(a->json, "\"payload\"") != NULL;
+}
+
+void mt_effect_configured(struct mt_exec *x, size_t n, const char *const *operations, const char *site,
+                          struct mt_answer *a) {
+    (void)x;
+    asked(site, a, "configured %zu, the first %s", n, operations[0]);
 }
 
 void mt_effect_all(struct mt_exec *x, size_t n, const char *const *operations, const char *const *params,

@@ -182,6 +182,9 @@ static inline void make_suspend(struct random *r, struct mt_op *op, int64_t now)
     op->suspend.topic = MAYBE(r, topics);
     op->suspend.key = PICK(r, keys);
     op->suspend.cursor = any(r, 40);
+    op->suspend.also_topic = chance(r, 30) ? PICK(r, topics) : NULL;
+    op->suspend.also_key = PICK(r, keys);
+    op->suspend.also_cursor = any(r, 40);
     op->suspend.waiting_for = MAYBE(r, jsons);
     op->suspend.error = MAYBE(r, jsons);
     op->suspend.cls = (enum mt_run_class)any(r, 3);

@@ -66,6 +66,38 @@ static void test_suspend_sees_what_came_before(void **state) {
     assert_int_equal(state_of(s, "run_2"), MT_RUN_WAITING);
 }
 
+static void test_suspend_for_either(void **state) {
+    struct mt_store *s = store_of(state);
+    start(s, "run_1", true);
+    struct mt_op op = suspend_op(MT_RUN_WAITING, MT_NEVER, "order", "1");
+    op.suspend.also_topic = "payment";
+    op.suspend.also_key = "p";
+    one(s, "run_1", &op);
+    assert_int_equal(state_of(s, "run_1"), MT_RUN_WAITING);
+    event(s, "order", "2", "{}");
+    event(s, "payment", "q", "{}");
+    assert_int_equal(state_of(s, "run_1"), MT_RUN_WAITING);
+    event(s, "payment", "p", "{}");
+    assert_int_equal(state_of(s, "run_1"), MT_RUN_QUEUED);
+    assert_string_equal(claimed(s, 500, 1), "run_1");
+    one(s, "run_1", &op); /* what came before is seen by its cursor */
+    assert_int_equal(state_of(s, "run_1"), MT_RUN_QUEUED);
+    assert_string_equal(claimed(s, 500, 1), "run_1");
+    op.suspend.also_cursor = 3;
+    one(s, "run_1", &op);
+    assert_int_equal(state_of(s, "run_1"), MT_RUN_WAITING);
+    event(s, "order", "1", "{}");
+    assert_int_equal(state_of(s, "run_1"), MT_RUN_QUEUED);
+    assert_string_equal(claimed(s, 500, 1), "run_1");
+    must(s, "run_1", suspend_op(MT_RUN_WAITING, MT_NEVER, "other", "1")); /* only this, from now on */
+    event(s, "payment", "p", "{}");
+    assert_int_equal(state_of(s, "run_1"), MT_RUN_WAITING);
+    op.suspend.topic = NULL;
+    event(s, "other", "1", "{}");
+    assert_string_equal(claimed(s, 500, 1), "run_1");
+    assert_refused(one(s, "run_1", &op), &op, 0, MT_RES_INVALID);
+}
+
 static struct mt_op await_op(struct mt_entry *entry, int64_t cursor, int64_t deadline, int64_t at) {
     return (struct mt_op){.type = MT_OP_AWAIT,
                           .await = {.entry = entry,
@@ -445,10 +477,10 @@ static void test_migrate_parked(void **state) {
 }
 
 #define TESTS(X)                                                                                             \
-    X(test_suspend), X(test_event_wakes), X(test_suspend_sees_what_came_before), X(test_await_found),        \
-        X(test_await_timed_out), X(test_await_suspended), X(test_event_lists), X(test_cancel_unowned),       \
-        X(test_cancel_owned), X(test_cancel_refused), X(test_retry), X(test_resolve), X(test_migrate),       \
-        X(test_migrate_parked), X(test_late_events)
+    X(test_suspend), X(test_event_wakes), X(test_suspend_sees_what_came_before), X(test_suspend_for_either), \
+        X(test_await_found), X(test_await_timed_out), X(test_await_suspended), X(test_event_lists),          \
+        X(test_cancel_unowned), X(test_cancel_owned), X(test_cancel_refused), X(test_retry),                 \
+        X(test_resolve), X(test_migrate), X(test_migrate_parked), X(test_late_events)
 
 int main(void) {
     return RUN_ON_ALL(TESTS);
