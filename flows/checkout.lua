@@ -1,15 +1,79 @@
--- Checkout: one order, paid on Mintro's own page. The customer gets payment_url (or the run's checkout page,
--- which leads there); the flow waits until the payment is at rest and says what became of it.
+-- Checkout: one order on one page, paid by any way that the merchant has: on Mintro's page, by card (Paymnt),
+-- by a bill on the phone (Paymint), with an ePIN (MINT), or with an ePIN and the rest by another way.
+--   mintage run checkout '{"reference": "ORDER-1", "amount": "80.00 USD", "email": "ann@example.com",
+--     "name": "Ann", "items": [{"name": "Coffee", "quantity": 2, "price": "40.00 USD"}]}' --key ORDER-1
+-- Each way is a file of checkout/; checkout/page.lua is the customer's side.
 
 local flow = require "mintage.flow"
-local mintro = require "mintage.mintro"
+local merchant = require "checkout.merchant"
+local page = require "checkout.page"
+local sales = require "checkout.sale"
+local settings = require("mintage.settings").checkout or {}
+local ways = require "checkout.ways"
 
-local PATIENCE = "24h" -- how long a customer may take
+-- Begins a payment by the way that was chosen. Nil: it was refused, or paid at once (an ePIN).
+local function open(sale, wish)
+  local way = ways.named(wish.way)
+  sale:begins(wish.way)
+  sale.problem = nil
+  page.show(sale, "opening", { way = wish.way })
+  local payment, refused, field = way.open(sale, wish)
+  if not payment then
+    if sale.attempt == 0 and #sale.ways == 1 then flow.fail(refused) end
+    sale.problem = { way = wish.way, kind = refused.kind, field = field }
+  elseif payment.paid then
+    sale:pay(wish.way, payment)
+  else
+    payment.way, payment.tells, payment[way.tells] = wish.way, way.tells, payment.id
+    page.show(sale, "pay", payment)
+    return payment
+  end
+end
+
+-- Sees to it that the open payment cannot be made any more, before anything else is opened or given up. It
+-- may turn out to be made already.
+local function close(sale, payment)
+  local way = ways.named(payment.way)
+  page.show(sale, "closing", payment)
+  while true do
+    way.close(payment)
+    local object = way.settled(payment.id, "1h") -- how it stands; nil when that is not known yet
+    if object then return object end
+  end
+end
+
+-- Waits for the open payment until it is at rest, the customer wants something else, or time is over. Answers
+-- the receipt once it is made, and else what the customer wants.
+local function wait(sale, payment)
+  local way = ways.named(payment.way)
+  local object, wish = page.wait(sale, way.settled, payment.id)
+  local by_itself = object ~= nil
+  object = object or close(sale, payment)
+  local outcome = way.outcome(object)
+
+  if outcome == "authorised" then -- the customer is done: the merchant captures, or does not
+    payment.authorised = true
+    page.show(sale, "done", payment)
+    merchant.tell(sale.order, "authorised", { payment_id = payment.id })
+    object = way.captured(payment.id)
+    outcome = way.outcome(object)
+    if outcome ~= "paid" then flow.fail(outcome) end
+  end
+  if outcome == "paid" then
+    sale:pay(payment.way, payment)
+    page.show(sale, "done", payment)
+    return sale:receipt(payment, way.tells == "payment_id" and object.status)
+  end
+  -- Who cancels on a page to which we led has cancelled the order; who has chosen it here may choose again.
+  if by_itself and sale.attempt == 0 and outcome ~= "declined" then flow.fail(outcome) end
+  sale.problem = by_itself and { way = payment.way, kind = outcome } or nil
+  return nil, wish
+end
 
 return flow.define {
   name = "checkout",
   title = "Checkout",
-  description = "One payment through Mintro's hosted page.",
+  description = "One order, paid by any of the ways that are configured.",
 
   input = {
     reference = { type = "string", max = 100, pattern = "[A-Za-z0-9_-]+", doc = "your own, unique id" },
@@ -22,48 +86,41 @@ return flow.define {
     integration = "url|iframe?",
     success_url = "url?",
     cancel_url = "url?",
+    ways = { type = "array", items = "mintro|paymnt|paymint|epin", min = 1, max = 4, optional = true },
+    phone = { type = "string?", max = 64, doc = "a Korean mobile number, for Paymint" },
+    capture = { type = "automatic|manual?", doc = "of cards: manual waits for `mintage run capture`" },
+    expires = { type = "duration?", doc = "how long the customer may take: 24h" },
+    notify = { type = "string?", max = 100, doc = "the endpoint of yours that is told (flows/notify.lua)" },
+    locale = { type = "string?", max = 20, doc = "of the page" },
   },
 
-  run = function(order)
-    local checkout_url = flow.checkout_url()
+  run = merchant.told(function(order)
+    local sale = sales.begin(order, ways.open_to(order), order.expires or settings.expires or "24h")
+    local wish, receipt = sale:first(ways), nil -- what can be begun without asking the customer
+    repeat
+      wish = wish or page.ask(sale) or flow.fail "expired"
+      if wish.action == "cancel" then flow.fail "cancelled" end
+      sale.attempt = wish.attempt
+      local payment = open(sale, wish)
+      wish = nil
+      if payment then receipt, wish = wait(sale, payment) end
+    until not sale.due:is_positive()
+    page.close(sale)
+    return receipt or sale:receipt() -- all of it by ePINs
+  end),
 
-    local intent = mintro.intents.create {
-      reference_id = order.reference,
-      amount = order.amount,
-      tax = order.tax,
-      discount = order.discount,
-      order_items = order.items,
-      email = order.email,
-      name = order.name,
-      integration_type = order.integration or "url",
-      success_url = order.success_url or checkout_url,
-      cancel_url = order.cancel_url or checkout_url,
-    }
-    local id = intent.intent_id
-    flow.undo(mintro.intents.release, { intent_id = id }) -- if the run is cancelled, nobody can pay any more
-    flow.progress { intent_id = id, payment_url = intent.payment_url, checkout_url = checkout_url }
-
-    local settled = mintro.intents.settled(id, PATIENCE)
-    if not settled then
-      -- Too late; but a payment that was made while we closed the intent is a payment.
-      flow.try(mintro.intents.cancel, { intent_id = id }) -- mintage: ignore, what is true is read next
-      if mintro.intents.get(id).status ~= "succeeded" then flow.fail "expired" end
-    elseif settled.status ~= "succeeded" then
-      flow.fail(settled.status) -- "cancelled" or "expired"
-    end
-
-    return { intent_id = id, status = "succeeded" }
-  end,
-
-  -- Mintro told of this intent when the order was over. Paid although the order had failed or been cancelled:
-  -- the money goes back, and what Mintro cannot give back waits for a person.
+  -- A provider told of a payment when the order was over. Made although the order had failed, or had been
+  -- paid by another way: the money goes back, and what a provider cannot give back waits for a person.
   late = function(event)
-    local status = mintro.intents.get(event.key).status
-    if event.run.state ~= "completed" and status == "succeeded" then
-      flow.warn("paid after the order was over", { order = event.run.id, intent_id = event.key })
-      flow.undo(mintro.intents.release, { intent_id = event.key })
+    local way = ways.of_topic(event.topic)
+    if not way then return { nothing = "the customer ordered something when the order was over" } end
+    local payment, paid_by = way.read(event.key), event.run.output or {}
+    local outcome = way.outcome(payment)
+    if paid_by[way.tells] ~= event.key and (outcome == "paid" or outcome == "authorised") then
+      flow.warn("paid after the order was over", { order = event.run.id, [way.tells] = event.key })
+      way.give_back(event.key, payment)
       flow.fail "paid_late"
     end
-    return { intent_id = event.key, status = status }
+    return { [way.tells] = event.key, status = payment.status or payment.appr_state }
   end,
 }

@@ -1,6 +1,7 @@
 /* What the world reaches without the admin token: providers' webhooks, customers' checkout pages, and the
  * assets of both. */
 #include "api.h"
+#include "checkout_order.h"
 #include "checkout_page.h"
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,7 @@ const struct mt_route mt_api_public_routes[] = {
     {"POST", "/webhooks/{provider}", MT_PUBLIC, webhook},
     {"GET", "/webhooks/{provider}", MT_PUBLIC, webhook}, /* pingbacks are GETs */
     {"GET", "/checkout/{token}", MT_PUBLIC, mt_checkout_page},
+    {"POST", "/checkout/{token}", MT_PUBLIC, mt_checkout_order},
     {"GET", "/checkout/{token}/status", MT_PUBLIC, mt_checkout_status},
     {NULL, NULL, MT_PUBLIC, NULL},
 };

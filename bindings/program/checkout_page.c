@@ -170,6 +170,7 @@ static void respond_page(struct mt_runtime *rt, const struct mt_request *req, st
     mt_buf_init(&frames, 8192);
     frame_source(rt, json_object_get(run, "progress"), &frames);
     mt_page_headers(resp, origins ? origins : "'none'", mt_buf_ok(&frames) ? frames.data : NULL);
+    mt_headers_set(&resp->headers, "Referrer-Policy", "same-origin"); /* its forms say where they come from */
     mt_buf_clear(&frames);
     ask(rt, req, run, &asked);
     json_t *words = words_of(asked.language);

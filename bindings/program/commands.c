@@ -60,7 +60,7 @@ static const char sandbox_details[] =
     "  ...96  the upstream breaks, nothing is charged: code 5000\n"
     "\n"
     "Control, without credentials: /_sandbox/requests, ledger, state, faults, clock, endpoints, webhooks, "
-    "pay, balance, activate.\n"
+    "pay, balance, activate, issue.\n"
     "  curl -d '{\"advance\":\"30d\"}' http://127.0.0.1:8090/_sandbox/clock\n"
     "  curl -d "
     "'{\"match\":{\"provider\":\"mintro\",\"operation\":\"intents.create\"},\"fault\":\"drop_response\","

@@ -72,6 +72,18 @@ function testing.flows(files)
   return dir
 end
 
+-- The files of a flow that ships, with those of its folder: { ["checkout.lua"] = "...", ["checkout/page.lua"] =
+-- ... }; and more beside them.
+function testing.shipped(flow, more)
+  local files = { [flow .. ".lua"] = testing.read("flows/" .. flow .. ".lua") }
+  for name in lfs.dir("flows/" .. flow) do
+    local path = flow .. "/" .. name
+    if name:find "%.lua$" then files[path] = testing.read("flows/" .. path) end
+  end
+  for name, text in pairs(more or {}) do files[name] = text end
+  return files
+end
+
 -- ---- HTTP ----
 
 -- { status, headers, body, json } of a request. A table as body is sent as JSON.

@@ -150,6 +150,30 @@ function World:pass_challenge(what) end
 ---@return string status
 function World:fail_challenge(what) end
 
+---What the checkout page shows of a run. Nil when no answer came.
+---@param run mintage.world.Run
+---@return { state: string, progress: table, output: any, error?: { kind: string } }?
+function World:page(run) end
+
+---The customer chooses a way to pay on the checkout page: w:choose(run, "epin", { epin = world.epin }), w:choose(run,
+---"paymint", { phone = "010-1234-5678" }). Returns when the run has taken the order.
+---@param run mintage.world.Run
+---@param way "mintro"|"paymnt"|"paymint"|"epin"
+---@param fields? table what is to be said with it
+---@return mintage.world.Response
+function World:choose(run, way, fields) end
+
+---The customer gives the order up on the checkout page.
+---@param run mintage.world.Run
+---@return mintage.world.Response
+function World:give_up(run) end
+
+---MINT makes an ePIN, somewhere else: its 16 digits.
+---@param value integer in whole units
+---@param currency? string "USD"
+---@return string code
+function World:issue(value, currency) end
+
 ---Arms a fault of the sandbox. Of requests: drop_response, timeout, reset, truncate, malformed, slow=MS, error=CODE; of webhooks
 ---("event" names one): duplicate, delay=MS, reorder, lose.
 ---@param fault { provider?: string, operation?: string, event?: string, reference?: string, fault: string, times?: integer }

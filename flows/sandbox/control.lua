@@ -135,14 +135,21 @@ posted("post", "/balance", function(body)
   return { status = 204 }
 end)
 
--- Makes usable what was issued inactive.
-posted("post", "/activate", function(body)
-  for _, emulated in pairs(provider.all) do
-    if emulated.activate then
-      local status, answer = emulated.activate(body)
-      if status ~= 200 then return problem(status, answer) end
-      return { json = answer }
+-- Something that one provider alone can do.
+local function done_by(name, refusal)
+  posted("post", "/" .. name, function(body)
+    for _, emulated in pairs(provider.all) do
+      if emulated[name] then
+        local status, answer = emulated[name](body)
+        if status ~= 200 then return problem(status, answer) end
+        return { json = answer }
+      end
     end
-  end
-  return problem(404, "no provider issues anything that wants activating")
-end)
+    return problem(404, refusal)
+  end)
+end
+
+-- Makes usable what was issued inactive.
+done_by("activate", "no provider issues anything that wants activating")
+-- Makes an ePIN that a customer has bought elsewhere.
+done_by("issue", "no provider issues ePINs")

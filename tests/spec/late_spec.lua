@@ -48,10 +48,9 @@ describe("a payment that comes late", function()
 
   setup(function()
     runtime, sandbox = testing.pair {
-      flows = testing.flows {
-        ["checkout.lua"] = testing.read "flows/checkout.lua", ["patient.lua"] = patient, ["deaf.lua"] = deaf,
-        ["sender.lua"] = sender,
-      },
+      flows = testing.flows(testing.shipped("checkout", {
+        ["patient.lua"] = patient, ["deaf.lua"] = deaf, ["sender.lua"] = sender,
+      })),
     }
     testing.wait_until(function()
       return sandbox:http("GET", "/_sandbox/endpoints").json.paymnt

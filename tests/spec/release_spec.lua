@@ -58,14 +58,13 @@ return flow.define {
   end,
 }
 ]],
-  ["checkout.lua"] = testing.read "flows/checkout.lua",
 }
 
 describe("giving back", function()
   local runtime, sandbox
 
   setup(function()
-    runtime, sandbox = testing.pair { flows = testing.flows(flows) }
+    runtime, sandbox = testing.pair { flows = testing.flows(testing.shipped("checkout", flows)) }
     testing.wait_until(function()
       return sandbox:http("GET", "/_sandbox/endpoints").json.paymnt
     end, "the runtime has registered its webhooks")

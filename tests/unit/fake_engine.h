@@ -316,13 +316,18 @@ static inline int world_teardown(void **state) {
 }
 
 /* Publishes one file. -1 and e when it does not load. */
-static inline int world_load(struct world *w, const char *name, const char *text, struct mt_error *e) {
-    struct mt_source file = {name, text, strlen(text)};
-    struct mt_generation *g = mt_generation_load(w->vm, &file, 1, NULL, e);
+static inline int world_load_all(struct world *w, const struct mt_source *files, size_t count,
+                                 struct mt_error *e) {
+    struct mt_generation *g = mt_generation_load(w->vm, files, count, NULL, e);
     if (g == NULL) return -1;
     int rc = mt_scripts_publish(w->scripts, g, e);
     mt_generation_release(g);
     return rc;
+}
+
+static inline int world_load(struct world *w, const char *name, const char *text, struct mt_error *e) {
+    struct mt_source file = {name, text, strlen(text)};
+    return world_load_all(w, &file, 1, e);
 }
 
 /* Runs a flow of the current generation; the result is the caller's to clear. */

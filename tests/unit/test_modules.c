@@ -454,11 +454,19 @@ static const char order[] =
 
 /* Runs the shipped checkout with the laid out answers, after its input has been checked as a start does. */
 static void run_checkout(struct world *w, struct mt_script_result *r) {
+    static const char *const names[] = {"checkout.lua",        "checkout/epin.lua", "checkout/merchant.lua",
+                                        "checkout/mintro.lua", "checkout/page.lua", "checkout/paymint.lua",
+                                        "checkout/paymnt.lua", "checkout/sale.lua", "checkout/ways.lua"};
+    enum { COUNT = sizeof(names) / sizeof(names[0]) };
+    struct mt_source files[COUNT];
     struct mt_error e;
     struct mt_buf normal;
-    char *text = read_file("checkout.lua");
-    if (world_load(w, "checkout.lua", text, &e) != 0) fail_msg("%s", e.message);
-    free(text);
+    for (size_t i = 0; i < COUNT; i++) {
+        char *text = read_file(names[i]);
+        files[i] = (struct mt_source){names[i], text, strlen(text)};
+    }
+    if (world_load_all(w, files, COUNT, &e) != 0) fail_msg("%s", e.message);
+    for (size_t i = 0; i < COUNT; i++) free((char *)(uintptr_t)files[i].text);
     mt_buf_init(&normal, MT_VALUE_MAX);
     struct mt_script *s = mt_scripts_vtable(w->scripts);
     if (s->check_input(s, "", "checkout", order, &normal, &e) != 0) fail_msg("%s", e.message);
@@ -466,7 +474,10 @@ static void run_checkout(struct world *w, struct mt_script_result *r) {
     mt_buf_clear(&normal);
 }
 
+/* Which ways there are, what is shown, the intent, its undo, and what is shown then. */
 static void lay_out_intent(void) {
+    engine_answers(MT_STEP_ANSWER, "[true,false,false,true]");
+    engine_answers(MT_STEP_ANSWER, "null");
     engine_answers(
         MT_STEP_ANSWER,
         "{\"intent_id\":\"pi_1\",\"status\":\"requires_payment\",\"payment_url\":\"http://pay/1\"}");
@@ -485,9 +496,12 @@ static void checkout_ends_paid(void **state) {
                            "call mintro.intents.create {\"amount\":{\"$money\":\"80.00 USD\"},"
                            "\"cancel_url\":\"http://127.0.0.1:8080/checkout/token-of-run_0\""));
     assert_non_null(strstr(engine.log.data, "undo mintro.intents.release {\"intent_id\":\"pi_1\"}"));
-    assert_non_null(strstr(engine.log.data,
-                           "progress {\"checkout_url\":\"http://127.0.0.1:8080/checkout/token-of-run_0\","
-                           "\"intent_id\":\"pi_1\",\"payment_url\":\"http://pay/1\"}"));
+    assert_non_null(
+        strstr(engine.log.data,
+               "progress {\"intent_id\":\"pi_1\",\"payment_url\":\"http://pay/1\",\"step\":\"pay\"}"));
+    assert_non_null(strstr(engine.log.data, "\"ways\":[\"mintro\",\"epin\"]"));
+    assert_non_null(
+        strstr(engine.log.data, "unless checkout/run_0 mintro.intents.settled {\"id\":\"pi_1\","));
     result_clear(&r);
 }
 
@@ -505,6 +519,7 @@ static void checkout_that_nobody_pays_expires(void **state) {
     struct mt_script_result r;
     lay_out_intent();
     engine_answers(MT_STEP_ANSWER, "null"); /* settled: not in time */
+    engine_answers(MT_STEP_ANSWER, "null"); /* what is shown */
     engine_answers(MT_STEP_ANSWER, "{\"intent_id\":\"pi_1\",\"status\":\"cancelled\"}");
     engine_answers(MT_STEP_ANSWER, "{\"intent_id\":\"pi_1\",\"status\":\"cancelled\"}");
     run_checkout(*state, &r);
@@ -517,6 +532,7 @@ static void a_payment_at_the_last_moment_is_a_payment(void **state) {
     struct mt_script_result r;
     lay_out_intent();
     engine_answers(MT_STEP_ANSWER, "null");
+    engine_answers(MT_STEP_ANSWER, "null"); /* what is shown */
     engine_answers(MT_STEP_RAISE, "{\"kind\":\"conflict\",\"message\":\"paid\",\"outcome\":\"rejected\"}");
     engine_answers(MT_STEP_ANSWER, "{\"intent_id\":\"pi_1\",\"status\":\"succeeded\"}");
     run_checkout(*state, &r);

@@ -442,7 +442,77 @@ function World:pass_challenge(what) return act(self, what, {}, "passes the chall
 ---The customer fails it.
 function World:fail_challenge(what) return act(self, what, { action = "fail" }, "fails the challenge of") end
 
+-- ---- the customer on the checkout page ----
+
+---What the page shows of a run: GET /checkout/{token}/status. Nil when no answer came.
+function World:page(run)
+  local answer = self:get(run.checkout_url .. "/status")
+  return answer and answer.status == 200 and answer.json or nil
+end
+
+local function shows(run)
+  local progress = run.progress
+  return (progress.step == "choose" or progress.step == "pay") and progress
+end
+
+-- Whether the run has taken an order, or is over, or waits for a person about it.
+local function has_taken(run, attempt)
+  return run.state == "needs_attention" or run:has_ended() or (run.progress.attempt or 0) > attempt
+end
+
+-- Sends an order of the page as it is now, until it is answered; one that was taken already is not refused.
+local function order(w, run, fields, within)
+  local shown = w:passes(function() return shows(run) or run:has_ended() end, within or "1h")
+  if not shown or shown == true then
+    error(("%s takes no orders (%s): %s"):format(run.id, run.state, native.encode(run.progress)), 3)
+  end
+  local body, attempt = { attempt = shown.attempt }, shown.attempt
+  for name, value in pairs(fields) do body[name] = value end
+  local answer, uncertain
+  for _ = 1, 100 do
+    w:stand()
+    answer = w:post(run.checkout_url, body)
+    if answer and answer.status ~= 503 then break end
+    uncertain = uncertain or not answer
+    w:advance "200ms"
+  end
+  if not answer then error("no answer came to an order, a hundred times", 3) end
+  local taken = answer.status == 202 or (uncertain and answer.status == 409)
+  if not taken then error(("the page refuses (%d): %s"):format(answer.status, answer.body), 3) end
+  w.customer[#w.customer + 1] = ("%s  orders %s"):format(w:now(), fields.way or fields.action)
+  w:passes(function() return has_taken(run, attempt) end, within or "1h")
+  return answer
+end
+
+---The customer chooses a way to pay on the checkout page: w:choose(run, "epin", { epin = world.epin }), w:choose(run,
+---"paymint", { phone = "010-1234-5678" }). Returns when the run has taken the order.
+---@param run mintage.world.Run
+---@param way "mintro"|"paymnt"|"paymint"|"epin"
+---@param fields? table what is to be said with it
+function World:choose(run, way, fields)
+  local body = { way = way }
+  for name, value in pairs(fields or {}) do body[name] = value end
+  return order(self, run, body)
+end
+
+---The customer gives the order up on the checkout page.
+function World:give_up(run) return order(self, run, { action = "cancel" }) end
+
 -- ---- the provider ----
+
+---MINT makes an ePIN, somewhere else: its 16 digits.
+---@param value integer in whole units
+---@param currency? string "USD"
+---@return string code
+function World:issue(value, currency)
+  local code
+  repeat
+    local answer = control(self, "issue", { value = value, currency = currency })
+    code = answer.status == 200 and answer.json.pin_code
+    if not code then error("issue: " .. answer.body, 2) end
+  until code
+  return (code:gsub(" ", ""))
+end
 
 ---Arms a fault of the sandbox: { provider = "mintro", operation = "intents.create", fault = "drop_response", times = 1 }.
 ---Of requests: drop_response, timeout, reset, truncate, malformed, slow=MS, error=CODE; of webhooks ("event" names

@@ -26,6 +26,7 @@ Provider.__index = Provider
 --   payables  several of these, where more than one kind of thing is paid
 --   balance   function(request): what POST /_sandbox/balance does; nil when it has none
 --   activate  function(request): what POST /_sandbox/activate does: a status, and a body or what is wrong
+--   issue     the same of POST /_sandbox/issue
 --   reference function(req): what a request is about, where it is no reference_id; nil when unknown
 --   mask      function(text): a request's body as it may be recorded; journal.mask unless said
 function provider.define(spec)

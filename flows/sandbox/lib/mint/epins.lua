@@ -71,26 +71,32 @@ function epins.test(order)
   return list
 end
 
+local function issue(order, reference)
+  local code, value = new_code(), order.value * UNIT
+  local epin = insert(string.format("%d", ids.number()), code, order.currency, value, order.active)
+  journal.money {
+    provider = "mint",
+    kind = "issue",
+    reference = reference,
+    object_id = epin.id,
+    amount = balances.decimal(value),
+    currency = order.currency,
+  }
+  return shown(epin, code)
+end
+
 -- order: currency, value (whole units), count, active. Answers the list with the codes: nobody sees them
 -- again.
 function epins.generate(order, reference)
   local list = json.array {}
-  local value = order.value * UNIT
-  for i = 1, order.count do
-    local code = new_code()
-    local epin = insert(string.format("%d", ids.number()), code, order.currency, value, order.active)
-    list[i] = shown(epin, code)
-    journal.money {
-      provider = "mint",
-      kind = "issue",
-      reference = reference,
-      object_id = epin.id,
-      amount = balances.decimal(value),
-      currency = order.currency,
-    }
-  end
-  balances.take(order.currency, value * order.count)
+  for i = 1, order.count do list[i] = issue(order, reference) end
+  balances.take(order.currency, order.value * UNIT * order.count)
   return list
+end
+
+-- One that somebody else has sold, in any currency: the balance does not change.
+function epins.issue(currency, value)
+  return issue { currency = currency, value = value, active = true }
 end
 
 -- The ePIN with this code, typed with or without spaces and dashes; nil when there is none.

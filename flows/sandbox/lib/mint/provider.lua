@@ -6,6 +6,7 @@ local epins = require "lib.mint.epins"
 local fields = require "lib.mint.fields"
 local journal = require "lib.journal"
 local json = require "mintage.json"
+local money = require "mintage.money"
 local provider = require "lib.provider"
 local replies = require "lib.mint.replies"
 
@@ -49,8 +50,19 @@ local function activate(given)
   return 200, { pin_id = math.tointeger(tonumber(epin.id)), active = true }
 end
 
+-- POST /_sandbox/issue {"value", "currency"}. Answers as activate does.
+local function issue(given)
+  local value, currency = math.tointeger(given.value), given.currency or "USD"
+  if not value or value < 1 or value > 10000000 then
+    return 422, "value must be 1 to 10000000, in whole units"
+  end
+  if not pcall(money.zero, currency) then return 422, "there is no such currency" end
+  return 200, epins.issue(currency, value)
+end
+
 return provider.define {
   name = "mint",
+  issue = issue,
   fail = function(status) return replies.fault(tostring(status)) end,
   fault = replies.fault,
   reference = reference,

@@ -1,0 +1,68 @@
+/* What a customer orders on a run's checkout page: checks that no other site sent it, has the flows' own
+ * route take it, and answers forms with pages. Invariant: nothing of what was sent is kept or logged here. */
+#include "checkout_order.h"
+#include "api.h"
+#include "base/json.h"
+#include "base/text.h"
+#include "checkout_page.h"
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum { ORDER_MAX = 16 * 1024, LOCATION_MAX = 4096 };
+
+/* What is no browser says neither, and has nothing that could be stolen from it: the token is all there is
+ * to know. */
+static bool from_our_page(const struct mt_request *req) {
+    const char *site = mt_headers_get(&req->headers, "Sec-Fetch-Site");
+    const char *origin = mt_headers_get(&req->headers, "Origin");
+    const char *host = mt_headers_get(&req->headers, "Host");
+    if (site) return strcmp(site, "same-origin") == 0 || strcmp(site, "none") == 0;
+    if (!origin) return true;
+    const char *named = strstr(origin, "://");
+    return named && host && strcasecmp(named + 3, host) == 0;
+}
+
+static bool is_form(const struct mt_request *req) {
+    const char *type = mt_headers_get(&req->headers, "Content-Type");
+    return !type || !strstr(type, "json");
+}
+
+/* The route's problem+json, as the page says it. */
+static void answer_refusal(struct mt_runtime *rt, const struct mt_request *req, struct mt_response *resp,
+                           const struct mt_run *run) {
+    struct mt_error e;
+    json_t *problem = mt_json_parse(resp->body.data, resp->body.len, &e);
+    int status = resp->status;
+    mt_buf_reset(&resp->body);
+    mt_checkout_refused(rt, req, resp, run, status, mt_json_str(problem, "code", "invalid_request"),
+                        mt_json_str(problem, "field", NULL));
+    json_decref(problem);
+}
+
+/* Back to the page as it was asked for: in its language, and knowing what was sent. */
+static void lead_back(const struct mt_request *req, struct mt_response *resp) {
+    char location[LOCATION_MAX];
+    if (mt_format(location, sizeof location, "%s%s%s", req->raw_path, *req->query ? "?" : "", req->query))
+        mt_headers_set(&resp->headers, "Location", location);
+}
+
+void mt_checkout_order(struct mt_runtime *rt, const struct mt_request *req, struct mt_response *resp) {
+    struct mt_run run;
+    if (!from_our_page(req)) {
+        mt_respond_problem(resp, 403, "permission", "this was not sent by the checkout page");
+        return;
+    }
+    if (req->body_len > ORDER_MAX) {
+        mt_respond_problem(resp, 413, "limit", "an order has %d bytes at most", ORDER_MAX);
+        return;
+    }
+    if (mt_checkout_run(rt, req, resp, &run) != 0) return;
+    if (!mt_scripts_try(rt->scripts, req, resp))
+        mt_respond_problem(resp, 404, "not_found", "no flow here takes orders from its page");
+    else if (is_form(req) && resp->status == 303)
+        lead_back(req, resp);
+    else if (is_form(req) && (resp->status == 409 || resp->status == 422))
+        answer_refusal(rt, req, resp, &run);
+    mt_run_clear(&run);
+}
