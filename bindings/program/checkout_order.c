@@ -1,10 +1,10 @@
 /* What a customer orders on a run's checkout page: checks that no other site sent it, has the flows' own
- * route take it, and answers forms with pages. Invariant: nothing of what was sent is kept or logged here. */
+ * route take it, and leads forms back to the page. Invariant: nothing of what was sent is kept or logged
+ * here. */
 #include "checkout_order.h"
 #include "api.h"
 #include "base/json.h"
 #include "base/text.h"
-#include "checkout_page.h"
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -28,16 +28,8 @@ static bool is_form(const struct mt_request *req) {
     return !type || !strstr(type, "json");
 }
 
-/* The route's problem+json, as the page says it. */
-static void answer_refusal(struct mt_runtime *rt, const struct mt_request *req, struct mt_response *resp,
-                           const struct mt_run *run) {
-    struct mt_error e;
-    json_t *problem = mt_json_parse(resp->body.data, resp->body.len, &e);
-    int status = resp->status;
-    mt_buf_reset(&resp->body);
-    mt_checkout_refused(rt, req, resp, run, status, mt_json_str(problem, "code", "invalid_request"),
-                        mt_json_str(problem, "field", NULL));
-    json_decref(problem);
+static bool plain(const char *s) {
+    return s && s[0] && s[strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_")] == '\0';
 }
 
 /* Back to the page as it was asked for: in its language, and knowing what was sent. */
@@ -47,22 +39,34 @@ static void lead_back(const struct mt_request *req, struct mt_response *resp) {
         mt_headers_set(&resp->headers, "Location", location);
 }
 
+/* The route has refused it with problem+json: back to the page, to the field that is to be mended. */
+static void lead_back_to_field(const struct mt_request *req, struct mt_response *resp) {
+    struct mt_error e;
+    char location[LOCATION_MAX];
+    char *locale = mt_form_get(req->query, strlen(req->query), "locale");
+    json_t *problem = mt_json_parse(resp->body.data, resp->body.len, &e);
+    const char *field = resp->status == 422 ? mt_json_str(problem, "field", NULL) : NULL;
+    const char *first = plain(locale) ? "?locale=" : "", *second = plain(locale) ? "&field=" : "?field=";
+    if (mt_format(location, sizeof location, "%s%s%s%s%s", req->raw_path, first, *first ? locale : "",
+                  plain(field) ? second : "", plain(field) ? field : "")) {
+        mt_buf_reset(&resp->body);
+        mt_headers_clear(&resp->headers);
+        mt_headers_set(&resp->headers, "Location", location);
+        resp->status = 303;
+    }
+    json_decref(problem);
+    free(locale);
+}
+
 void mt_checkout_order(struct mt_runtime *rt, const struct mt_request *req, struct mt_response *resp) {
-    struct mt_run run;
-    if (!from_our_page(req)) {
+    if (!from_our_page(req))
         mt_respond_problem(resp, 403, "permission", "this was not sent by the checkout page");
-        return;
-    }
-    if (req->body_len > ORDER_MAX) {
+    else if (req->body_len > ORDER_MAX)
         mt_respond_problem(resp, 413, "limit", "an order has %d bytes at most", ORDER_MAX);
-        return;
-    }
-    if (mt_checkout_run(rt, req, resp, &run) != 0) return;
-    if (!mt_scripts_try(rt->scripts, req, resp))
+    else if (!mt_scripts_try(rt->scripts, req, resp))
         mt_respond_problem(resp, 404, "not_found", "no flow here takes orders from its page");
     else if (is_form(req) && resp->status == 303)
         lead_back(req, resp);
     else if (is_form(req) && (resp->status == 409 || resp->status == 422))
-        answer_refusal(rt, req, resp, &run);
-    mt_run_clear(&run);
+        lead_back_to_field(req, resp);
 }

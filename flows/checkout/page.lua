@@ -159,7 +159,7 @@ end
 
 local titles = { [404] = "Not Found", [409] = "Conflict", [422] = "Unprocessable Content" }
 
--- A form is answered with the page: the program makes one of a refusal.
+-- (A form is led back to the page, refused or not: that the program does.)
 web.post("/checkout/{token}", { public = true }, function(req)
   local wants_json = (req.headers["content-type"] or ""):find("json", 1, true)
   local id = flow.run_of(req.params.token)
