@@ -143,10 +143,12 @@ static bool is_production(const struct mt_account *account) {
 
 static int ask(struct console_session *s, const char *text, bool production, struct mt_error *e) {
     if (console_confirm(s, text, production)) return 0;
-    return refused(e, MT_CANCELLED, "refused",
-                   s->confirm == CONFIRM_ASK  ? "nobody said yes; nothing was done"
-                   : s->confirm == CONFIRM_NO ? "this session says no to every question; nothing was done"
-                                              : "nothing was done");
+    return refused(
+        e, MT_CANCELLED, "refused",
+        s->confirm == CONFIRM_ASK ? "nobody said yes; nothing was done"
+        : s->confirm == CONFIRM_NO
+            ? "nobody can be asked in this session, and it was not begun with --yes; nothing was done"
+            : "nothing was done");
 }
 
 static int refuse_read_only(const char *what, struct mt_error *e) {
@@ -244,6 +246,11 @@ static int operate(void *ctx, const struct mt_operation_asked *asked, struct mt_
     bool production = is_production(asked->account), settled = asked->row->kind == MT_OPERATION_SETTLED;
     char run_id[MT_ID_SIZE] = "";
     if (s->read_only) return refuse_read_only(asked->name, e);
+    if (s->console->rt->o.offline)
+        return refused(
+            e, MT_UNAVAILABLE, "offline",
+            "this console is offline: no run is carried out here, and without one the operation would "
+            "not be safe. Start the runtime and attach to it");
     int rc = 0;
     if (!settled && (asked->row->moves_money || asked->row->kind == MT_OPERATION_RELEASE || production)) {
         mt_buf_init(&text, QUESTION_MAX);
@@ -269,6 +276,8 @@ static int allow(void *ctx, const char *what, const char *name, const char *json
     mt_buf_init(&text, QUESTION_MAX);
     mt_buf_addf(&text, "%s \"%s\"\n", what, name);
     add_members(&text, json, NULL);
+    if (s->console->rt->o.offline)
+        mt_buf_adds(&text, "This console is offline: it begins when a runtime is started on this data.\n");
     mt_buf_addf(&text, "%s\nGo on?",
                 production ? "Some of its providers are in PRODUCTION." : "All providers are sandboxes.");
     int rc = ask(s, text.data, production, e);

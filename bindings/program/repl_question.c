@@ -62,21 +62,27 @@ static bool means_yes(char *text, bool production) {
     return strcasecmp(text, "y") == 0 || strcasecmp(text, "yes") == 0;
 }
 
-int mt_repl_ask(struct repl *r, const char *text, bool production) {
-    char line[ANSWER_MAX];
+/* The question stands on the last line of the text, and what answers it behind. */
+static void pose(struct repl *r, const char *text, bool production) {
     const struct mt_colors *c = r->screen.colors;
     FILE *out = r->screen.out;
+    size_t n = strlen(text);
     if (production) fprintf(out, "%s%sPRODUCTION%s ", c->bold, c->red, c->reset);
-    mt_repl_write_line(&r->screen, text);
-    fprintf(out, production ? "%s%sThis is real money. Type yes to do it: %s" : "%s%sDo it? [y/N] %s",
-            c->bold, production ? c->red : "", c->reset);
+    mt_repl_write(&r->screen, text);
+    if (n == 0 || text[n - 1] != '?') fprintf(out, "%sGo on?", n > 0 && text[n - 1] == '\n' ? "" : "\n");
+    if (production)
+        fprintf(out, " %s%sThis is no sandbox. Type yes to go on:%s ", c->bold, c->red, c->reset);
+    else
+        fprintf(out, " %s[y/N]%s ", c->bold, c->reset);
     fflush(out);
+}
+
+int mt_repl_ask(struct repl *r, const char *text, bool production) {
+    char line[ANSWER_MAX];
     tcflush(STDIN_FILENO, TCIFLUSH);
+    pose(r, text, production);
     int got = read_answer(r, line);
-    if (got <= 0) fputc('\n', out);
-    if (got < 0) return -1;
-    bool yes = got == 1 && means_yes(line, production);
-    if (!yes) fprintf(out, "Not done.\n");
-    fflush(out);
-    return yes;
+    if (got <= 0) fputc('\n', r->screen.out);
+    fflush(r->screen.out);
+    return got < 0 ? -1 : got == 1 && means_yes(line, production);
 }

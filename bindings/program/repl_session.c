@@ -163,8 +163,6 @@ static void show_error(struct repl *r, const json_t *message, const char *name) 
     mt_repl_write(&screen, text);
     if (plain) fputs(screen.colors->reset, screen.out);
     fputs("\n", screen.out);
-    if (strcmp(kind, "refused") == 0 && !r->attended && !r->yes && !r->read_only)
-        fputs("Nobody is here to be asked; --yes answers yes to every question.\n", screen.out);
     fflush(screen.out);
 }
 

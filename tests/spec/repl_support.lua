@@ -108,6 +108,23 @@ function Terminal:wait_for_prompt(ending)
   error(("there is no prompt %q:\n%s"):format(wanted, self:screen()), 2)
 end
 
+-- Waits until the last line asks.
+function Terminal:wait_for_question()
+  local ok = pcall(testing.wait_until, function()
+    local last = self:screen():match "[^\n]*$"
+    return last:find "%[y/N%]$" or last:find "Type yes to go on:$"
+  end, nil, 15000)
+  if not ok then error("there is no question:\n" .. self:screen(), 2) end
+end
+
+-- Waits until the cursor is at the beginning of a line: what was entered has been taken.
+function Terminal:wait_for_new_line()
+  testing.wait_until(function()
+    local _, text = command(self.server, "display-message", "-p", "-t", self.name, "#{cursor_x}")
+    return tonumber(text) == 0
+  end, "the line was taken", 15000)
+end
+
 -- The exit code, once the program has ended.
 function Terminal:code()
   return testing.wait_until(function() return tonumber(self:screen():match "EXIT CODE (%d+)") end,

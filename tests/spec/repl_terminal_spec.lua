@@ -43,7 +43,8 @@ describe_terminal("the console at a terminal", function()
   it("greets in three lines, evaluates, and leaves on Ctrl-D", function()
     local t = repl()
     local screen = t:screen()
-    assert.matches("^Mintage %d[^\n]*1 flow, generation sha256:[^\n]*\n[^\n]*audited[^\n]*\nhelp%(%)[^\n]*Ctrl%-D[^\n]*\nmintage", screen)
+    assert.matches("^Mintage %d[^\n]*, 1 flow, generation sha256:[^\n]*\n[^\n]*audited[^\n]*\nhelp%(%)[^\n]*Ctrl%-D", screen)
+    assert.matches("Ctrl%-D leaves.\nmintage sandbox>$", screen)
     t:enter "20 + 3"
     t:wait "\n23"
     t:wait " ms\n"
@@ -266,18 +267,121 @@ describe_terminal("the console at a terminal", function()
   it("leaves when Ctrl-C is pressed twice", function()
     local t = repl()
     runtime.process:signal(19) -- SIGSTOP: it answers nothing
-    t:enter "1"
-    t:press "C-c"
-    t:wait "once more leaves"
-    t:press "C-c"
-    local ended, code = pcall(t.code, t)
+    local ok, why = pcall(function()
+      t:enter "1"
+      t:wait_for_new_line()
+      t:press "C-c"
+      t:wait "once more leaves"
+      t:press "C-c"
+      assert.equal(0, t:code())
+    end)
     runtime.process:signal(18)
-    assert(ended, t:screen())
-    assert.equal(0, code)
+    assert(ok, why)
   end)
 
   it("colours only where it may", function()
     assert.is_truthy(repl():screen(true):find "\27%[")
     assert.is_nil(repl({ "--no-color" }):screen(true):find "\27%[")
+  end)
+end)
+
+-- ---- questions ----
+
+local pay = 'paymnt.payments.create{ amount = money "12.00 USD" }.status'
+
+describe_terminal("questions at the console", function()
+  local runtime, sandbox
+
+  setup(function() runtime, sandbox = testing.pair() end)
+  after_each(support.clean_up)
+  teardown(testing.clean_up)
+
+  local function repl(args)
+    local all = { "repl", "--data", runtime.data }
+    for _, arg in ipairs(args or {}) do all[#all + 1] = arg end
+    local t = support.terminal(all, { env = { "HOME=" .. testing.folder() } })
+    t:wait_for_prompt()
+    return t
+  end
+
+  local function payments() return #sandbox:http("GET", "/_sandbox/requests?provider=paymnt").json.data end
+
+  it("say what, how much and where, and y means yes", function()
+    local t, before = repl(), payments()
+    t:enter(pay)
+    t:wait "paymnt.payments.create moves money"
+    t:wait "12.00 USD\n"
+    t:wait "sandbox on this machine"
+    t:wait "Go on? [y/N]"
+    assert.equal(before, payments())
+    t:enter "y"
+    t:wait '\n"requires_payment_method"'
+    assert.is_true(payments() > before)
+  end)
+
+  it("are answered no by Enter, by n, by Ctrl-C and by Ctrl-D", function()
+    local t, before = repl(), payments()
+    for _, no in ipairs { "Enter", "n", "C-c", "C-d" } do
+      t:enter(pay)
+      t:wait_for_question()
+      t:press(no)
+      if no == "n" then t:press "Enter" end
+      t:wait_for_prompt()
+    end
+    t:wait("nobody said yes; nothing was done", 4)
+    assert.equal(before, payments())
+  end)
+
+  it("are not answered by what was typed before", function()
+    local t, before = repl(), payments()
+    t:enter("print 'begun' for _ = 1, 3e7 do end return " .. pay)
+    t:wait "\nbegun"
+    t:enter "y"
+    t:wait_for_question()
+    t:press "Enter"
+    t:wait "nothing was done"
+    assert.equal(before, payments())
+  end)
+
+  it("are not asked where all may be done, nor where nothing may", function()
+    local t = repl { "--yes" }
+    t:enter(pay)
+    t:wait '\n"requires_payment_method"'
+    assert.is_nil(t:screen():find "y/N")
+    local before = payments()
+    t = repl { "--read-only" }
+    assert.matches("read%-only>$", t:screen())
+    t:enter(pay)
+    t:wait "read-only: paymnt.payments.create was not carried out"
+    assert.equal(before, payments())
+  end)
+end)
+
+describe_terminal("the console of a runtime in production", function()
+  after_each(support.clean_up)
+  teardown(testing.clean_up)
+
+  it("says so in the prompt, and wants the whole word yes", function()
+    local dir = testing.folder()
+    testing.write(dir .. "/config.json", testing.json.encode {
+      providers = { paymnt = { api_key = "paymnt_key_0123456789", base_url = "https://paymnt.invalid" } },
+    })
+    local runtime = testing.start("serve", { config = dir .. "/config.json" })
+    local t = support.terminal({ "repl", "--data", runtime.data }, { env = { "HOME=" .. dir } })
+    t:wait_for_prompt "mintage PRODUCTION paymnt> "
+    assert.matches("PRODUCTION: paymnt%.", t:screen())
+    assert.matches("\27%[[%d;]*31m[^\n]*PRODUCTION paymnt", t:screen(true))
+    for _, word in ipairs { "y", "Y", "YES", "ja", "" } do
+      t:enter(pay)
+      t:wait "PRODUCTION paymnt.payments.create moves money"
+      t:wait_for_question()
+      t:enter(word)
+      t:wait_for_prompt "mintage PRODUCTION paymnt> "
+    end
+    t:wait("nobody said yes; nothing was done", 5)
+    t:enter(pay)
+    t:wait_for_question()
+    t:enter "yes"
+    t:wait "payments.create is run run_"
   end)
 end)
