@@ -1,5 +1,5 @@
-/* Time travel over HTTP: a run replayed, dry, to an effect, by its own code or by edited code. Reads only,
- * although it is asked with a body. */
+/* Time travel over HTTP: a run replayed, dry, to an effect, by its own code or by edited code. Both read
+ * only; edited code is sent along as a body. */
 #include "api.h"
 #include "base/json.h"
 #include "base/text.h"
@@ -56,36 +56,63 @@ static bool read_files(const json_t *body, struct mt_response *resp, struct mt_s
     return ok;
 }
 
+static void answer(struct mt_runtime *rt, const struct mt_scripts_travel *t, struct mt_response *resp) {
+    struct mt_buf b;
+    struct mt_error e;
+    json_t *out = NULL;
+    if (mt_scripts_travel(rt->scripts, t, &out, &e) != 0) {
+        mt_api_fail(resp, &e);
+        return;
+    }
+    char *text = mt_json_dump(out, NULL);
+    mt_buf_init(&b, ANSWER_MAX);
+    mt_buf_adds(&b, text);
+    free(text);
+    json_decref(out);
+    mt_api_answer(resp, 200, &b);
+}
+
+/* By code that the runtime has: nothing need be sent along. */
+static void look(struct mt_runtime *rt, const struct mt_request *req, struct mt_response *resp) {
+    struct mt_scripts_travel t = {.run = mt_request_param(req, "id")};
+    char *generation = NULL, *path = NULL;
+    int64_t segment, at, level;
+    if (mt_api_int(req, resp, "segment", -1, 0, INT32_MAX, &segment) &&
+        mt_api_int(req, resp, "at", 0, 0, INT32_MAX, &at) &&
+        mt_api_int(req, resp, "level", 0, 0, INT32_MAX, &level) &&
+        mt_api_text(req, resp, "generation", 80, &generation) &&
+        mt_api_text(req, resp, "look", LOOK_MAX, &path)) {
+        t.segment = (int)segment;
+        t.at = (int)at;
+        t.level = (int)level;
+        t.generation = generation;
+        t.look = path;
+        answer(rt, &t, resp);
+    }
+    free(generation);
+    free(path);
+}
+
 static void travel(struct mt_runtime *rt, const struct mt_request *req, struct mt_response *resp) {
     static const char *const known[] = {"segment", "at",   "generation", "files", "code",
                                         "whole",   "look", "level",      NULL};
     struct mt_scripts_travel t = {.run = mt_request_param(req, "id")};
     struct mt_source *files = NULL;
-    struct mt_error e;
-    json_t *out = NULL, *body = mt_api_body(req, resp);
+    json_t *body = mt_api_body(req, resp);
     if (body && mt_api_known(body, known, resp) && read_int(body, "segment", -1, resp, &t.segment) &&
         read_int(body, "at", 0, resp, &t.at) && read_int(body, "level", 0, resp, &t.level) &&
         read_text(body, "generation", 79, resp, &t.generation) &&
         read_text(body, "look", LOOK_MAX, resp, &t.look) && read_files(body, resp, &files, &t.count)) {
-        struct mt_buf b;
-        mt_buf_init(&b, ANSWER_MAX);
         t.files = files;
         t.whole = json_is_true(json_object_get(body, "whole"));
-        if (mt_scripts_travel(rt->scripts, &t, &out, &e) == 0) {
-            char *text = mt_json_dump(out, NULL);
-            mt_buf_adds(&b, text);
-            free(text);
-            mt_api_answer(resp, 200, &b);
-        } else {
-            mt_api_fail(resp, &e);
-        }
+        answer(rt, &t, resp);
     }
     free(files);
-    json_decref(out);
     json_decref(body);
 }
 
 const struct mt_route mt_api_travel_routes[] = {
+    {"GET", "/v1/runs/{id}/travel", MT_ADMIN, look},
     {"POST", "/v1/runs/{id}/travel", MT_ADMIN, travel},
     {NULL, NULL, MT_ADMIN, NULL},
 };

@@ -218,6 +218,7 @@ void console_native_push(lua_State *L, struct console_session *s) {
     lua_pushlightuserdata(L, s);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &session_key);
     luaL_newlib(L, functions);
+    console_more_push(L);
     lua_createtable(L, 0, 4);
     lua_pushstring(L, s->user);
     lua_setfield(L, -2, "user");

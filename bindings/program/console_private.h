@@ -118,5 +118,7 @@ bool console_production(struct mt_runtime *rt, json_t *names);
 
 /* Pushes the table that the Lua half is given. */
 void console_native_push(lua_State *L, struct console_session *s);
+/* console_more.c: adds what objects need to the table on top. */
+void console_more_push(lua_State *L);
 /* The session whose state L is. */
 struct console_session *console_of(lua_State *L);

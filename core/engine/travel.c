@@ -155,10 +155,16 @@ static json_t *hide_in(const json_t *secrets, const json_t *value) {
     return out;
 }
 
-/* Secrets by their value, then by their name and by their look. */
+/* Secrets by their value; and by their name and their look, where it is not what the journal shows anyway,
+ * masked when it was written. */
 static json_t *hidden(const struct travel *t, json_t *out) {
+    static const char *const shown_anyway[] = {"effect", "previous", "parted", "waiting_for", "then"};
     json_t *by_value = json_array_size(t->secrets) ? hide_in(t->secrets, out) : json_incref(out);
     json_t *shown = mt_json_redact(by_value);
+    for (size_t i = 0; i < sizeof shown_anyway / sizeof *shown_anyway; i++) {
+        json_t *member = json_object_get(by_value, shown_anyway[i]);
+        if (member) json_object_set(shown, shown_anyway[i], member);
+    }
     json_decref(by_value);
     json_decref(out);
     return shown;
@@ -197,9 +203,14 @@ static json_t *effect_json(struct mt_exec *x, size_t seq) {
         json_object_set_new(entry, "journaled", json_true());
         return entry;
     }
+    json_t *params = parsed(t->params);
+    if (strcmp(t->kind, "collection") == 0) { /* as they will be journaled */
+        json_t *masked = mt_json_redact(params);
+        json_decref(params);
+        params = masked;
+    }
     return json_pack("{s:i, s:i, s:s, s:s, s:s, s:o, s:b}", "segment", x->run.segment, "seq", (int)seq,
-                     "kind", t->kind, "name", t->name, "line", t->site, "params", parsed(t->params),
-                     "journaled", 0);
+                     "kind", t->kind, "name", t->name, "line", t->site, "params", params, "journaled", 0);
 }
 
 static void add_effect_name(struct mt_buf *b, const json_t *effect) {
