@@ -37,21 +37,37 @@ end
 
 local LIMIT = 1000
 
--- The filters of a list, from its query; an unknown one is refused, lest it filter nothing.
+-- What is asked for by a query, and the limit; or nil and a refusal. An unknown filter is refused, lest it
+-- filter nothing.
+local function filters_of(req, known, most)
+  local filters, limit = {}, LIMIT
+  for name, value in pairs(req.query) do
+    if name == "limit" then
+      limit = value:find "^%d+$" and #value < 8 and math.tointeger(tonumber(value)) or 0
+      if limit < 1 or limit > most then
+        return nil, problem(422, ("limit must be an integer from 1 to %d"):format(most))
+      end
+    elseif known[name] then
+      filters[name] = value
+    else
+      return nil, problem(422, ('there is no filter "%s"'):format(name))
+    end
+  end
+  return filters, limit
+end
+
+-- An answer that may be larger than a value of a script's (1 MiB).
+local function large(answer)
+  return { headers = { ["Content-Type"] = "application/json" }, body = json.encode(answer) }
+end
+
+-- A list: when it is cut, `next` is what to ask for `after`.
 local function listed(list, known)
   return function(req)
-    local filters, limit = {}, LIMIT
-    for name, value in pairs(req.query) do
-      if name == "limit" then
-        limit = value:find "^%d+$" and #value < 8 and math.tointeger(tonumber(value)) or 0
-        if limit < 1 or limit > 10000 then return problem(422, "limit must be an integer from 1 to 10000") end
-      elseif known[name] then
-        filters[name] = value
-      else
-        return problem(422, ('there is no filter "%s"'):format(name))
-      end
-    end
-    return { json = { data = json.array(list(filters, limit)) } }
+    local filters, limit = filters_of(req, known, 10000)
+    if not filters then return limit end
+    local found, more = list(filters, limit)
+    return large { data = json.array(found), next = more }
   end
 end
 
@@ -62,12 +78,33 @@ route("get", "/ledger", listed(journal.ledger, {
   provider = true, reference = true, kind = true, after = true,
 }))
 
-route("get", "/state", function(req)
-  local state = { now = clock.text(), endpoints = webhooks.endpoints(), providers = {} }
-  for name, emulated in pairs(provider.all) do
-    state.providers[name] = emulated.state and emulated.state(req) or {}
+-- One of a provider's lists. What is cut at the limit is named in `next`, by "provider.list": ask for that
+-- list after that row.
+local function pager(name, filters, limit, more)
+  return function(of, documents, show)
+    local list, out = name .. "." .. of, json.array {}
+    if filters.list and filters.list ~= list then return nil end
+    local rows = documents:list { limit = limit, after = filters.list and filters.after or nil }
+    for i, row in ipairs(rows) do out[i] = show(row) end
+    if #rows == limit then more[list] = rows[#rows].id end
+    return out
   end
-  return { json = state }
+end
+
+route("get", "/state", function(req)
+  local filters, limit = filters_of(req, { provider = true, list = true, after = true }, LIMIT)
+  if not filters then return limit end
+  local only = filters.provider or (filters.list and (filters.list:match "^(%w+)%." or filters.list))
+  if only and not provider.all[only] then return problem(422, ('there is no provider "%s"'):format(only)) end
+  if filters.after and not filters.list then return problem(422, "after wants a list") end
+  local state, more = { now = clock.text(), endpoints = webhooks.endpoints(), providers = {} }, {}
+  for name, emulated in pairs(provider.all) do
+    if not only or only == name then
+      state.providers[name] = emulated.state and emulated.state(pager(name, filters, limit, more), req) or {}
+    end
+  end
+  state.next = next(more) and more
+  return large(state)
 end)
 
 posted("post", "/faults", function(body)

@@ -18,11 +18,12 @@ describe("mintage sandbox", function()
     testing.clean_up()
   end)
 
-  local function intent(reference)
+  local function intent(reference, metadata)
     local response = sandbox:http("POST", "/api/platform/intents", {
       amount = 80, currency = "USD", intent_type = "one_time", email = "a@example.com", name = "A", reference_id = reference,
       order_items = json.array { { name = "x", quantity = 1, price = 80 } }, integration_type = "url",
       success_url = "https://example.com/ok", cancel_url = "https://example.com/no",
+      metadata = metadata,
     }, credentials)
     assert.is_true(response.status < 300, response.body)
     return response.json.data.intent_id
@@ -142,6 +143,54 @@ describe("mintage sandbox", function()
       for _, row in ipairs(page) do seen[#seen + 1], after = row.reference, row.id end
     until #page < 2
     assert.equal("PAGE-1 PAGE-2 PAGE-3", table.concat(seen, " "):match "PAGE%-1.*")
+  end)
+
+  it("tells its state in pages, list by list, and of one provider", function()
+    for i = 1, 3 do intent("STATE-" .. i) end
+    local function state(query)
+      local answer = sandbox:http("GET", "/_sandbox/state" .. query)
+      return answer.status == 200 and answer.json or answer.json.detail
+    end
+    local whole = state ""
+    assert.is_nil(whole.next)
+    local names = {}
+    for name in pairs(whole.providers) do names[#names + 1] = name end
+    table.sort(names)
+    assert.equal("mint mintro paymint paymnt", table.concat(names, " "))
+    local page, seen = state "?provider=mintro&limit=2", {}
+    assert.same({ "mintro" }, { next(page.providers) and "mintro", next(page.providers, "mintro") })
+    assert.is_not_nil(page.providers.mintro.subscriptions)
+    while true do
+      for _, one in ipairs(page.providers.mintro.intents) do seen[#seen + 1] = one.intent_id end
+      local after = page.next and page.next["mintro.intents"]
+      if not after then break end
+      page = state("?list=mintro.intents&limit=2&after=" .. after)
+      assert.is_nil(page.providers.mintro.subscriptions)
+    end
+    local wanted = {}
+    for _, one in ipairs(whole.providers.mintro.intents) do wanted[#wanted + 1] = one.intent_id end
+    assert.same(wanted, seen)
+    assert.matches("no provider", state "?provider=nobody")
+    assert.matches("no filter", state "?lst=x")
+    assert.matches("1 to 1000", state "?limit=0")
+    assert.matches("after wants", state "?after=x")
+  end)
+
+  it("cuts requests where an answer would be large, and says where it goes on", function()
+    local filler = ("x"):rep(60000)
+    for i = 1, 60 do intent("LARGE-" .. i, { filler = filler }) end
+    local seen, pages, after = 0, 0, nil
+    repeat
+      local path = "/_sandbox/requests?operation=intents.create" .. (after and "&after=" .. after or "")
+      local answer = sandbox:http("GET", path)
+      assert.is_true(#answer.body < 4 << 20)
+      for _, request in ipairs(answer.json.data) do
+        if type(request.body) == "table" and request.body.reference_id:find "^LARGE" then seen = seen + 1 end
+      end
+      pages, after = pages + 1, answer.json.next
+    until not after
+    assert.equal(60, seen)
+    assert.is_true(pages > 1)
   end)
 
   it("forgets everything but where webhooks go", function()

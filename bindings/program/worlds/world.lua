@@ -321,17 +321,29 @@ local function query(path, filters)
   return path .. "?limit=1000" .. (#parts > 0 and "&" .. table.concat(parts, "&") or "")
 end
 
+-- A whole list, however many pages it has.
+local function all(self, path, filters)
+  local asked, rows, more = query(path, filters), {}, ""
+  while more do
+    local page = self:look_at(asked .. more)
+    table.move(page.data, 1, #page.data, #rows + 1, rows)
+    more = type(page.next_cursor) == "string" and "&cursor=" .. page.next_cursor
+      or type(page.next) == "string" and "&after=" .. page.next
+  end
+  return rows
+end
+
 ---@param filters? { flow?: string, state?: string, key?: string }
 ---@return mintage.world.Run[]
 function World:runs(filters)
   local out = {}
-  for i, run in ipairs(self:look_at(query("/v1/runs", filters)).data) do out[i] = new_run(self, run.id) end
+  for i, run in ipairs(all(self, "/v1/runs", filters)) do out[i] = new_run(self, run.id) end
   return out
 end
 
 ---@param filters? { topic?: string, key?: string, unread?: boolean }
 ---@return table[]
-function World:events(filters) return self:look_at(query("/v1/events", filters)).data end
+function World:events(filters) return all(self, "/v1/events", filters) end
 
 -- ---- what the sandbox saw ----
 
@@ -340,7 +352,7 @@ function World:events(filters) return self:look_at(query("/v1/events", filters))
 ---@param filters? { provider?: string, kind?: string, reference?: string }
 ---@return table[]
 function World:ledger(filters)
-  local rows = self:look_at(query(SANDBOX .. "/_sandbox/ledger", filters)).data
+  local rows = all(self, SANDBOX .. "/_sandbox/ledger", filters)
   for _, row in ipairs(rows) do row.money = row.amount .. " " .. row.currency end
   return rows
 end
@@ -348,7 +360,7 @@ end
 ---Every request that a provider received.
 ---@param filters? { provider?: string, operation?: string, reference?: string, method?: string, path?: string }
 ---@return table[]
-function World:requests(filters) return self:look_at(query(SANDBOX .. "/_sandbox/requests", filters)).data end
+function World:requests(filters) return all(self, SANDBOX .. "/_sandbox/requests", filters) end
 
 -- ---- the customer ----
 

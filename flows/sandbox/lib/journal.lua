@@ -14,6 +14,7 @@ local requests = collection.define("sandbox_requests", { index = { "provider", "
 local ledger = collection.define("sandbox_ledger", { index = { "provider", "reference" } })
 
 local LONGEST_BODY = 64 * 1024 -- bytes kept of a request's body
+local LARGEST_ANSWER = 3 * 1024 * 1024 -- bytes of entries, about, that one answer holds
 
 -- Ids sort by time, so that lists are in order; what shares a millisecond is ordered by the tail.
 local function dated_id(tail)
@@ -101,18 +102,22 @@ local function matches(entry, filters)
   return true
 end
 
--- `after` among the filters is the id of the last entry that is known already.
+-- `after` among the filters is the id of the last entry that is known already. Answers the entries, and when
+-- there may be more of them the id after which they are.
 local function select(from, filters, limit)
   local field = filters.reference and "reference" or filters.provider and "provider" or nil
-  local found, after = {}, filters.after
+  local found, after, bytes = {}, filters.after, 0
   filters.after = nil
   repeat
     local page = from:list { field = field, value = field and filters[field], after = after, limit = 200 }
     for _, row in ipairs(page) do
       after = row.id
       row.version = nil
-      if matches(row, filters) then found[#found + 1] = row end
-      if #found == limit then return found end
+      if matches(row, filters) then
+        found[#found + 1] = row
+        bytes = bytes + 300 + #(row.body or "")
+      end
+      if #found == limit or bytes > LARGEST_ANSWER then return found, after end
     end
   until #page < 200
   return found
@@ -120,12 +125,12 @@ end
 
 -- Entries in the order they happened; a path filter is a prefix. A body that is JSON is shown as such.
 function journal.requests(filters, limit)
-  local found = select(requests, filters, limit)
+  local found, more = select(requests, filters, limit)
   for _, entry in ipairs(found) do
     local ok, body = pcall(json.decode, entry.body)
     if ok and type(body) == "table" then entry.body = body end
   end
-  return found
+  return found, more
 end
 
 function journal.ledger(filters, limit) return select(ledger, filters, limit) end

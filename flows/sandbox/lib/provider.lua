@@ -21,7 +21,8 @@ Provider.__index = Provider
 --   webhooks  whether it sends any
 --   fail      function(status, message): a refusal in the provider's own shape
 --   fault     function(code): the error that the fault "error=CODE" asks for
---   state     function(): a table for GET /_sandbox/state
+--   state     function(page, req): a table for GET /_sandbox/state; page(name, documents, show) is one of its
+--             lists, each row shown by show(row), or a part of it
 --   payable   {field = "intent_id", pay = function(id, request, call)}: what POST /_sandbox/pay does
 --   payables  several of these, where more than one kind of thing is paid
 --   balance   function(request): what POST /_sandbox/balance does; nil when it has none

@@ -145,10 +145,9 @@ function epins.amount(value, currency)
   return amount % 10 ^ math.max(0, 4 - digits) // 1 == 0 and amount or nil
 end
 
-function epins.list()
-  local list = json.array {}
-  for _, epin in ipairs(store:list { limit = 1000 }) do
-    list[#list + 1] = {
+function epins.list(page)
+  return page("epins", store, function(epin)
+    return {
       pin_id = math.tointeger(tonumber(epin.id)),
       pin_code = "**** **** **** " .. epin.last4,
       cu_code = epin.currency,
@@ -157,8 +156,7 @@ function epins.list()
       active = epin.active,
       expires_at = clock.text(epin.expires_at),
     }
-  end
-  return list
+  end)
 end
 
 return epins

@@ -69,5 +69,5 @@ return provider.define {
   mask = mask,
   balance = balances.set,
   activate = activate,
-  state = function() return { balances = balances.list(), epins = epins.list() } end,
+  state = function(page) return { balances = balances.list(), epins = epins.list(page) } end,
 }

@@ -149,12 +149,8 @@ function intents.shown(intent, req)
   }
 end
 
-function intents.list(req)
-  local out = json.array {}
-  for _, intent in ipairs(store:list { limit = 1000 }) do
-    out[#out + 1] = intents.shown(current(intent), req)
-  end
-  return out
+function intents.list(page, req)
+  return page("intents", store, function(intent) return intents.shown(current(intent), req) end)
 end
 
 return intents

@@ -86,5 +86,7 @@ return provider.define {
   invalid = invalid,
   fault = fault,
   payable = { field = "intent_id", pay = pay },
-  state = function(req) return { intents = intents.list(req), subscriptions = subscriptions.list() } end,
+  state = function(page, req)
+    return { intents = intents.list(page, req), subscriptions = subscriptions.list(page) }
+  end,
 }

@@ -8,7 +8,6 @@ local decimal = require "lib.decimal"
 local events = require "lib.mintro.events"
 local ids = require "lib.ids"
 local journal = require "lib.journal"
-local json = require "mintage.json"
 local store = require "lib.mintro.store"
 local task = require "mintage.task"
 
@@ -109,10 +108,9 @@ function subscriptions.cancel(profile, own_fault)
   return profile
 end
 
-function subscriptions.list()
-  local out = json.array {}
-  for _, profile in ipairs(profiles:list { limit = 1000 }) do
-    out[#out + 1] = {
+function subscriptions.list(page)
+  return page("subscriptions", profiles, function(profile)
+    return {
       subscription_id = "sub_" .. profile.id,
       intent_id = "pi_" .. profile.intent_id,
       reference_id = profile.reference_id,
@@ -122,8 +120,7 @@ function subscriptions.list()
       next_charge_at = profile.status == "active" and clock.text(due(profile, profile.period)) or nil,
       failures = profile.failures,
     }
-  end
-  return out
+  end)
 end
 
 return subscriptions

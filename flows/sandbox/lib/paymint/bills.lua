@@ -185,11 +185,10 @@ function bills.refuse(bill)
   return refused(bill, "card_declined")
 end
 
-function bills.list()
-  local out = json.array {}
-  for _, bill in ipairs(store:list { limit = 1000 }) do
+function bills.list(page)
+  return page("bills", store, function(bill)
     current(bill)
-    out[#out + 1] = {
+    return {
       bill_id = bill.id,
       appr_state = bill.state,
       price = bill.price,
@@ -198,8 +197,7 @@ function bills.list()
       expire_dt = bill.expire_dt,
       expired = bill.expired or nil,
     }
-  end
-  return out
+  end)
 end
 
 return bills

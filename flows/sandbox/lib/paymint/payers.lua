@@ -127,14 +127,10 @@ function payers.outcome(method, price)
   return method.card.renewal
 end
 
-function payers.list()
-  local out = json.array {}
-  for _, payer in ipairs(rows:list { limit = 1000 }) do
-    out[#out + 1] = {
-      customer_id = payer.id, page = payer.wanted or json.null, methods = payers.shown(payer),
-    }
-  end
-  return out
+function payers.list(page)
+  return page("payers", rows, function(payer)
+    return { customer_id = payer.id, page = payer.wanted or json.null, methods = payers.shown(payer) }
+  end)
 end
 
 -- A row of lib.cards as it may be kept, with what the page needs to know of it.

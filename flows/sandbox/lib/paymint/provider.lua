@@ -202,7 +202,9 @@ local paymint = provider.define {
   fault = fault,
   payables = { { field = "bill_id", pay = pay_bill }, { field = "customer_id", pay = register_card } },
   balance = balance,
-  state = function() return { balance = points.left(), bills = bills.list(), payers = payers.list() } end,
+  state = function(page)
+    return { balance = points.left(), bills = bills.list(page), payers = payers.list(page) }
+  end,
 }
 
 paymint.ok, paymint.refuse, paymint.admit = ok, refuse, admit

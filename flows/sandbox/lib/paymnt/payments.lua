@@ -295,4 +295,7 @@ function payments.all()
   return list
 end
 
+-- A payment as the API writes it, as it stands now.
+function payments.shown(payment) return shapes.payment(current(payment)) end
+
 return payments

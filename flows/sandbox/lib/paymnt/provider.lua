@@ -2,12 +2,11 @@
 
 local cards = require "lib.cards"
 local clock = require "lib.clock"
-local json = require "mintage.json"
 local payments = require "lib.paymnt.payments"
 local provider = require "lib.provider"
-local refunds = require "lib.paymnt.refunds"
 local replies = require "lib.paymnt.replies"
 local shapes = require "lib.paymnt.shapes"
+local store = require "lib.paymnt.store"
 
 -- What became of a payment, in the words that all providers' customers have.
 local outcomes = { requires_customer_action = "requires_action", requires_capture = "succeeded" }
@@ -39,10 +38,12 @@ local function pay(id, request, call)
   return 422, 'say which "card" pays, or an "action": cancel or fail'
 end
 
-local function shown(list, shape)
-  local out = json.array {}
-  for i, row in ipairs(list) do out[i] = shape(row) end
-  return out
+local function newest_first(list, made, id)
+  table.sort(list or {}, function(a, b)
+    if a[made] ~= b[made] then return a[made] > b[made] end
+    return a[id] > b[id]
+  end)
+  return list
 end
 
 return provider.define {
@@ -51,10 +52,10 @@ return provider.define {
   fail = replies.fail,
   fault = function(code, req) return replies.finish(req, replies.provoked(code), clock.now()) end,
   payable = { field = "payment_id", pay = pay },
-  state = function()
+  state = function(page)
     return {
-      payments = shown(payments.all(), shapes.payment),
-      refunds = shown(refunds.list(), shapes.refund),
+      payments = newest_first(page("payments", store.payments, payments.shown), "created", "payment_id"),
+      refunds = newest_first(page("refunds", store.refunds, shapes.refund), "created_at", "refund_id"),
     }
   end,
 }
