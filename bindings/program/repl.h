@@ -142,7 +142,8 @@ struct repl {
     int64_t id;
     int signals; /* signalfd; -1: none */
     bool json, yes, read_only, timing, attended;
-    bool leave; /* whoever sits there wants to leave */
+    bool unsent; /* the evaluation had not reached the runtime when the connection was lost */
+    bool leave;  /* whoever sits there wants to leave */
 };
 
 /* What became of a chunk. */

@@ -81,10 +81,11 @@ static int on_data(void *ctx, const char *data, size_t len) {
     return 0;
 }
 
-static void say_lost(struct repl_bridge *b, const char *why) {
+static void say_lost(struct repl_bridge *b, const char *why, bool unsent) {
     struct mt_buf line;
     mt_buf_init(&line, 4096);
-    mt_buf_adds(&line, "{\"type\":\"notice\",\"lost\":true,\"text\":");
+    mt_buf_addf(&line,
+                "{\"type\":\"notice\",\"lost\":true,\"unsent\":%s,\"text\":", unsent ? "true" : "false");
     mt_buf_add_json_string(&line, why, strlen(why));
     mt_buf_adds(&line, "}\n");
     write_line(b, line.data, line.len);
@@ -111,10 +112,10 @@ static void *carry(void *arg) {
     struct mt_error e;
     char why[400];
     if (post(b, "POST", p->body, p, EVAL_TIMEOUT_MS, &resp, &e) != 0) {
-        say_lost(b, e.message);
+        say_lost(b, e.message, e.outcome == MT_NOT_SENT);
     } else if (resp.status >= 300) {
         problem(&resp, why, sizeof why);
-        say_lost(b, why);
+        say_lost(b, why, true); /* refused as a whole */
     }
     mt_http_response_clear(&resp);
     mt_buf_clear(&p->line);

@@ -60,6 +60,7 @@ static int connect_once(struct repl *r, struct mt_error *e) {
     json_decref(r->hello);
     r->hello = answer;
     r->lost[0] = '\0';
+    r->unsent = false;
     return 0;
 }
 
@@ -83,9 +84,11 @@ void mt_repl_close(struct repl *r) {
 
 static void lose(struct repl *r, bool evaluating) {
     char text[800];
+    const char *became = !evaluating ? ""
+                         : r->unsent ? "Nothing was run. "
+                                     : "What ran has ended, but runs that it started go on. ";
     mt_format(text, sizeof text, "The connection to %s is lost%s%s. %s%s", r->where, *r->lost ? ": " : "",
-              r->lost, evaluating ? "What ran has ended, but runs that it started go on. " : "",
-              r->attended ? "Trying to connect again; Ctrl-D leaves." : "");
+              r->lost, became, r->line ? "Trying to connect again; Ctrl-D leaves." : "");
     mt_repl_disconnect(r->connection);
     r->connection = NULL;
     r->retry_ms = mt_repl_now_ms() + RETRY_MS;
@@ -172,10 +175,15 @@ static void show_output(struct repl *r, const json_t *message) {
     mt_repl_write(&screen, mt_json_str(message, "text", ""));
 }
 
+/* The end of a connection by HTTP says why, and whether what was asked had arrived. */
 static void take_notice(struct repl *r, const json_t *message) {
     const char *text = mt_json_str(message, "text", "");
-    mt_copy(r->lost, sizeof r->lost, text);
-    if (!mt_json_bool(message, "lost", false)) mt_repl_tell(r, text);
+    if (mt_json_bool(message, "lost", false)) {
+        mt_copy(r->lost, sizeof r->lost, text);
+        r->unsent = mt_json_bool(message, "unsent", false);
+    } else {
+        mt_repl_tell(r, text);
+    }
 }
 
 /* A question stays until it is answered, or until what asked has ended. */
