@@ -19,7 +19,8 @@ local function open(sale, wish)
   page.show(sale, "opening", { way = wish.way })
   local payment, refused, field = way.open(sale, wish)
   if not payment then
-    if sale.attempt == 0 and #sale.ways == 1 then flow.fail(refused) end
+    if #sale.ways == 0 or (sale.attempt == 0 and #sale.ways == 1) then flow.fail(refused) end
+    flow.log("this way is refused", refused)
     sale.problem = { way = wish.way, kind = refused.kind, field = field }
   elseif payment.paid then
     sale:pay(wish.way, payment)
@@ -54,7 +55,7 @@ local function wait(sale, payment)
   if outcome == "authorised" then -- the customer is done: the merchant captures, or does not
     payment.authorised = true
     page.show(sale, "done", payment)
-    merchant.tell(sale.order, "authorised", { payment_id = payment.id })
+    merchant.tell(sale, "authorised", { payment_id = payment.id })
     object = way.captured(payment.id)
     outcome = way.outcome(object)
     if outcome ~= "paid" then flow.fail(outcome) end
@@ -62,7 +63,7 @@ local function wait(sale, payment)
   if outcome == "paid" then
     sale:pay(payment.way, payment)
     page.show(sale, "done", payment)
-    return sale:receipt(payment, way.tells == "payment_id" and object.status)
+    return sale:receipt(payment, object)
   end
   -- Who cancels on a page to which we led has cancelled the order; who has chosen it here may choose again.
   if by_itself and sale.attempt == 0 and outcome ~= "declined" then flow.fail(outcome) end
@@ -94,20 +95,22 @@ return flow.define {
     locale = { type = "string?", max = 20, doc = "of the page" },
   },
 
-  run = merchant.told(function(order)
+  run = function(order)
     local sale = sales.begin(order, ways.open_to(order), order.expires or settings.expires or "24h")
-    local wish, receipt = sale:first(ways), nil -- what can be begun without asking the customer
-    repeat
-      wish = wish or page.ask(sale) or flow.fail "expired"
-      if wish.action == "cancel" then flow.fail "cancelled" end
-      sale.attempt = wish.attempt
-      local payment = open(sale, wish)
-      wish = nil
-      if payment then receipt, wish = wait(sale, payment) end
-    until not sale.due:is_positive()
-    page.close(sale)
-    return receipt or sale:receipt() -- all of it by ePINs
-  end),
+    return merchant.told(sale, function()
+      local wish, receipt = sale:first(ways), nil -- what can be begun without asking the customer
+      repeat
+        wish = wish or page.ask(sale) or flow.fail "expired"
+        if wish.action == "cancel" then flow.fail "cancelled" end
+        sale.attempt = wish.attempt
+        local payment = open(sale, wish)
+        wish = nil
+        if payment then receipt, wish = wait(sale, payment) end
+      until not sale.due:is_positive()
+      page.close(sale)
+      return receipt or sale:receipt() -- all of it by ePINs
+    end)
+  end,
 
   -- A provider told of a payment when the order was over. Made although the order had failed, or had been
   -- paid by another way: the money goes back, and what a provider cannot give back waits for a person.

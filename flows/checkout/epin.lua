@@ -4,6 +4,7 @@
 local crypto = require "mintage.crypto"
 local flow = require "mintage.flow"
 local mint = require "mintage.mint"
+local money = require "mintage.money"
 
 local way = { uses = mint.epins.redeem, needs = "epin" }
 
@@ -16,9 +17,18 @@ local function place(run, attempt) return ("checkout/%s/%d"):format(run, attempt
 function way.code(text) return text:gsub("[%s-]", ""):match "^%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d$" end
 function way.seal(code, run, attempt) return crypto.seal(code, place(run, attempt)) end
 
--- What MINT says of the ePIN itself, and not of us or of how much is on it.
-local wrong = { not_found = true, expired = true, conflict = true, permission = true, invalid_request = true }
+-- What MINT says of the ePIN itself: of another currency, expired, not active, spent, not for us, none.
+local wrong = { ["2004"] = 1, ["3002"] = 1, ["3003"] = 1, ["3004"] = 1, ["3005"] = 1, ["3006"] = 1 }
 
+local function count(sale)
+  sale.wrong = sale.wrong + 1
+  sale.tries_left = TRIES - sale.wrong
+  for i, name in ipairs(sale.ways) do
+    if name == "epin" and sale.tries_left == 0 then table.remove(sale.ways, i) end
+  end
+end
+
+-- MINT cannot be asked what became of a request whose answer was lost: the run waits for a person then.
 function way.open(sale, wish)
   local code = crypto.unseal(wish.epin, place(flow.id(), wish.attempt))
   local amount = wish.amount or sale.due
@@ -26,19 +36,14 @@ function way.open(sale, wish)
   local paid, refused = flow.try(mint.epins.redeem, {
     epin = code, amount = amount, user_id = sale.order.reference,
   })
-  if not paid then
-    if wrong[refused.kind] then
-      sale.wrong = sale.wrong + 1
-      sale.tries_left = TRIES - sale.wrong
-      for i, name in ipairs(sale.ways) do
-        if name == "epin" and sale.tries_left == 0 then table.remove(sale.ways, i) end
-      end
-    end
+  if refused then
+    if wrong[refused.code] then count(sale) end
     return nil, refused, refused.kind == "insufficient_funds" and "amount" or "epin"
   end
   -- Should the order fail after all, a person has to give this back: MINT does not.
   flow.undo(mint.epins.release, { amount = amount, user_id = sale.order.reference })
-  return { paid = amount, change = paid.change_amount, masked = "**** " .. code:sub(-4) }
+  local change = paid and paid.change_amount -- a person may not know
+  return { paid = amount, change = change and money(change), masked = "**** " .. code:sub(-4) }
 end
 
 return way

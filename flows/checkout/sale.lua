@@ -50,13 +50,18 @@ function Sale:pay(name, payment)
   self.rest = "Rest of order " .. self.order.reference -- how what is left is called from now on
 end
 
--- What the run comes to. In parts, it says what each of them was.
-function Sale:receipt(payment, status)
-  local receipt = { status = status or "succeeded" }
+-- What the run comes to: { intent_id, status }, or by what name the payment goes. In parts, it says what each
+-- was. object: the payment as its provider has it: of a card, the merchant may have captured less.
+function Sale:receipt(payment, object)
+  local receipt = { status = "succeeded" }
   if payment then receipt[payment.tells] = payment.id end
-  if #self.paid > 1 or not payment then
-    receipt.paid, receipt.amount = self.paid, payment and self.paid[#self.paid].amount
+  if payment and object.amount_received then
+    receipt.status = object.status
+    self.paid[#self.paid].amount = object.amount_received
   end
+  local last = self.paid[#self.paid].amount
+  if #self.paid > 1 or last ~= self.order.amount then receipt.amount = payment and last end
+  if #self.paid > 1 or not payment then receipt.paid = self.paid end
   return receipt
 end
 
