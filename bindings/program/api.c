@@ -35,6 +35,14 @@ static void refuse_starting(struct mt_response *resp) {
     mt_headers_set(&resp->headers, "Retry-After", "1");
 }
 
+static void carry_out(struct mt_runtime *rt, const struct mt_route *route, const struct mt_request *req,
+                      struct mt_response *resp) {
+    struct mt_api_deed deed;
+    if (!mt_api_deed_begin(rt, req, route->pattern, &deed, resp)) return;
+    route->handle(rt, req, resp);
+    mt_api_deed_end(rt, &deed, resp);
+}
+
 static void dispatch(void *ctx, const struct mt_request *req, struct mt_response *resp) {
     const struct mt_bound_route *bound = ctx;
     struct mt_runtime *rt = bound->rt;
@@ -43,7 +51,7 @@ static void dispatch(void *ctx, const struct mt_request *req, struct mt_response
     else if (bound->route->access != MT_ALWAYS && !atomic_load(&rt->ready))
         refuse_starting(resp);
     else
-        bound->route->handle(rt, req, resp);
+        carry_out(rt, bound->route, req, resp);
 }
 
 int mt_api_bind(struct mt_runtime *rt, struct mt_router *router, struct mt_error *e) {

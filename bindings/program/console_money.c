@@ -239,18 +239,34 @@ static int carry_out(struct console_session *s, const struct mt_operation_asked 
     return rc;
 }
 
+/* How it ended, for the record: what it answered stands in the run's journal. */
+static void record_end(struct console_session *s, int64_t n, int rc, const char *run_id,
+                       const struct mt_error *e, int64_t ms) {
+    char text[800];
+    const char *outcome = rc == 0                         ? "done"
+                          : rc == 1                       ? "failed"
+                          : strcmp(e->code, "refused") == 0 ? "refused"
+                          : e->outcome == MT_UNKNOWN      ? "unknown"
+                                                          : "failed";
+    mt_format(text, sizeof text, "%s%s%s", *run_id ? "run " : "", run_id, rc < 0 && *run_id ? ": " : "");
+    if (rc < 0) mt_copy(text + strlen(text), sizeof text - strlen(text), e->message);
+    console_audit_end(s, "operation", n, outcome, text, ms);
+}
+
 static int operate(void *ctx, const struct mt_operation_asked *asked, struct mt_buf *answer,
                    struct mt_error *e) {
     struct console_session *s = ctx;
     struct mt_buf text;
     bool production = is_production(asked->account), settled = asked->row->kind == MT_OPERATION_SETTLED;
     char run_id[MT_ID_SIZE] = "";
+    int64_t n, began = mt_mono_ns();
     if (s->read_only) return refuse_read_only(asked->name, e);
     if (s->console->rt->o.offline)
         return refused(
             e, MT_UNAVAILABLE, "offline",
             "this console is offline: no run is carried out here, and without one the operation would "
             "not be safe. Start the runtime and attach to it");
+    if (console_audit_begin(s, "operation", asked->name, asked->shown, &n, e) != 0) return -1;
     int rc = 0;
     if (!settled && (asked->row->moves_money || asked->row->kind == MT_OPERATION_RELEASE || production)) {
         mt_buf_init(&text, QUESTION_MAX);
@@ -258,7 +274,9 @@ static int operate(void *ctx, const struct mt_operation_asked *asked, struct mt_
         rc = ask(s, text.data, production, e);
         mt_buf_clear(&text);
     }
-    return rc == 0 ? carry_out(s, asked, run_id, answer, e) : rc;
+    if (rc == 0) rc = carry_out(s, asked, run_id, answer, e);
+    record_end(s, n, rc, run_id, e, (mt_mono_ns() - began) / 1000000);
+    return rc;
 }
 
 /* ---- other deeds ---- */
@@ -267,10 +285,19 @@ static bool asks(const char *what) {
     return strcmp(what, "flow.start") == 0 || strcmp(what, "deliver") == 0;
 }
 
+static void end_deed(struct console_session *s, const char *outcome, const char *result) {
+    if (s->deed)
+        console_audit_end(s, s->deed_what, s->deed, outcome, result, (mt_mono_ns() - s->deed_ns) / 1000000);
+    s->deed = 0;
+}
+
 static int allow(void *ctx, const char *what, const char *name, const char *json, struct mt_error *e) {
     struct console_session *s = ctx;
     struct mt_buf text;
     if (s->read_only) return refuse_read_only(what, e);
+    mt_copy(s->deed_what, sizeof s->deed_what, what);
+    s->deed_ns = mt_mono_ns();
+    if (console_audit_begin(s, what, name, json, &s->deed, e) != 0) return -1;
     if (!asks(what)) return 0;
     bool production = console_production(s->console->rt, NULL);
     mt_buf_init(&text, QUESTION_MAX);
@@ -282,11 +309,13 @@ static int allow(void *ctx, const char *what, const char *name, const char *json
                 production ? "Some of its providers are in PRODUCTION." : "All providers are sandboxes.");
     int rc = ask(s, text.data, production, e);
     mt_buf_clear(&text);
+    if (rc != 0) end_deed(s, "refused", e->message);
     return rc;
 }
 
 static void done(void *ctx, const char *what, const char *json, const struct mt_error *e) {
-    (void)ctx, (void)what, (void)json, (void)e;
+    (void)what;
+    end_deed(ctx, json ? "done" : "failed", json ? json : e->message);
 }
 
 void console_operator(struct console_session *s, struct mt_operator *out) {

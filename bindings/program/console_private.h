@@ -32,8 +32,9 @@ struct console_session {
     struct mt_console *console;
     char id[MT_ID_SIZE];
     /* as hello said; not changed afterwards */
-    char user[160]; /* who is audited: "ann (uid 1000)" */
-    char via[8];    /* "socket", "http" */
+    char who[72];   /* who is audited: as he calls himself, or "uid 1000" */
+    char via[96];   /* "socket uid 1000", "http 127.0.0.1" */
+    char user[160]; /* "ann (uid 1000)" */
     int width;
     bool color, read_only;
     enum console_confirm confirm;
@@ -66,6 +67,12 @@ struct console_session {
     struct mt_generation *generation;
     int64_t id_now; /* the message that is carried out */
     size_t printed;
+    int64_t command;     /* its number in the record */
+    int64_t deed;        /* that of the effect that is under way; 0: none */
+    int64_t deed_ns;     /* when it began */
+    char deed_what[96];  /* what it is */
+    struct mt_buf told;  /* what the command came to, for the record */
+    const char *outcome; /* "done", "failed", ... */
     bool granted; /* a person has just said yes: the next deed does not ask again */
     struct console_session *next;
 };
@@ -106,6 +113,14 @@ const struct mt_asset *console_asset(const char *name);
 bool console_stopped(struct console_session *s);
 /* Asks, and waits for the answer. False: no, nobody to answer, or stopped. */
 bool console_confirm(struct console_session *s, const char *text, bool production);
+
+/* ---- console_audit.c ---- */
+
+/* Durable on return; -1 and e: nothing may be done. */
+int console_audit_begin(struct console_session *s, const char *what, const char *object, const char *detail,
+                        int64_t *n, struct mt_error *e);
+void console_audit_end(struct console_session *s, const char *what, int64_t n, const char *outcome,
+                       const char *result, int64_t ms);
 
 /* ---- console_money.c ---- */
 

@@ -16,6 +16,7 @@ enum {
     CODE_MAX = 512 * 1024,
     USER_MAX = 64,
     MOVE_MS = 10000,
+    TOLD_MAX = 4 * 1024,
     ANSWER_MAX_MS = 10 * 60 * 1000,
 };
 
@@ -63,8 +64,15 @@ void console_notice(struct console_session *s, const char *text) {
     console_send(s, "notice", -1, json_pack("{s:o}", "text", shown(text, strlen(text), TEXT_MAX)));
 }
 
+static void tell(struct console_session *s, const char *outcome, const char *text, size_t len) {
+    s->outcome = outcome;
+    mt_buf_reset(&s->told);
+    mt_buf_add(&s->told, text, len < TOLD_MAX ? len : TOLD_MAX);
+}
+
 static void send_error(struct console_session *s, int64_t id, const char *kind, const char *text, size_t len,
                        bool incomplete, int64_t ms) {
+    tell(s, strcmp(kind, "interrupted") == 0 ? "interrupted" : "failed", text, len);
     console_send(s, "error", id,
                  json_pack("{s:o, s:s, s:b, s:I}", "text", shown(text, len, TEXT_MAX), "kind", kind,
                            "incomplete", (int)incomplete, "ms", (json_int_t)ms));
@@ -289,6 +297,7 @@ static void returned(struct console_session *s, struct asking *a, int64_t id, in
         a->extra.len && mt_buf_ok(&a->extra) ? mt_json_parse(a->extra.data, a->extra.len, &e) : NULL;
     json_t *masked = values ? mt_json_redact(values) : json_array();
     json_decref(values);
+    tell(s, "done", a->answer.data, a->answer.len);
     console_send(s, "result", id,
                  json_pack("{s:o, s:o, s:I, s:I}", "text", shown(a->answer.data, a->answer.len, TEXT_MAX),
                            "values", masked, "n", (json_int_t)a->n, "ms", (json_int_t)ms));
@@ -298,13 +307,34 @@ static void set_width(struct console_session *s, int64_t width) {
     s->width = width < 40 ? 40 : width > 500 ? 500 : (int)width;
 }
 
+/* Carries the code out, once it is in the record. */
+static void eval_code(struct console_session *s, struct asking *a, int64_t timeout_ms, int64_t id) {
+    struct mt_vm_result r;
+    struct mt_error e;
+    if (console_audit_begin(s, "command", NULL, a->text, &s->command, &e) != 0) {
+        send_error(s, id, "unavailable", e.message, strlen(e.message), false, 0);
+        return;
+    }
+    s->printed = 0;
+    s->granted = false;
+    int64_t began = mt_mono_ns();
+    run(a, timeout_ms, &r);
+    int64_t ms = (mt_mono_ns() - began) / 1000000;
+    if (r.exit == MT_EXIT_RETURNED)
+        returned(s, a, id, ms);
+    else
+        failed(s, &r, a->text, id, ms);
+    mt_vm_result_clear(&r);
+    console_audit_end(s, "command", s->command, s->outcome, s->told.data, ms);
+}
+
 static void eval(struct console_session *s, json_t *m, int64_t id) {
     struct asking a;
     char width[16];
-    struct mt_vm_result r;
     const char *code = mt_json_str(m, "code", NULL);
-    if (!code || strlen(code) > CODE_MAX) {
-        static const char why[] = "eval wants code, a string of at most 512 KiB";
+    int64_t timeout_ms = mt_json_int(m, "timeout_ms", s->timeout_ms);
+    if (!code || strlen(code) > CODE_MAX || timeout_ms < 1 || timeout_ms > CONSOLE_TIMEOUT_MAX_MS) {
+        static const char why[] = "eval wants code, a string of at most 512 KiB, and timeout_ms of at most an hour";
         send_error(s, id, "protocol", why, sizeof why - 1, false, 0);
         return;
     }
@@ -315,15 +345,7 @@ static void eval(struct console_session *s, json_t *m, int64_t id) {
     set_width(s, mt_json_int(m, "width", s->width));
     mt_format(width, sizeof width, "%d", s->width);
     a.more = width;
-    s->printed = 0;
-    int64_t began = mt_mono_ns();
-    run(&a, mt_json_int(m, "timeout_ms", s->timeout_ms), &r);
-    int64_t ms = (mt_mono_ns() - began) / 1000000;
-    if (r.exit == MT_EXIT_RETURNED)
-        returned(s, &a, id, ms);
-    else
-        failed(s, &r, code, id, ms);
-    mt_vm_result_clear(&r);
+    eval_code(s, &a, timeout_ms, id);
     asking_clear(&a);
 }
 
@@ -491,6 +513,7 @@ static int read_hello(struct console_session *s, const json_t *hello, const char
     s->timeout_ms = mt_json_int(hello, "timeout_ms", CONSOLE_TIMEOUT_MS);
     if (s->timeout_ms < 1 || s->timeout_ms > CONSOLE_TIMEOUT_MAX_MS)
         return mt_fail(e, MT_INVALID_REQUEST, "timeout_ms: wanted 1 to %d", CONSOLE_TIMEOUT_MAX_MS);
+    mt_copy(s->who, sizeof s->who, *name ? name : who);
     mt_format(s->user, sizeof s->user, "%s%s%s%s", name, *name ? " (" : "", who, *name ? ")" : "");
     return 0;
 }
@@ -551,6 +574,7 @@ static void free_session(struct console_session *s) {
     }
     mt_vm_session_free(s->vm);
     if (s->generation) mt_generation_release(s->generation);
+    mt_buf_clear(&s->told);
     pthread_cond_destroy(&s->news);
     pthread_mutex_destroy(&s->lock);
     pthread_mutex_destroy(&s->wire_lock);
@@ -567,7 +591,8 @@ console_session_new(struct mt_console *c, const json_t *hello, const char *who, 
     s->send = send;
     s->wire = wire;
     s->active_ns = mt_mono_ns();
-    mt_copy(s->via, sizeof s->via, via);
+    mt_format(s->via, sizeof s->via, "%s %s", via, who);
+    mt_buf_init(&s->told, 64 * 1024);
     mt_id_new("con_", rt->clock->wall_ms(rt->clock), mt_random_system(), s->id);
     pthread_mutex_init(&s->lock, NULL);
     pthread_mutex_init(&s->wire_lock, NULL);

@@ -205,7 +205,7 @@ static void test_newer_schema(void **state) {
     sqlite3_close(db);
     struct mt_error e;
     assert_null(mt_store_sqlite_open(*state, &e));
-    mt_format(wanted, sizeof wanted, "%s has schema 7, this mintage knows 4: use the newer mintage", path);
+    mt_format(wanted, sizeof wanted, "%s has schema 7, this mintage knows 5: use the newer mintage", path);
     assert_string_equal(e.message, wanted);
 }
 
@@ -217,7 +217,7 @@ static void make_previous(const char *dir) {
         "ALTER TABLE segments DROP COLUMN at; ALTER TABLE segments DROP COLUMN prior;"
         "ALTER TABLE asked DROP COLUMN segment; ALTER TABLE collections DROP COLUMN keep;"
         "ALTER TABLE documents DROP COLUMN at; ALTER TABLE generations DROP COLUMN used_at;"
-        "DROP TABLE trash; DROP TABLE sources; PRAGMA user_version = 3;"
+        "DROP TABLE trash; DROP TABLE sources; DROP TABLE audit; PRAGMA user_version = 3;"
         "PRAGMA journal_mode = DELETE; PRAGMA auto_vacuum = NONE; VACUUM;";
     char path[256];
     sqlite3 *db;
