@@ -26,7 +26,7 @@ extern const struct mt_route mt_api_asset_routes[];   /* api_public.c: the files
 extern const struct mt_route mt_api_health_routes[];  /* api_health.c: liveness, readiness, metrics */
 extern const struct mt_route mt_api_sandbox_routes[]; /* sandbox_api.c: clock, state, webhooks */
 
-extern const struct mt_route mt_api_audit_routes[];   /* api_audit.c: what people did */
+extern const struct mt_route mt_api_audit_routes[]; /* api_audit.c: what people did */
 
 /* ---- deeds of operators ---- */
 
@@ -35,7 +35,8 @@ struct mt_api_deed {
     char who[72], via[96];
     int64_t n, began_ms;
 };
-/* Around a route's handler: the deed is in the record before it is done. False: it cannot be, 503 is answered. */
+/* Around a route's handler: the deed is in the record before it is done. False: it cannot be, 503 is
+ * answered. */
 bool mt_api_deed_begin(struct mt_runtime *rt, const struct mt_request *req, const char *pattern,
                        struct mt_api_deed *d, struct mt_response *resp);
 void mt_api_deed_end(struct mt_runtime *rt, struct mt_api_deed *d, const struct mt_response *resp);

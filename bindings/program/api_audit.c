@@ -14,12 +14,9 @@ static const struct deed_row {
     const char *pattern, *what, *param; /* the path's parameter that says of what; NULL: none */
     bool always;
 } deeds[] = {
-    {"/v1/runs/{id}/cancel", "cancel", "id", true},
-    {"/v1/runs/{id}/retry", "retry", "id", true},
-    {"/v1/runs/{id}/resolve", "resolve", "id", true},
-    {"/v1/runs/migrate", "migrate", NULL, true},
-    {"/v1/events/{n}/redeliver", "redeliver", "n", true},
-    {"/v1/runs/{id}/signal", "signal", "id", false},
+    {"/v1/runs/{id}/cancel", "cancel", "id", true},       {"/v1/runs/{id}/retry", "retry", "id", true},
+    {"/v1/runs/{id}/resolve", "resolve", "id", true},     {"/v1/runs/migrate", "migrate", NULL, true},
+    {"/v1/events/{n}/redeliver", "redeliver", "n", true}, {"/v1/runs/{id}/signal", "signal", "id", false},
     {"/v1/flows/{flow}/runs", "start", "flow", false},
 };
 
@@ -36,12 +33,14 @@ bool mt_api_deed_begin(struct mt_runtime *rt, const struct mt_request *req, cons
     const char *user = mt_headers_get(&req->headers, "X-Mintage-User");
     char detail[DETAIL_MAX];
     struct mt_error e;
-    *d = (struct mt_api_deed){.row = row && !rt->o.sandbox && !rt->o.parts && (row->always || user) ? row : NULL};
+    *d = (struct mt_api_deed){.row = row && !rt->o.sandbox && !rt->o.parts && (row->always || user) ? row
+                                                                                                    : NULL};
     if (!d->row) return true;
     mt_copy(d->who, sizeof d->who, user && *user ? user : "admin token");
     mt_format(d->via, sizeof d->via, "api %s", req->remote);
     mt_copy(detail, sizeof detail, req->body_len ? req->body : "");
-    struct mt_deed deed = {.who = d->who, .via = d->via, .what = row->what, .detail = *detail ? detail : NULL};
+    struct mt_deed deed = {
+        .who = d->who, .via = d->via, .what = row->what, .detail = *detail ? detail : NULL};
     if (row->param) deed.object = mt_request_param(req, row->param);
     d->began_ms = rt->clock->wall_ms(rt->clock);
     if (mt_engine_audit_begin(rt->engine, &deed, d->began_ms, &d->n, &e) == 0) return true;
@@ -79,10 +78,11 @@ static bool read_since(struct mt_runtime *rt, const struct mt_request *req, stru
     else if (text && !mt_time_parse(text, since))
         ok = false;
     if (!ok)
-        mt_respond_problem(resp, 422, "invalid_request",
-                           "parameter since: found '%.60s', wanted an instant such as 2026-11-20T09:00:00Z, or a "
-                           "duration such as 1d",
-                           text);
+        mt_respond_problem(
+            resp, 422, "invalid_request",
+            "parameter since: found '%.60s', wanted an instant such as 2026-11-20T09:00:00Z, or a "
+            "duration such as 1d",
+            text);
     free(text);
     return ok;
 }

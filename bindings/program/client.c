@@ -4,8 +4,10 @@
 #include "base/text.h"
 #include "crypto/crypto.h"
 #include "data.h"
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { TIMEOUT_MS = 6 * 60 * 1000, CONNECT_TIMEOUT_MS = 3000, ANSWER_MAX = 64 * 1024 * 1024 };
 
@@ -51,6 +53,13 @@ static void read_problem(const struct mt_http_response *resp, struct mt_error *e
     json_decref(body);
 }
 
+/* Who sits at this machine, for the record of what people do. */
+static void add_user(struct mt_headers *headers) {
+    const struct passwd *entry = getpwuid(getuid());
+    char who[64];
+    if (entry && mt_copy(who, sizeof who, entry->pw_name)) mt_headers_add(headers, "X-Mintage-User", who);
+}
+
 json_t *mt_client_call(struct mt_client *c, const char *method, const char *path, const char *body,
                        const char *key, struct mt_error *e) {
     struct mt_http_request req = {.method = mt_strdup(method),
@@ -68,6 +77,7 @@ json_t *mt_client_call(struct mt_client *c, const char *method, const char *path
     mt_buf_addf(&text, "Bearer %s", c->token);
     mt_headers_add(&req.headers, "Authorization", text.data);
     if (body) mt_headers_add(&req.headers, "Content-Type", "application/json");
+    add_user(&req.headers);
     if (key) mt_headers_add(&req.headers, "Idempotency-Key", key);
 
     if (!req.url)

@@ -164,6 +164,13 @@ static const char new_details[] =
     "  mintage new refund --shipped               copies a flow that ships: a folder of flows of your own "
     "replaces them all\n";
 
+static const char audit_details[] =
+    "Lists what people did, the newest first: each command at a console with what it came to, each operation "
+    "and\n"
+    "other effect of it, and what was done to runs and events over the API. Secrets are masked.\n"
+    "  mintage audit --user ann --since 1d [--limit N] [--json]\n"
+    "A person is who the console's socket or the admin token let in, by the name that he gave himself.\n";
+
 static const char repl_details[] =
     "Lua at a running runtime: the modules of flows with every provider live, and runs, events, providers,\n"
     "flows, ledger and more as objects. help() explains. At a terminal with editing, history and "
@@ -197,6 +204,8 @@ const struct mt_command mt_commands[] = {
      events_details, 1, 2, mt_events_command},
     {"schedules", MT_CMD_SCHEDULES, "", "what is started by the clock, and when next", schedules_details, 0,
      0, mt_schedules_command},
+    {"audit", MT_CMD_AUDIT, "", "what people did: commands at consoles, and deeds over the API",
+     audit_details, 0, 0, mt_audit_command},
     {"repl", MT_CMD_REPL, "", "a Lua console at a running runtime, or at a data folder", repl_details, 0, 0,
      mt_repl_command},
     {"providers", MT_CMD_PROVIDERS, "[NAME]", "what providers offer: operations, parameters, errors",

@@ -243,11 +243,11 @@ static int carry_out(struct console_session *s, const struct mt_operation_asked 
 static void record_end(struct console_session *s, int64_t n, int rc, const char *run_id,
                        const struct mt_error *e, int64_t ms) {
     char text[800];
-    const char *outcome = rc == 0                         ? "done"
-                          : rc == 1                       ? "failed"
+    const char *outcome = rc == 0                           ? "done"
+                          : rc == 1                         ? "failed"
                           : strcmp(e->code, "refused") == 0 ? "refused"
-                          : e->outcome == MT_UNKNOWN      ? "unknown"
-                                                          : "failed";
+                          : e->outcome == MT_UNKNOWN        ? "unknown"
+                                                            : "failed";
     mt_format(text, sizeof text, "%s%s%s", *run_id ? "run " : "", run_id, rc < 0 && *run_id ? ": " : "");
     if (rc < 0) mt_copy(text + strlen(text), sizeof text - strlen(text), e->message);
     console_audit_end(s, "operation", n, outcome, text, ms);

@@ -169,6 +169,14 @@ static int decode(lua_State *L) {
     return 1;
 }
 
+static bool is_a(lua_State *L, const char *metatable) {
+    if (!lua_getmetatable(L, 1)) return false;
+    luaL_getmetatable(L, metatable);
+    bool same = lua_rawequal(L, -1, -2);
+    lua_pop(L, 2);
+    return same;
+}
+
 /* What a value is, past any metatable: money, time, error, operation, array, else Lua's type. */
 static int kind(lua_State *L) {
     luaL_checkany(L, 1);
@@ -178,6 +186,8 @@ static int kind(lua_State *L) {
         lua_pushliteral(L, "operation");
     } else if (lua_islightuserdata(L, 1) && !lua_touserdata(L, 1)) {
         lua_pushliteral(L, "null");
+    } else if (lua_istable(L, 1) && is_a(L, "mintage.time")) {
+        lua_pushliteral(L, "time");
     } else if (lua_istable(L, 1) && mt_error_test(L, 1)) {
         lua_pushliteral(L, "error");
     } else if (lua_istable(L, 1) && mt_array_test(L, 1)) {
@@ -195,6 +205,14 @@ static int metatable(lua_State *L) {
     return 1;
 }
 
+/* Where the command is: a frame a line, the innermost first. */
+static int trace(lua_State *L) {
+    char frames[4096];
+    mt_vm_traceback(L, frames, sizeof frames);
+    lua_pushstring(L, frames);
+    return 1;
+}
+
 static int nearest(lua_State *L) {
     enum { NAMES = 512 };
     const char *names[NAMES], *name = luaL_checkstring(L, 1);
@@ -209,12 +227,20 @@ static int nearest(lua_State *L) {
 }
 
 void console_native_push(lua_State *L, struct console_session *s) {
-    static const luaL_Reg functions[] = {
-        {"output", output}, {"confirm", confirm},     {"api", api},
-        {"types", types},   {"source", source},       {"secret_name", secret_name},
-        {"plain", plain},   {"encode", encode},       {"decode", decode},
-        {"kind", kind},     {"metatable", metatable}, {"nearest", nearest},
-        {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"output", output},
+                                         {"confirm", confirm},
+                                         {"api", api},
+                                         {"types", types},
+                                         {"source", source},
+                                         {"secret_name", secret_name},
+                                         {"plain", plain},
+                                         {"encode", encode},
+                                         {"decode", decode},
+                                         {"kind", kind},
+                                         {"metatable", metatable},
+                                         {"nearest", nearest},
+                                         {"trace", trace},
+                                         {NULL, NULL}};
     lua_pushlightuserdata(L, s);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &session_key);
     luaL_newlib(L, functions);

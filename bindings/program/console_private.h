@@ -73,7 +73,7 @@ struct console_session {
     char deed_what[96];  /* what it is */
     struct mt_buf told;  /* what the command came to, for the record */
     const char *outcome; /* "done", "failed", ... */
-    bool granted; /* a person has just said yes: the next deed does not ask again */
+    bool granted;        /* a person has just said yes: the next deed does not ask again */
     struct console_session *next;
 };
 

@@ -334,7 +334,8 @@ static void eval(struct console_session *s, json_t *m, int64_t id) {
     const char *code = mt_json_str(m, "code", NULL);
     int64_t timeout_ms = mt_json_int(m, "timeout_ms", s->timeout_ms);
     if (!code || strlen(code) > CODE_MAX || timeout_ms < 1 || timeout_ms > CONSOLE_TIMEOUT_MAX_MS) {
-        static const char why[] = "eval wants code, a string of at most 512 KiB, and timeout_ms of at most an hour";
+        static const char why[] =
+            "eval wants code, a string of at most 512 KiB, and timeout_ms of at most an hour";
         send_error(s, id, "protocol", why, sizeof why - 1, false, 0);
         return;
     }

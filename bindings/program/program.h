@@ -27,9 +27,10 @@ enum {
     MT_CMD_NEW = 1 << 9,
     MT_CMD_SCHEDULES = 1 << 12,
     MT_CMD_REPL = 1 << 13,
+    MT_CMD_AUDIT = 1 << 14,
     MT_CMD_RUNTIME = MT_CMD_DEV | MT_CMD_SERVE | MT_CMD_SANDBOX,
-    MT_CMD_CLIENT =
-        MT_CMD_RUN | MT_CMD_RUNS | MT_CMD_PROVIDERS | MT_CMD_EVENTS | MT_CMD_SCHEDULES | MT_CMD_REPL,
+    MT_CMD_CLIENT = MT_CMD_RUN | MT_CMD_RUNS | MT_CMD_PROVIDERS | MT_CMD_EVENTS | MT_CMD_SCHEDULES |
+                    MT_CMD_REPL | MT_CMD_AUDIT,
 };
 
 struct mt_command {
@@ -77,6 +78,7 @@ int mt_schedules_command(const struct mt_command *self, struct mt_config *config
                          const char **argv);
 int mt_providers_command(const struct mt_command *self, struct mt_config *config, int argc,
                          const char **argv);
+int mt_audit_command(const struct mt_command *self, struct mt_config *config, int argc, const char **argv);
 int mt_repl_command(const struct mt_command *self, struct mt_config *config, int argc, const char **argv);
 int mt_check_command(const struct mt_command *self, struct mt_config *config, int argc, const char **argv);
 int mt_test_command(const struct mt_command *self, struct mt_config *config, int argc, const char **argv);

@@ -32,6 +32,11 @@ void mt_vm_site(lua_State *L, char out[96]) {
     mt_trace_site(L, NULL, out, 96);
 }
 
+void mt_vm_traceback(lua_State *L, char *out, size_t size) {
+    out[0] = '\0';
+    mt_trace_frames(L, out, size);
+}
+
 void mt_trace_frames(lua_State *L, char *out, size_t size) {
     size_t used = strlen(out);
     lua_Debug ar;

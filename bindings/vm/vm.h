@@ -144,6 +144,8 @@ void mt_vm_effect_begin(lua_State *L);
 void mt_vm_effect_end(lua_State *L);
 /* "checkout.lua:31": the innermost script line that is running; "" when unknown. */
 void mt_vm_site(lua_State *L, char out[96]);
+/* The traceback in terms of scripts, a frame a line, innermost first. */
+void mt_vm_traceback(lua_State *L, char *out, size_t size);
 /* A C buffer of the arena of L, emptied (i: 0 to 3), for modules that build text while Lua may raise or
  * leave: nothing is lost by that. Valid until the next call with the same i, or the end of the execution; 0
  * is also used by mt_value_push. */

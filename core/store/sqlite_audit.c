@@ -26,8 +26,7 @@ enum mt_applied mt_sqlite_audit(struct mt_apply *a, struct mt_op *op) {
     if (!st) return MT_BROKEN;
     sqlite3_bind_int64(st, 1, x->of);
     sqlite3_bind_int64(st, 2, x->at);
-    for (int i = 0; i < 8; i++)
-        if (texts[i]) mt_sqlite_text(st, 3 + i, texts[i]);
+    for (int i = 0; i < 8; i++) mt_sqlite_text(st, 3 + i, texts[i]); /* NULL as well: it is kept prepared */
     sqlite3_bind_int64(st, 11, x->ms);
     if (mt_sqlite_step(&a->s->writer, st, a->e) < 0) return MT_BROKEN;
     x->n = sqlite3_last_insert_rowid(a->s->writer.db);

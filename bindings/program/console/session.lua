@@ -104,6 +104,16 @@ local function values_json(values)
   return "[" .. table.concat(parts, ",") .. "]"
 end
 
+local function packed(ok, ...) return ok, table.pack(...) end
+
+-- What a command raised, for a person.
+local function failed(err, trace, code)
+  local kind = native.kind(err)
+  if kind == "error" then return render.failure(err, trace, code) end
+  local message = kind == "string" and err or "it raised " .. render.short(err)
+  return "runtime", render.mistake(message, code, trace)
+end
+
 function half.eval(code, json, width)
   native.session.width = math.tointeger(width) or native.session.width -- of a terminal that was resized
   local chunk, message = compile(code)
@@ -111,7 +121,12 @@ function half.eval(code, json, width)
     local incomplete = message:find("near <eof>", 1, true) ~= nil
     return "syntax", render.mistake(message, code), 0, nil, incomplete
   end
-  local values = table.pack(chunk())
+  local trace
+  local ok, values = packed(xpcall(chunk, function(err)
+    trace = native.trace()
+    return err
+  end))
+  if not ok then return failed(values[1], trace, code) end
   if values.n > 0 and values[1] ~= nil then rawset(env, "_", values[1]) end
   if json then return "result", "", values.n, values_json(values) end
   local shown = {}
