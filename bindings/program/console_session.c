@@ -276,6 +276,7 @@ static void failed(struct console_session *s, const struct mt_vm_result *r, cons
     a.third = code;
     mt_lock(&s->lock);
     s->stop = s->stop_all;
+    if (!s->stop) mt_vm_session_go_on(s->vm);
     mt_unlock(&s->lock);
     run(&a, MOVE_MS, &rendered);
     if (rendered.exit == MT_EXIT_RETURNED && a.answer.len > 0)
@@ -434,6 +435,7 @@ static struct console_message *next_message(struct console_session *s, bool *mov
         s->queued--;
     }
     s->running = m != NULL;
+    if (!s->stop) mt_vm_session_go_on(s->vm);
     mt_unlock(&s->lock);
     return m;
 }

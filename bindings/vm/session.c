@@ -23,6 +23,7 @@ struct mt_vm_session *mt_vm_session_new(struct mt_vm *vm, struct mt_generation *
     struct mt_vm_session *s = mt_calloc(1, sizeof(*s));
     mt_arena_restore(a);
     a->session = true;
+    atomic_store(&a->stop, false);
     s->vm = vm;
     s->g = mt_generation_retain(g);
     s->a = a;
@@ -40,6 +41,10 @@ void mt_vm_session_free(struct mt_vm_session *s) {
 
 void mt_vm_session_stop(struct mt_vm_session *s) {
     atomic_store(&s->a->stop, true);
+}
+
+void mt_vm_session_go_on(struct mt_vm_session *s) {
+    atomic_store(&s->a->stop, false);
 }
 
 bool mt_vm_stopped(lua_State *L) {

@@ -175,6 +175,8 @@ void mt_vm_session_run(struct mt_vm_session *s, const struct mt_vm_call *call, i
                        struct mt_vm_result *out);
 /* Stops the execution that runs now: at its next instruction, or when its effect has ended. */
 void mt_vm_session_stop(struct mt_vm_session *s);
+/* Forgets a stop that came too late for the execution it was meant for. */
+void mt_vm_session_go_on(struct mt_vm_session *s);
 /* Whether the execution of L has been stopped or its time is over: for effects that wait in slices. */
 bool mt_vm_stopped(lua_State *L);
 /* The same, for whoever has the session and not the state. */
