@@ -2,6 +2,7 @@
 -- was held, also holds with the runtime dying at any point:
 --   mintage test tests/flows/refund_spec.lua --crash
 
+local testing = require "mintage.testing"
 local world = require "mintage.world"
 
 -- A flow that takes a payment at Paymnt, and one that sends a bill through Paymint.
@@ -69,9 +70,8 @@ return flow.define {
 }]]
 
 local flows = { ["take.lua"] = taking, ["bill.lua"] = billing, ["stuck.lua"] = stuck, ["both.lua"] = both }
-for _, name in ipairs { "refund.lua", "capture.lua", "void.lua", "checkout.lua", "lib/payments.lua" } do
-  flows[name] = read(name)
-end
+for _, name in ipairs { "refund.lua", "capture.lua", "void.lua", "lib/payments.lua" } do flows[name] = read(name) end
+flows = testing.shipped("checkout", flows)
 
 -- Nothing reached a provider that it had to refuse: it was known before that it would not do.
 local function nothing_refused(w, operation)
