@@ -27,6 +27,7 @@
 ---@field when mintage.Condition of the object as it is
 ---@field call? string the operation that gives it back
 ---@field with? table<string, string> its parameter = a member of the object, or the release's parameter
+---@field again? boolean that call gives back a part: after it, the object is read and the rules are asked again; of one operation only
 ---@field later? boolean not yet: it is read again later
 ---@field refuse? string it cannot be given back, and why
 

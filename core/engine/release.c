@@ -123,12 +123,16 @@ static enum going wait_to_read(struct call *c, struct mt_error *e) {
     return GO_LEFT;
 }
 
+static bool is_same(const struct releasing *r, const json_t *before, const char *before_name) {
+    return strcmp(before_name, r->chosen) == 0 && json_equal(before, r->chosen_params);
+}
+
 /* The call that was chosen anew. One that was refused just so stays refused. */
 static enum going begin_next(struct call *c, struct releasing *r, const json_t *before,
                              const char *before_name) {
     struct mt_error e;
     const struct mt_account *same;
-    if (strcmp(before_name, r->chosen) == 0 && json_equal(before, r->chosen_params)) return GO_DONE;
+    if (is_same(r, before, before_name)) return GO_DONE;
     const struct mt_operation *op = exec_operation(c->x, r->chosen, &same, &e);
     if (!op) {
         call_write(c);
@@ -149,7 +153,13 @@ static enum going decide_anew(struct call *c, struct releasing *r, enum mt_outco
     enum release_step step = choose(c->x, r, c->meta.rest, &object, &e);
     switch (step) {
     case RELEASE_CALL:
-        going = begin_next(c, r, before, before_name);
+        /* What was done does not show yet: taken for the whole, the rest would never be given back. */
+        if (*outcome == MT_DONE && is_same(r, before, before_name)) {
+            mt_fail(&e, MT_CONFLICT, "%s was carried out, and what is read does not show it yet", r->chosen);
+            going = wait_to_read(c, &e);
+        } else {
+            going = begin_next(c, r, before, before_name);
+        }
         break;
     case RELEASE_NOTHING:
         json_decref(c->value);

@@ -299,26 +299,37 @@ static int take_find(const struct defined *d, struct mt_operation *op, struct de
     return 0;
 }
 
-static int check_rule(const struct defined *d, const char *operation, size_t i, const json_t *rule,
+/* One that is only a part of what is to be given back: after it, the rules are asked again. */
+static int take_again(struct mt_operation *op, const char *where, const char *call, struct mt_error *e) {
+    if (call == NULL) return define_fail(where, e, "\"again\" goes with \"call\"");
+    if (op->again_after != NULL && strcmp(op->again_after, call) != 0)
+        return define_fail(where, e, "\"again\": found \"%s\" after \"%s\", wanted one operation", call,
+                           op->again_after);
+    op->again_after = call;
+    return 0;
+}
+
+static int check_rule(const struct defined *d, struct mt_operation *op, size_t i, const json_t *rule,
                       struct mt_error *e) {
-    static const char *const known[] = {"when", "call", "with", "later", "refuse", NULL};
+    static const char *const known[] = {"when", "call", "with", "again", "later", "refuse", NULL};
     const char *call = NULL, *refuse = NULL, *names[DEFINED_OPERATIONS_MAX];
     char where[DEFINED_WHERE_MAX], rest[32];
-    bool later = false;
+    bool later = false, again = false;
     size_t n = 0, at;
     mt_format(rest, sizeof(rest), "release[%zu]", i + 1);
-    define_where(where, operation, rest);
+    define_where(where, op->name, rest);
     if (define_fields(where, rule, known, e) != 0 || define_text(where, rule, "call", &call, e) != 0 ||
         define_text(where, rule, "refuse", &refuse, e) != 0 ||
-        define_bool(where, rule, "later", &later, e) != 0)
+        define_bool(where, rule, "later", &later, e) != 0 ||
+        define_bool(where, rule, "again", &again, e) != 0 || (again && take_again(op, where, call, e) != 0))
         return -1;
     if (param(rule, "when") == NULL) return define_fail(where, e, "field \"when\" is missing");
     if (define_condition(where, param(rule, "when"), e) != 0) return -1;
     if ((call != NULL) + (refuse != NULL) + later > 1)
         return define_fail(where, e, "\"call\", \"later\" and \"refuse\" exclude each other");
     if (call == NULL) return 0;
-    for (const struct mt_operation *op = d->operations; op->name != NULL; op++)
-        if (op->kind == MT_OPERATION_CALL && op->repeat != MT_REPEAT_READ) names[n++] = op->name;
+    for (const struct mt_operation *other = d->operations; other->name != NULL; other++)
+        if (other->kind == MT_OPERATION_CALL && other->repeat != MT_REPEAT_READ) names[n++] = other->name;
     if (n == 0) return define_fail(where, e, "no operation can give anything back");
     if (word_at(where, "call", call, names, n, &at, e) != 0) return -1;
     return check_with(where, defined_find(d, call), param(rule, "with"), e);
@@ -349,7 +360,7 @@ static int link_operation(const struct defined *d, struct mt_operation *op, stru
                            "\"params\": wanted \"id\", or a string whose name ends in \"_id\": the "
                            "object that is given back");
     for (size_t i = 0; i < json_array_size(own->release); i++)
-        if (check_rule(d, op->name, i, json_array_get(own->release, i), e) != 0) return -1;
+        if (check_rule(d, op, i, json_array_get(own->release, i), e) != 0) return -1;
     return 0;
 }
 

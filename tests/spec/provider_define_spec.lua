@@ -181,6 +181,26 @@ describe("a provider that a script defines", function()
     })
   end
 
+  it("gives back a part and then the rest, also when its reads are behind", function()
+    local parts = example:gsub('{ when = { status = "authorized" }', '{ when = { status = "half" }, call = "charges.rest", '
+      .. 'again = true },\n        %0', 1)
+    parts = parts:gsub('%["charges.refund"%]', '["charges.rest"] = { method = "POST", path = "/v1/charges/{id}/rest", '
+      .. 'repeats = "keyed", params = { id = "string" } },\n    %0', 1)
+    local other = testing.start("serve", { flows = flows(parts), config = config(fake.url) })
+    local run = other:run("order", { amount = "80.00 USD", card = "good", wait = "A" })
+    local id = other:wait_for(run.id, "waiting").progress.charge
+    local reads, refunds = seen "get", seen "refund"
+    fake.set(id, { status = "half" })
+    local behind = { id = id, status = "half", amount = 8000, currency = "USD" }
+    fake.plan("get", { times = 2, status = 200, json = behind })
+    other:api("POST", "/v1/runs/" .. run.id .. "/cancel", {})
+    other:wait_for(run.id, "cancelled")
+    assert.equal(1, seen "rest") -- the second read showed nothing of it, and was not believed
+    assert.equal(1, #since("refund", refunds))
+    assert.equal(3, #since("get", reads))
+    assert.equal("/v1/charges/" .. id .. "/refund", since("refund", refunds)[1].path)
+  end)
+
   it("is believed when its webhooks are signed, and once", function()
     local run = buy({ card = "good", hold = true, settle = true }, "waiting")
     fake.set(run.progress.charge, { status = "paid" })

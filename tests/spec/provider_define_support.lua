@@ -79,7 +79,7 @@ web.get("/v1/charges/{id}", open, operation("get", function(req)
 end))
 
 for _, version in ipairs { "v1", "v2" } do
-  for action, status in pairs { void = "voided", refund = "refunded" } do
+  for action, status in pairs { void = "voided", refund = "refunded", rest = "paid" } do
     web.post("/" .. version .. "/charges/{id}/" .. action, open, operation(action, function(req)
       charges:update(req.params.id, { status = status, by = version })
       return { json = shown(charges:get(req.params.id)) }

@@ -121,6 +121,9 @@ static void definitions_are_refused_with_what_is_wrong(void **state) {
         {ACME("\"operations\":{" GET ",\"r\":{\"read\":\"get\",\"release\":[{\"call\":\"get\"}]}}"),
          "operations[\"r\"].release[1]: field \"when\" is missing"},
         {ACME("\"operations\":{" GET
+              ",\"r\":{\"read\":\"get\",\"release\":[{\"when\":{\"s\":1},\"again\":true}]}}"),
+         "operations[\"r\"].release[1]: \"again\" goes with \"call\""},
+        {ACME("\"operations\":{" GET
               ",\"r\":{\"read\":\"get\",\"params\":{\"it\":\"string\"},\"release\":[{\"when\":{\"s\":1}}]}}"),
          "operations[\"r\"]: \"params\": wanted \"id\", or a string whose name ends in \"_id\": the object "
          "that is "
@@ -325,7 +328,8 @@ static const char recovering[] = ACME(MONEY(
              "{\"when\":{\"status\":\"ok\"},\"call\":\"void\",\"with\":{\"amount\":\"left\"}},"
              "{\"when\":{\"status\":\"wait\"},\"later\":true},{\"when\":{\"status\":\"out\"},\"refuse\":"
              "\"ask them\"},"
-             "{\"when\":{\"status\":\"gone\"}}]}}");
+             "{\"when\":{\"status\":\"gone\"}},"
+             "{\"when\":{\"status\":\"half\"},\"call\":\"void\",\"again\":true}]}}");
 
 static void reading_tells_what_became_of_a_call(void **state) {
     static const struct {
@@ -377,6 +381,7 @@ static void rules_say_what_gives_back(void **state) {
         {"{\"status\":\"ok\",\"left\":{\"$money\":\"3.00 EUR\"}}", "void",
          "{\"amount\":{\"$money\":\"3.00 EUR\"},\"charge\":\"c1\",\"why\":\"w\"}", NULL, false},
         {"{\"status\":\"gone\"}", NULL, NULL, NULL, false},
+        {"{\"status\":\"half\"}", "void", "{\"charge\":\"c1\",\"why\":\"w\"}", NULL, false},
         {"{\"status\":\"wait\"}", NULL, NULL, "acme.release: it cannot be given back yet", true},
         {"{\"status\":\"out\"}", NULL, NULL, "acme.release: ask them", false},
         {"{\"status\":\"ok\",\"left\":7}", NULL, NULL,
@@ -390,6 +395,7 @@ static void rules_say_what_gives_back(void **state) {
     const struct mt_operation *op = find(&d, "acme.release", &account);
     json_t *params = from_text("{\"id\":\"c1\",\"why\":\"w\"}");
     (void)state;
+    assert_string_equal(op->again_after, "void");
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         json_t *object = from_text(rows[i].object), *chosen = NULL;
         const char *operation = "";
