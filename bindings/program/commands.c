@@ -181,7 +181,7 @@ static const char repl_details[] =
     "  mintage repl                               at the runtime of ./mintage-data\n"
     "  mintage repl -e 'runs.list{state=\"needs_attention\"}' --json    values as JSON, one a line\n"
     "  mintage repl --read-only < night.lua       a script that can change nothing\n"
-    "  mintage repl --run run_01... --at 3        time travel: that run when its third effect was due\n"
+    "  mintage repl --run run_01... --at 3        time travel: that run at its third effect\n"
     "How the runtime is reached: with --offline the folder --data is opened in this process, which no "
     "runtime\n"
     "may hold meanwhile; with --url or --token by HTTP; else through the socket in --data, which only its "

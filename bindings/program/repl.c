@@ -69,7 +69,7 @@ static int choose(struct repl *r, struct mt_client *client, struct mt_error *e) 
 }
 
 /* `travel = runs"ID":at(N)`; NULL: no run is named. Caller frees. */
-static char *travel_code(const struct mt_config *config, struct mt_error *e) {
+static char *travel_code(const struct mt_config *config, bool shown, struct mt_error *e) {
     const char *run = mt_config_str(config, "run");
     struct mt_buf b;
     if (!run) return mt_strdup("");
@@ -81,7 +81,7 @@ static char *travel_code(const struct mt_config *config, struct mt_error *e) {
     mt_buf_init(&b, 4096);
     mt_buf_addf(&b, "travel = runs\"%.200s\":at(", run);
     if (mt_config_is_set(config, "at")) mt_buf_addi(&b, mt_config_int(config, "at"));
-    mt_buf_adds(&b, ") return travel");
+    mt_buf_adds(&b, shown ? ") return travel" : ")");
     return mt_buf_take(&b, NULL);
 }
 
@@ -249,7 +249,7 @@ int mt_repl_command(const struct mt_command *self, struct mt_config *config, int
     use_utf8();
     r.signals = catch_signals(interactive);
     char *travel = NULL;
-    if (r.lua && check_options(config, &e) == 0 && (travel = travel_code(config, &e)) &&
+    if (r.lua && check_options(config, &e) == 0 && (travel = travel_code(config, interactive, &e)) &&
         (!mt_config_bool(config, "offline") || (r.offline = mt_repl_offline_start(config, &e))) &&
         choose(&r, &client, &e) == 0)
         code = work(&r, travel, interactive, &e);

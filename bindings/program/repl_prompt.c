@@ -155,7 +155,10 @@ int mt_repl_interactive(struct repl *r, const char *first) {
     struct repl_line_hooks hooks = {mt_repl_complete, mt_repl_news, mt_repl_wait, r};
     r->line = mt_repl_line_new(&r->screen, &hooks, r->signals);
     greet(r);
-    if (first) mt_repl_eval(r, first, NULL);
+    if (first && mt_repl_eval(r, first, NULL) == REPL_DONE)
+        mt_repl_tell(
+            r, "travel:step() and travel:back() go from effect to effect, travel:locals() shows variables, "
+               "travel:what_if(code) tries other code; help(travel) tells more.");
     while (!r->leave) {
         const char *text;
         enum repl_read got =

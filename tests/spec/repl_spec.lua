@@ -195,11 +195,30 @@ describe("the console without a terminal", function()
       end
     end)
 
+    it("finds a socket whose path is too long for one", function()
+      local dir = testing.folder() .. "/" .. ("long"):rep(20) .. "/" .. ("data"):rep(20)
+      os.execute("mkdir -p '" .. dir .. "'")
+      local result = testing.run { "repl", "--data", dir, "-e", "1" }
+      assert.equal(2, result.code)
+      assert.matches("no runtime serves", result.err)
+    end)
+
     it("takes --yes from the command line alone", function()
       local result = repl({ "-e", "1" }, nil, { env = { "MINTAGE_YES=true" } })
       assert.equal(2, result.code)
       assert.matches("command line alone", result.err)
     end)
+  end)
+
+  it("begins at an effect of a run with --run and --at", function()
+    local run = runtime:run("greet", { name = "Ann" }, { wait = "10s" })
+    local result = repl { "--run", run.id, "-e", "travel ~= nil" }
+    assert.equal("", result.err)
+    assert.equal("true\n", result.out)
+    result = repl { "--run", "run_none", "-e", "print 'not reached'" }
+    assert.equal(1, result.code)
+    assert.equal("", result.out)
+    assert.matches("^mintage repl: %-%-run: ", result.err)
   end)
 
   describe("with --offline", function()

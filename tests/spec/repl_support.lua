@@ -67,9 +67,22 @@ function Terminal:press(...)
   for _, key in ipairs { ... } do assert(command(self.server, "send-keys", "-t", self.name, key)) end
 end
 
+local function dense(text) return (text:gsub("%s", "")) end
+
+-- The line that the cursor is in, counted from the first that there was.
+function Terminal:row()
+  local _, text = command(self.server, "display-message", "-p", "-t", self.name, "#{e|+:#{history_size},#{cursor_y}}")
+  return tonumber(text)
+end
+
+-- Types a line, sees it on the screen, and enters it: when this is over, it has been taken.
 function Terminal:enter(text)
   self:type(text)
+  local wanted = dense(text)
+  testing.wait_until(function() return wanted == "" or dense(self:screen()):sub(-#wanted) == wanted end, "it is typed", 15000)
+  local row = self:row()
   self:press "Enter"
+  testing.wait_until(function() return self:row() > row end, "the line was taken", 15000)
 end
 
 -- What is on the screen, and above it, without the spaces at the ends. colors: with their escapes.
@@ -115,14 +128,6 @@ function Terminal:wait_for_question()
     return last:find "%[y/N%]$" or last:find "Type yes to go on:$"
   end, nil, 15000)
   if not ok then error("there is no question:\n" .. self:screen(), 2) end
-end
-
--- Waits until the cursor is at the beginning of a line: what was entered has been taken.
-function Terminal:wait_for_new_line()
-  testing.wait_until(function()
-    local _, text = command(self.server, "display-message", "-p", "-t", self.name, "#{cursor_x}")
-    return tonumber(text) == 0
-  end, "the line was taken", 15000)
 end
 
 -- The exit code, once the program has ended.

@@ -269,7 +269,6 @@ describe_terminal("the console at a terminal", function()
     runtime.process:signal(19) -- SIGSTOP: it answers nothing
     local ok, why = pcall(function()
       t:enter "1"
-      t:wait_for_new_line()
       t:press "C-c"
       t:wait "once more leaves"
       t:press "C-c"
@@ -277,6 +276,35 @@ describe_terminal("the console at a terminal", function()
     end)
     runtime.process:signal(18)
     assert(ok, why)
+  end)
+
+  it("begins in a run with --run, and says how to go on", function()
+    local run = runtime:run("greet", { name = "Ann" }, { wait = "10s" })
+    local t = repl { "--run", run.id }
+    t:wait "travel:step()"
+    t:enter "travel.at"
+    t:wait "\n1"
+    t:wait_for_prompt()
+  end)
+
+  it("shows how long a command took, unless told not to", function()
+    local t = repl()
+    t:enter "1"
+    t:wait "\n1  "
+    t:wait " ms\n"
+    t:enter ":timing off"
+    t:wait_for_prompt()
+    t:enter "2"
+    t:wait "\n2\nmintage"
+  end)
+
+  it("shares its history with other terminals of the same user", function()
+    local ann, bob = repl(), repl()
+    ann:enter "x = 'ann'"
+    ann:wait_for_prompt()
+    bob:enter "x = 'bob'"
+    bob:wait_for_prompt()
+    assert.equal("x = 'ann'\nx = 'bob'\n", history())
   end)
 
   it("colours only where it may", function()
