@@ -499,6 +499,8 @@ void mt_checkout_version(const json_t *run, char out[17]) {
 
 json_t *mt_checkout_view(const json_t *run, const json_t *words, const struct mt_checkout_asked *asked) {
     const json_t *progress = json_object_get(run, "progress");
+    const json_t *paid =
+        json_object_get(json_object_get(run, "output"), "paid"); /* the last word, once it ended */
     struct view v = {
         .out = json_object(),
         .run = run,
@@ -506,7 +508,7 @@ json_t *mt_checkout_view(const json_t *run, const json_t *words, const struct mt
         .progress = progress,
         .words = words,
         .ways = json_object_get(progress, "ways"),
-        .paid = json_object_get(progress, "paid"),
+        .paid = paid ? paid : json_object_get(progress, "paid"),
         .asked = asked,
         .attempt = mt_json_int(progress, "attempt", -1),
     };

@@ -39,7 +39,7 @@ function way.open(sale, wish)
   })
   if not bill then return nil, refused end
   flow.undo(paymint.bills.release, { bill_id = bill.bill_id, price = sale.due })
-  return { id = bill.bill_id, price = sale.due }
+  return { id = bill.bill_id, url = bill.shortURL, price = sale.due }
 end
 
 local outcomes = { F = "paid", C = "cancelled", D = "cancelled", W = "expired" } -- W at rest: its day is over

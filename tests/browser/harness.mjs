@@ -105,23 +105,25 @@ export async function startProgram() {
   const sandboxPort = await freePort();
   const sandbox = `http://127.0.0.1:${sandboxPort}`;
   const world = await start('dev', ['--sandbox-port', sandboxPort, '--flows', join(root, 'flows')], sandbox);
-  return { ...world, sandbox };
+  return { ...world, sandbox, start: (flow, input) => post(world, `/v1/flows/${flow}/runs?wait=1s`, input) };
 }
 
 // Runs of flows/page.lua, which show the checkout page in any state: start() answers a run, say() tells it how to go on.
 export async function startPages() {
   const world = await start('serve', ['--flows', join(here, 'flows')]);
-  const token = readFileSync(join(world.data, 'admin-token'), 'utf8').trim();
-  const post = async (path, body) => {
-    const answer = await fetch(world.runtime + path, { method: 'POST', headers: { Authorization: `Bearer ${token}` }, body: JSON.stringify(body) });
-    ok(answer.ok, `${path}: ${answer.status}`);
-    return answer.json();
-  };
   return {
     ...world,
-    start: (input) => post('/v1/flows/page/runs?wait=1s', input),
-    say: (run, payload) => post(`/v1/runs/${run.id}/signal`, { topic: 'page', key: run.id, payload }),
+    start: (input) => post(world, '/v1/flows/page/runs?wait=1s', input),
+    say: (run, payload) => post(world, `/v1/runs/${run.id}/signal`, { topic: 'page', key: run.id, payload }),
   };
+}
+
+async function post({ runtime, data }, path, body) {
+  const token = readFileSync(join(data, 'admin-token'), 'utf8').trim();
+  const answer = await fetch(runtime + path, { method: 'POST', headers: { Authorization: `Bearer ${token}` }, body: JSON.stringify(body) });
+  const value = await answer.json();
+  ok(answer.ok, `${path}: ${answer.status} ${JSON.stringify(value)}`);
+  return value;
 }
 
 // A program of its own on a free port, in a new data directory, ready.

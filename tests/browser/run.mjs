@@ -2,6 +2,7 @@
 import { api, launch, runAll, startMerchant, startPages, startProgram } from './harness.mjs';
 import './shop.test.mjs';
 import './checkout.test.mjs';
+import './ways.test.mjs';
 import './mintro.test.mjs';
 import './pay.test.mjs';
 import './embed.test.mjs';

@@ -1,6 +1,7 @@
 // The demo shop and the checkout page of a run, through runtime, sandbox and webhooks.
 import { join } from 'node:path';
 import { cards, equal, ok, out, payButton, test, type, until } from './harness.mjs';
+import { sound } from './sound.mjs';
 
 async function order(page, runtime, integration) {
   await page.goto(`${runtime}/shop`);
@@ -9,12 +10,19 @@ async function order(page, runtime, integration) {
   await page.fill('[name=email]', 'customer@example.com');
   await page.check(`[name=integration][value=${integration}]`);
 }
+// Orders, and takes the way that the checkout page has marked: Mintro.
+async function checkOut(page) {
+  await page.locator('button').click();
+  await until(page, 'choose');
+  await page.locator('#ways button').click();
+}
 
 test('shop: pay on the provider\'s page and come back to a finished order', async ({ runtime, open }) => {
   const page = await open();
   await order(page, runtime, 'url');
-  await page.screenshot({ path: join(out, 'shop.png') });
-  await page.locator('button').click();
+  await sound(page, 'the shop');
+  await page.screenshot({ path: join(out, 'shop.png'), fullPage: true });
+  await checkOut(page);
   await payButton(page).waitFor();
   equal(await payButton(page).innerText(), 'Pay $25.00', 'the button');
   await type(page, cards.good);
@@ -28,7 +36,7 @@ test('shop: pay on the provider\'s page and come back to a finished order', asyn
 test('shop: pay in a frame inside the checkout page', async ({ runtime, open }) => {
   const page = await open();
   await order(page, runtime, 'iframe');
-  await page.locator('button').click();
+  await checkOut(page);
   await until(page, 'frame');
   const frame = page.frameLocator('#frame iframe');
   await frame.locator('button[value=pay]').waitFor();
@@ -41,14 +49,40 @@ test('shop: pay in a frame inside the checkout page', async ({ runtime, open }) 
   await until(page, 'succeeded');
 });
 
-test('shop: a cancelled payment ends the order', async ({ runtime, mintro, open }) => {
+test('shop: a payment is cancelled on the provider\'s page, then the order on ours', async ({ runtime, mintro, open }) => {
   const page = await open();
   await order(page, runtime, 'url');
-  await page.locator('button').click();
+  await checkOut(page);
   await page.locator('button[value=cancel]').click();
   await page.waitForURL(/\/checkout\//);
   await mintro.advance('2m'); // no webhook tells of it: the runtime looks by itself after a while
+  await page.locator('#errors').waitFor();
+  ok((await page.locator('#errors').innerText()).includes('was cancelled'), 'why');
+  await page.locator('.cancel summary').click();
+  await page.locator('button[value=cancel]').click();
   await until(page, 'cancelled');
+});
+
+test('shop: in won, to a phone', async ({ runtime, open }) => {
+  const page = await open({ viewport: { width: 320, height: 640 }, colorScheme: 'dark' });
+  await page.goto(`${runtime}/shop`);
+  await page.getByRole('link', { name: 'Korean won' }).click();
+  await sound(page, 'the shop');
+  await page.screenshot({ path: join(out, 'shop-small.png'), fullPage: true });
+  await page.fill('[name=name]', 'Ann Lee');
+  await page.fill('[name=email]', 'ann@example.com');
+  await page.fill('[name=phone]', '010-1234-5678');
+  await page.locator('button').click();
+  await until(page, 'choose');
+  await page.locator('label[for=way-paymint]').click();
+  await page.locator('#ways button').click(); // the number is known
+  await until(page, 'waiting');
+  await page.locator('main a.secondary').click();
+  await type(page, cards.good);
+  await page.locator('button[value=card]').click();
+  await until(page, 'succeeded');
+  await page.goBack();
+  await until(page, 'succeeded');
 });
 
 test('shop: sending the form twice is one order', async ({ runtime, open }) => {
@@ -74,15 +108,18 @@ test('shop: what is missing is said', async ({ runtime, open }) => {
   equal(await page.inputValue('[name=name]'), 'John <b>Doe', 'what was typed');
 });
 
-test('checkout: without script the way leads to the payment and back to the outcome', async ({ runtime, open }) => {
-  const page = await open({ javaScriptEnabled: false });
-  await order(page, runtime, 'url');
-  await page.locator('button').click();
-  await payButton(page).waitFor();
-  await type(page, cards.good);
-  await payButton(page).click();
-  await page.waitForURL(/\/checkout\//);
-  await until(page, 'succeeded');
+test('checkout: a sole way leads to the payment at once, and back to the outcome, with script and without', async ({ start, open }) => {
+  for (const javaScriptEnabled of [true, false]) {
+    const run = await start('checkout', { reference: `SOLE-${process.pid}-${javaScriptEnabled}`, amount: '25.00 USD', ways: ['mintro'],
+      email: 'ann@example.com', name: 'Ann Lee', items: [{ name: 'Coffee beans', quantity: 1, price: '25.00 USD' }] });
+    const page = await open({ javaScriptEnabled });
+    await page.goto(run.checkout_url);
+    await payButton(page).waitFor();
+    await type(page, cards.good);
+    await payButton(page).click();
+    await page.waitForURL(/\/checkout\//);
+    await until(page, 'succeeded');
+  }
 });
 
 test('checkout: an unknown one is not found', async ({ runtime, open }) => {
