@@ -137,9 +137,24 @@ static int take_fixed(struct defined_operation *own, const char *where, const js
     return 0;
 }
 
+/* URLs stand in logs, on either side and in between. */
+static int check_secrets(const struct defined_operation *own, const char *where, struct mt_error *e) {
+    for (const struct mt_param *p = own->row->params; p->name != NULL; p++) {
+        char hole[64];
+        bool in_url = own->body == DEFINED_QUERY;
+        for (size_t i = 0; defined_placeholder(own->row->path, i, hole); i++)
+            in_url = in_url || strcmp(hole, p->name) == 0;
+        if (p->secret && in_url)
+            return define_fail(where, e, "params.%s: a secret would stand in the URL; wanted a body",
+                               p->name);
+    }
+    return 0;
+}
+
 static int check_sendable(const struct defined_operation *own, const char *where, struct mt_error *e) {
     const char *key;
     json_t *v;
+    if (check_secrets(own, where, e) != 0) return -1;
     if (own->body == DEFINED_JSON) return 0;
     for (const struct mt_param *p = own->row->params; p->name != NULL; p++)
         if (p->type == MT_P_OBJECT || p->type == MT_P_ARRAY || p->type == MT_P_ANY)

@@ -149,7 +149,8 @@ static int read_error(const struct mt_operation *op, const json_t *params,
     char status[64];
     mt_copy(status, sizeof(status), e->code);
     const struct mt_error_row *row = NULL;
-    if (code_at(body, d->error_code, code)) {
+    bool told = code_at(body, d->error_code, code);
+    if (told) {
         row = row_of(d, code);
         mt_copy(e->code, sizeof(e->code), code);
     }
@@ -160,8 +161,10 @@ static int read_error(const struct mt_operation *op, const json_t *params,
         e->outcome = MT_UNKNOWN;
         e->retryable = true;
     }
-    /* A proxy's page or a wrong base URL is no word of theirs that there is no such object. */
-    if (resp->status == 404 && !json_is_object(body)) {
+    /* A proxy's page or a wrong base URL is no word of theirs that there is no such object; believing a read
+     * in that could have a call sent twice, so there something has to stand where their errors do. */
+    told = told || words[0] != '\0' || (d->error_code == NULL && d->error_message == NULL);
+    if (resp->status == 404 && (!json_is_object(body) || (op->repeat == MT_REPEAT_READ && !told))) {
         e->kind = MT_PROTOCOL;
         e->outcome = MT_UNKNOWN;
     }

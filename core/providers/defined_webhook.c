@@ -12,16 +12,26 @@ static int refuse(const struct mt_account *account, enum mt_kind kind, struct mt
     return mt_fail(e, kind, "%s webhook: %s", account->provider->name, what);
 }
 
-/* The value of NAME=VALUE among the header's parts, which commas separate. */
-static bool part_of(const char *header, const char *name, char out[PART_MAX]) {
+/* The next value of NAME=VALUE among the header's parts, which commas separate; *at goes on behind it. */
+static bool next_part(const char **at, const char *name, char out[PART_MAX]) {
     size_t n = strlen(name);
-    for (const char *at = header; *at != '\0';) {
-        at += strspn(at, " ,");
-        size_t len = strcspn(at, ",");
-        if (len > n && strncmp(at, name, n) == 0 && at[n] == '=')
-            return mt_format(out, PART_MAX, "%.*s", (int)(len - n - 1), at + n + 1);
-        at += len;
+    while (**at != '\0') {
+        const char *part = *at + strspn(*at, " ,");
+        size_t len = strcspn(part, ",");
+        *at = part + len;
+        if (len > n && strncmp(part, name, n) == 0 && part[n] == '=' &&
+            mt_format(out, PART_MAX, "%.*s", (int)(len - n - 1), part + n + 1))
+            return true;
     }
+    return false;
+}
+
+/* Whether one of the header's signatures is this: while a secret rotates there are several. */
+static bool is_signed(const struct defined_hmac *h, const char *header, const char *expected) {
+    char digest[PART_MAX];
+    if (h->field == NULL) return mt_equal_str(header, expected);
+    for (const char *at = header; next_part(&at, h->field, digest);)
+        if (mt_equal_str(digest, expected)) return true;
     return false;
 }
 
@@ -40,8 +50,8 @@ static int check_age(const struct defined_hmac *h, const struct mt_account *acco
 static int verify(const struct defined_hmac *h, const struct mt_account *account,
                   const struct mt_request *req, struct mt_error *e) {
     const char *secret = mt_account_credential(account, h->secret);
-    const char *header = mt_headers_get(&req->headers, h->header), *sent_at = "";
-    char digest[PART_MAX], at[PART_MAX], words[200];
+    const char *header = mt_headers_get(&req->headers, h->header), *sent_at = "", *rest = header;
+    char part[PART_MAX], words[200];
     struct mt_buf expected;
     if (secret[0] == '\0') {
         mt_format(words, sizeof(words), "no %.60s is configured, so no webhook can be believed", h->secret);
@@ -51,15 +61,16 @@ static int verify(const struct defined_hmac *h, const struct mt_account *account
         mt_format(words, sizeof(words), "the header %.100s is missing", h->header);
         return refuse(account, MT_AUTHENTICATION, e, words);
     }
-    if (h->field != NULL && !part_of(header, h->field, digest))
+    if (h->field != NULL && !next_part(&rest, h->field, part))
         return refuse(account, MT_AUTHENTICATION, e, "the header's signature is missing");
+    rest = header;
     if (h->timestamp != NULL && h->field != NULL)
-        sent_at = part_of(header, h->timestamp, at) ? at : "";
+        sent_at = next_part(&rest, h->timestamp, part) ? part : "";
     else if (h->timestamp != NULL && (sent_at = mt_headers_get(&req->headers, h->timestamp)) == NULL)
         sent_at = "";
     mt_buf_init(&expected, 1024);
     defined_digest(h, secret, "", "", sent_at, req->body != NULL ? req->body : "", req->body_len, &expected);
-    bool same = mt_equal_str(h->field != NULL ? digest : header, expected.data);
+    bool same = is_signed(h, header, expected.data);
     mt_buf_clear(&expected);
     if (!same) {
         mt_format(words, sizeof(words), "the signature does not fit the body; is %.60s right?", h->secret);

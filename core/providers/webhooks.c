@@ -91,13 +91,11 @@ static int authorize(const struct mt_account *account, const struct mt_operation
 /* 3xx is not followed: whoever moved has to say so at the registry. */
 static int read_answer(const struct mt_operation *op, const json_t *params,
                        const struct mt_http_response *resp, json_t **value, struct mt_error *e) {
-    int64_t seconds;
-    const char *later = mt_headers_get(&resp->headers, "Retry-After");
+    int seconds = answer_retry_after(resp);
     (void)op, (void)params, (void)e;
     *value = json_pack("{s:b, s:i}", "delivered", resp->status >= 200 && resp->status < 300, "status",
                        resp->status);
-    if (later && mt_parse_int(later, 0, 7 * 86400, &seconds))
-        json_object_set_new(*value, "retry_after", json_integer(seconds));
+    if (seconds > 0) json_object_set_new(*value, "retry_after", json_integer(seconds));
     return 0;
 }
 

@@ -147,6 +147,20 @@ describe("notify", function()
     assert.matches('"endpoints":[]', w:look_at_text("/v1/runs/" .. told.id), 1, true)
   end)
 
+  it("waits for as long as the endpoint asks, in seconds or until a date", function()
+    local date = { Date = "Fri, 20 Nov 2026 09:00:00 GMT", ["Retry-After"] = "Fri, 20 Nov 2026 11:00:00 GMT" }
+    for _, headers in ipairs { { ["Retry-After"] = "7200" }, date } do
+      got, answers = {}, { { status = 503, headers = headers }, { status = 204 } }
+      w:start("notify", { event = "order.paid", data = {} }):wait()
+      w:advance "40h"
+      if w.raw:mishaps() == "" then
+        assert.equal(2, #got)
+        local waited = tonumber(got[2].headers["webhook-timestamp"]) - tonumber(got[1].headers["webhook-timestamp"])
+        assert.is_true(waited >= 7200 and waited < 7300, waited)
+      end
+    end
+  end)
+
   it("signs with both secrets for a day after a rotation", function()
     w:api("POST", "/notify/endpoints/shop", { rotate = true })
     w:start("notify", { event = "order.paid", data = {} }):wait()

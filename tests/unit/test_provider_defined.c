@@ -120,6 +120,11 @@ static void definitions_are_refused_with_what_is_wrong(void **state) {
          "booleans"},
         {ACME("\"operations\":{" GET ",\"r\":{\"read\":\"get\",\"release\":[{\"call\":\"get\"}]}}"),
          "operations[\"r\"].release[1]: field \"when\" is missing"},
+        {ACME("\"operations\":{\"a\":{\"method\":\"GET\",\"path\":\"/a\",\"params\":{\"pin\":\"secret\"}}}"),
+         "operations[\"a\"]: params.pin: a secret would stand in the URL; wanted a body"},
+        {ACME("\"operations\":{\"a\":{\"method\":\"POST\",\"path\":\"/a/{pin}\",\"repeats\":\"unsafe\","
+              "\"params\":{\"pin\":\"secret\"}}}"),
+         "operations[\"a\"]: params.pin: a secret would stand in the URL; wanted a body"},
         {ACME("\"operations\":{" GET
               ",\"r\":{\"read\":\"get\",\"release\":[{\"when\":{\"s\":1},\"again\":true}]}}"),
          "operations[\"r\"].release[1]: \"again\" goes with \"call\""},
@@ -309,6 +314,19 @@ static void answers_are_believed_as_far_as_they_are_understood(void **state) {
     d.w.net.header_value = "3";
     assert_null(send(&d, "acme.pay", "{\"amount\":{\"$money\":\"1.00 EUR\"}}", key));
     assert_int_equal(d.w.e.outcome, MT_UNKNOWN);
+    /* What a read does not find has to be said by them, and not by what stands before them. */
+    static const struct {
+        const char *body;
+        enum mt_outcome outcome;
+    } missing[] = {{"{\"message\":\"no Route matched\"}", MT_UNKNOWN},
+                   {"{\"error\":{\"code\":404}}", MT_REJECTED},
+                   {"{\"error\":{\"message\":\"No such charge.\"}}", MT_REJECTED}};
+    d.w.net.status = 404;
+    for (size_t i = 0; i < sizeof(missing) / sizeof(missing[0]); i++) {
+        d.w.net.body = missing[i].body;
+        assert_null(send(&d, "acme.find", "{}", key));
+        assert_int_equal(d.w.e.outcome, missing[i].outcome);
+    }
     end(&d);
 }
 
@@ -490,6 +508,19 @@ static void webhooks_are_believed_as_far_as_they_are_proven(void **state) {
     assert_int_equal(hook(&d, body, "X-S", text.data, false, &hint), -1);
     assert_int_equal(d.w.e.kind, MT_AUTHENTICATION);
     mt_buf_clear(&text);
+    end(&d);
+
+    /* While the secret rotates the header has the signatures of both. */
+    d = begin(HOOK("{\"header\":\"X-S\",\"secret\":\"s\",\"field\":\"v1\"}"), "{\"acme\":{\"s\":\"k\"}}");
+    char hex[2 * MT_SHA256_SIZE + 1], both[300];
+    mt_hex_encode(mac, sizeof(mac), hex);
+    mt_format(both, sizeof(both), "v1=%064d, v0=1,v1=%s", 0, hex);
+    assert_int_equal(hook(&d, body, "X-S", both, false, &hint), 0);
+    json_decref(hint.payload);
+    mt_format(both, sizeof(both), "v1=%064d,v0=%s", 0, hex);
+    assert_int_equal(hook(&d, body, "X-S", both, false, &hint), -1);
+    assert_int_equal(hook(&d, body, "X-S", "v0=1", false, &hint), -1);
+    assert_string_equal(d.w.e.message, "acme webhook: the header's signature is missing");
     end(&d);
 
     d = begin(HOOK("{\"header\":\"X-S\",\"secret\":\"s\"}"), NULL);
