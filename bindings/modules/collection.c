@@ -8,9 +8,10 @@
 
 #define METATABLE "mintage.collection"
 
-enum { NAME_BYTES = 63, ID_BYTES = 255, FIELDS_MAX = 8, LIST_MAX = 1000 };
+enum { NAME_BYTES = 63, ID_BYTES = 255, FIELDS_MAX = 8, LIST_MAX = 1000, KEEP_MIN_MS = 1000 };
 
-/* Upvalue-free: everything the effect needs is in the object: { name, unique (JSON), index (JSON) }. */
+/* Upvalue-free: everything the effect needs is in the object: { name, unique (JSON), index (JSON), keep (ms)
+ * }. */
 static const char *part(lua_State *L, const char *field) {
     lua_getfield(L, 1, field);
     const char *s = lua_tostring(L, -1);
@@ -36,8 +37,10 @@ static int collection_effect(lua_State *L, const char *action) {
     mt_module_begin(L, &f, what);
     const struct mt_buf *params = mt_module_json(L, -1, what);
     mt_vm_effect_begin(L);
-    mt_effect_collection(f.x, part(L, "name"), part(L, "unique"), part(L, "index"), action, params->data,
-                         f.site, &f.a);
+    lua_getfield(L, 1, "keep");
+    struct mt_collection c = {part(L, "name"), part(L, "unique"), part(L, "index"), lua_tointeger(L, -1)};
+    lua_pop(L, 1);
+    mt_effect_collection(f.x, &c, action, params->data, f.site, &f.a);
     return mt_module_end(L, &f);
 }
 
@@ -240,8 +243,21 @@ static void push_field_names(lua_State *L, const char *collection, const char *o
     lua_remove(L, -2);
 }
 
+/* How long a document is kept after it was written, in ms; 0: for ever. */
+static void push_keep(lua_State *L, const char *collection) {
+    char what[NAME_BYTES + 32];
+    lua_Integer ms = 0;
+    mt_format(what, sizeof what, "collection.define \"%s\"", collection);
+    if (mt_module_option(L, 2, "keep") != LUA_TNIL) {
+        ms = mt_module_duration(L, -1, what, "keep");
+        if (ms < KEEP_MIN_MS) luaL_error(L, "%s: keep must be a second or more, such as \"90d\"", what);
+    }
+    lua_pop(L, 1);
+    lua_pushinteger(L, ms);
+}
+
 static int define(lua_State *L) {
-    static const char *const options[] = {"unique", "index", NULL};
+    static const char *const options[] = {"unique", "index", "keep", NULL};
     lua_settop(L, 2);
     const char *name = mt_module_string(L, 1, "collection.define", "the name", NAME_BYTES);
     if (!lua_isnil(L, 2)) mt_module_fields(L, 2, "collection.define", options);
@@ -252,6 +268,8 @@ static int define(lua_State *L) {
     lua_setfield(L, 3, "unique");
     push_field_names(L, name, "index");
     lua_setfield(L, 3, "index");
+    push_keep(L, name);
+    lua_setfield(L, 3, "keep");
     luaL_setmetatable(L, METATABLE);
     return 1;
 }

@@ -49,7 +49,9 @@ function Collection:list(options) end
 local collection = {}
 
 ---@param name string
----@param options? { unique?: string[], index?: string[] } fields that by and list may ask for
+---unique, index: fields that by and list may ask for. keep: documents go when they have not been written for so long ("90d");
+---unless it is given they are kept for ever. The last word of any write counts, for all of the collection that were written with one.
+---@param options? { unique?: string[], index?: string[], keep?: mintage.Duration }
 ---@return mintage.Collection
 function collection.define(name, options) end
 

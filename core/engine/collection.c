@@ -46,6 +46,7 @@ json_t *document_merged(const json_t *body, const json_t *params) {
 struct doc_action {
     struct mt_exec *x;
     const char *collection, *action;
+    int64_t keep_ms;
     json_t *params, *unique, *index;
     struct mt_document had; /* version 0: none */
     json_t *body;           /* to be written; NULL: deleted */
@@ -119,6 +120,8 @@ static bool try_write(struct doc_action *d, struct mt_entry *entry, char *body, 
     op->doc.id = mt_json_str(d->params, "id", "");
     op->doc.expect = d->had.version;
     op->doc.body = body;
+    op->doc.at = entry->at;
+    op->doc.keep = d->keep_ms;
     op->doc.key_count = key_count;
     op->doc.keys = keys;
     bool ok = exec_flush_keep(x, refused);
@@ -286,25 +289,24 @@ static const char *collection_deed(const char *collection, const char *action, c
     return out;
 }
 
-void mt_effect_collection(struct mt_exec *x, const char *collection, const char *unique, const char *index,
-                          const char *action, const char *params_text, const char *site,
-                          struct mt_answer *a) {
+void mt_effect_collection(struct mt_exec *x, const struct mt_collection *c, const char *action,
+                          const char *params_text, const char *site, struct mt_answer *a) {
     struct mt_error e;
-    struct doc_action d = {.x = x, .collection = collection, .action = action};
+    struct doc_action d = {.x = x, .collection = c->name, .action = action, .keep_ms = c->keep_ms};
     char deed[MT_NAME_MAX + 16];
     d.params = mt_json_parse(params_text, strlen(params_text), &e);
     if (!d.params) {
         exec_bug(a, "%s", e.message);
-    } else if (!check_names(collection, action, d.params, a)) {
+    } else if (!check_names(c->name, action, d.params, a)) {
         /* a is set */
     } else if (x->handler && is_write(action) &&
-               !operator_allows(x, "collection", collection_deed(collection, action, deed), params_text, a)) {
+               !operator_allows(x, "collection", collection_deed(c->name, action, deed), params_text, a)) {
         /* a is set */
     } else if (x->handler) {
-        handler_collection(x, collection, unique, index, action, d.params, a);
+        handler_collection(x, c, action, d.params, a);
     } else {
-        d.unique = field_list(unique);
-        d.index = field_list(index);
+        d.unique = field_list(c->unique);
+        d.index = field_list(c->index);
         run_action(&d, params_text, site, a);
     }
     mt_document_clear(&d.had);

@@ -290,8 +290,9 @@ static json_t *field_list(const char *text) {
     return list ? list : json_array();
 }
 
-static void write_doc(struct mt_exec *x, const char *collection, const char *unique, const char *index,
-                      const char *action, json_t *params, struct mt_answer *a) {
+static void write_doc(struct mt_exec *x, const struct mt_collection *c, const char *action, json_t *params,
+                      struct mt_answer *a) {
+    const char *collection = c->name;
     const char *id = mt_json_str(params, "id", ""), *field;
     struct handler_doc *doc = see_doc(x, collection, id, a);
     if (!doc || !may_write(x, doc, action, params, a)) return;
@@ -302,7 +303,7 @@ static void write_doc(struct mt_exec *x, const char *collection, const char *uni
     json_t *body = strcmp(action, "delete") == 0   ? NULL
                    : strcmp(action, "update") == 0 ? document_merged(doc->body, params)
                                                    : json_incref(json_object_get(params, "doc"));
-    json_t *uniques = field_list(unique);
+    json_t *uniques = field_list(c->unique);
     if (body && (field = unique_taken(x, collection, id, body, uniques))) {
         refuse(x, MT_CONFLICT, "unique", a, collection, "another document has the same", field);
         json_decref(body);
@@ -314,7 +315,8 @@ static void write_doc(struct mt_exec *x, const char *collection, const char *uni
     json_decref(doc->index);
     doc->body = body;
     doc->unique = uniques;
-    doc->index = field_list(index);
+    doc->index = field_list(c->index);
+    doc->keep = c->keep_ms;
     doc->written = true;
     handler_give(x,
                  body ? json_pack("{s:s, s:I}", "id", id, "version", (json_int_t)version_of(doc))
@@ -322,8 +324,9 @@ static void write_doc(struct mt_exec *x, const char *collection, const char *uni
                  a);
 }
 
-void handler_collection(struct mt_exec *x, const char *collection, const char *unique, const char *index,
-                        const char *action, json_t *params, struct mt_answer *a) {
+void handler_collection(struct mt_exec *x, const struct mt_collection *c, const char *action, json_t *params,
+                        struct mt_answer *a) {
+    const char *collection = c->name;
     if (strcmp(action, "get") == 0) {
         struct handler_doc *doc = see_doc(x, collection, mt_json_str(params, "id", ""), a);
         if (doc) handler_give(x, doc_json(doc), a);
@@ -332,6 +335,6 @@ void handler_collection(struct mt_exec *x, const char *collection, const char *u
     } else if (strcmp(action, "list") == 0) {
         read_list(x, collection, params, a);
     } else {
-        write_doc(x, collection, unique, index, action, params, a);
+        write_doc(x, c, action, params, a);
     }
 }

@@ -117,8 +117,12 @@ void mt_effect_pure(struct mt_exec *x, const char *name, const char *params,
  * {"id","version","doc"} or null (get, by), an array of those (list), {"id","version"} (writes). RAISE
  * conflict when a condition fails or a unique value is taken (code "version" or "unique", field named),
  * not_found for update of a missing one. In a run each is journaled, reads too. */
-void mt_effect_collection(struct mt_exec *x, const char *collection, const char *unique, const char *index,
-                          const char *action, const char *params, const char *site, struct mt_answer *a);
+struct mt_collection {
+    const char *name, *unique, *index;
+    int64_t keep_ms; /* its documents go when they have not been written for so long; 0: never */
+};
+void mt_effect_collection(struct mt_exec *x, const struct mt_collection *c, const char *action,
+                          const char *params, const char *site, struct mt_answer *a);
 
 /* Handlers only: enqueue an outgoing webhook (JSON:
  * {"group","event","url","headers","body","schedule_ms":[...],"accept"}), recorded with the transaction;

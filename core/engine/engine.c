@@ -42,6 +42,7 @@ static void committed(void *ctx, const struct mt_batch *batch) {
     bool heard = engine_heard(g);
     for (size_t i = 0; i < batch->count; i++) {
         const struct mt_op *op = &batch->ops[i];
+        retention_note(g, op);
         if (op->result != MT_RES_OK || (op->type != MT_OP_START && op->type != MT_OP_EVENT)) continue;
         if (op->type == MT_OP_START) atomic_fetch_add_explicit(&g->runs_started, 1, memory_order_relaxed);
         if (!heard) continue;
@@ -58,6 +59,7 @@ static void init_locks(struct mt_engine *g) {
     pthread_mutex_init(&g->dated_lock, NULL);
     pthread_mutex_init(&g->date_lock, NULL);
     mt_cond_init(&g->date_cond);
+    mt_cond_init(&g->keep_cond);
     pthread_mutex_init(&g->nap_lock, NULL);
     mt_cond_init(&g->nap_cond);
     for (int i = 0; i < WAIT_BUCKETS; i++) pthread_mutex_init(&g->waits[i].lock, NULL);
@@ -69,6 +71,7 @@ static void destroy_locks(struct mt_engine *g) {
     pthread_mutex_destroy(&g->dated_lock);
     pthread_mutex_destroy(&g->date_lock);
     pthread_cond_destroy(&g->date_cond);
+    pthread_cond_destroy(&g->keep_cond);
     pthread_mutex_destroy(&g->nap_lock);
     pthread_cond_destroy(&g->nap_cond);
     for (int i = 0; i < WAIT_BUCKETS; i++) pthread_mutex_destroy(&g->waits[i].lock);
@@ -89,6 +92,9 @@ struct mt_engine *mt_engine_new(const struct mt_engine_options *o, struct mt_err
     mt_derive_key(o->key, "mintage digests", &g->digest_key);
     mt_derive_key(o->key, "mintage script sealing", &g->script_key);
     mt_derive_key(o->key, "mintage script macs", &g->script_mac_key);
+    int64_t *spans[] = {&g->o.retention.runs_ms, &g->o.retention.unread_ms, &g->o.retention.tombstones_ms};
+    for (size_t i = 0; i < 3; i++)
+        if (*spans[i] <= 0) *spans[i] = MT_NEVER;
     atomic_init(&g->looks_at, MT_NEVER);
     init_locks(g);
     g->generations = generations_new();
@@ -116,6 +122,8 @@ int mt_engine_start(struct mt_engine *g, struct mt_error *e) {
     g->timer_running = rc == 0;
     if (rc == 0) rc = mt_thread_start(&g->dater, 0, dater_main, g);
     g->dater_running = g->timer_running && rc == 0;
+    if (rc == 0) rc = mt_thread_start(&g->keeper, 0, keeper_main, g);
+    g->keeper_running = g->dater_running && rc == 0;
     if (rc != 0) return mt_fail(e, MT_LIMIT, "threads cannot be started: %s", strerror(rc));
     return 0;
 }
@@ -124,6 +132,7 @@ static void wake_everybody(struct mt_engine *g) {
     ready_stop(g);
     mt_lock(&g->date_lock);
     mt_cond_broadcast(&g->date_cond);
+    mt_cond_broadcast(&g->keep_cond);
     mt_unlock(&g->date_lock);
     mt_lock(&g->nap_lock);
     mt_cond_broadcast(&g->nap_cond);
@@ -138,7 +147,8 @@ void mt_engine_stop(struct mt_engine *g) {
     crew_join(g);
     if (g->timer_running) mt_thread_join(g->timer);
     if (g->dater_running) mt_thread_join(g->dater);
-    g->timer_running = g->dater_running = false;
+    if (g->keeper_running) mt_thread_join(g->keeper);
+    g->timer_running = g->dater_running = g->keeper_running = false;
     while (g->ready_first) { /* claimed, never begun: the next opening of the store makes them due */
         struct ready *r = g->ready_first;
         g->ready_first = r->next;

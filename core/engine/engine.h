@@ -17,6 +17,13 @@ struct mt_engine;
 
 #define MT_WORKERS_DEFAULT 2048
 
+/* How long what is over is kept, in ms; MT_NEVER, or 0: for ever. */
+struct mt_retention {
+    int64_t runs_ms;       /* ended runs, earlier segments of those that go on, read events, deliveries */
+    int64_t unread_ms;     /* events that nobody has read; not shorter */
+    int64_t tombstones_ms; /* of ended runs, since their end, and sources of events */
+};
+
 struct mt_engine_options {
     struct mt_store *store; /* borrowed; all of these outlive the engine */
     struct mt_clock *clock;
@@ -30,6 +37,7 @@ struct mt_engine_options {
     int workers;            /* most flow workers; 0: MT_WORKERS_DEFAULT. The sandbox passes -1: none */
     int64_t worker_idle_ms; /* a worker beyond the first 64 that has nothing to do so long ends; 0: 10,000 */
     size_t entries_warn, entries_max; /* journal entries of a segment; 0: 2,000 and 50,000 */
+    struct mt_retention retention;
     int64_t nap_max_ms; /* a wait inside an effect up to this long is slept by its worker, a longer one is a
                            timer; 0: 1,000; -1: none */
     /* Called after each commit that changed something others may see: name ("run", "event", "generation",

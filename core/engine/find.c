@@ -21,7 +21,7 @@ struct looking_for {
  * hold no secrets. */
 static void write_run(struct mt_buf *b, const struct mt_run *run, const struct looking_for *l) {
     const char *const members[] = {run->progress, run->output, run->error,
-                                   l->input && !secrets_in(run) ? run->input : NULL};
+                                   l->input && !run->gone_at && !secrets_in(run) ? run->input : NULL};
     static const char *const names[] = {"progress", "output", "error", "input"};
     mt_buf_addf(b, "{\"id\":\"%s\",\"flow\":\"%s\",\"state\":\"%s\"", run->id, run->flow,
                 mt_run_state_name(run->state));

@@ -86,24 +86,6 @@ static void give_existing(struct mt_exec *x, const char *id, const char *flow, c
     exec_give_error(x, &e, a);
 }
 
-/* Digested as it was given, secrets in the clear. */
-static bool same_input(struct mt_exec *x, const struct mt_run *had, const char *digest) {
-    struct mt_error e;
-    struct mt_buf clear;
-    char had_digest[33];
-    if (!secrets_in(had)) {
-        const char *input = had->input ? had->input : "{}";
-        engine_digest(x->g, input, strlen(input), had_digest);
-        return strcmp(had_digest, digest) == 0;
-    }
-    mt_buf_init(&clear, MT_VALUE_MAX);
-    bool same = secrets_open(x->g, had, true, &clear, &e) == 0;
-    if (same) engine_digest(x->g, clear.data, clear.len, had_digest);
-    if (clear.len) mt_wipe(clear.data, clear.len);
-    mt_buf_clear(&clear);
-    return same && strcmp(had_digest, digest) == 0;
-}
-
 /* Whether the key was given before: in this transaction, or to a run that is stored. */
 static bool key_known(struct mt_exec *x, const char *flow, const char *key, const char *digest,
                       struct mt_answer *a) {
@@ -119,8 +101,7 @@ static bool key_known(struct mt_exec *x, const char *flow, const char *key, cons
         return true;
     }
     if (x->g->o.store->find_run(x->g->o.store, flow, key, &had, &e) != 0) return false;
-    /* a later segment has another input than the run was started with */
-    give_existing(x, had.id, flow, key, had.segment > 0 || same_input(x, &had, digest), a);
+    give_existing(x, had.id, flow, key, strcmp(had.input_digest, digest) == 0, a);
     mt_run_clear(&had);
     return true;
 }
@@ -235,6 +216,8 @@ static void doc_op(struct mt_exec *x, const struct handler_doc *doc, struct mt_o
     op->doc.expect = doc->version;
     if (op->type != MT_OP_DOC_PUT) return;
     op->doc.body = exec_keep(x, mt_json_dump(doc->body, NULL));
+    op->doc.at = x->now;
+    op->doc.keep = doc->keep;
     op->doc.key_count = document_keys(x, doc->body, doc->unique, doc->index, keys);
     op->doc.keys = *keys;
 }

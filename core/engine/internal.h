@@ -61,8 +61,8 @@ struct mt_engine {
     int crew_used;             /* places of the crew that were ever filled */
     atomic_bool crew_failed;   /* a thread could not be made, and this has been said */
     atomic_int away;           /* workers that wait for the world outside */
-    pthread_t timer, dater;
-    bool timer_running, dater_running;
+    pthread_t timer, dater, keeper;
+    bool timer_running, dater_running, keeper_running;
     _Atomic int64_t
         looks_at; /* when the timer looks next; MT_NEVER while it is looking: then all that is due is news */
 
@@ -79,9 +79,9 @@ struct mt_engine {
     atomic_bool stopping;
 
     pthread_mutex_t dated_lock; /* deliveries and tasks are carried out by one thread at a time */
-    pthread_mutex_t date_lock;  /* date_wanted */
-    pthread_cond_t date_cond;
-    bool date_wanted;
+    pthread_mutex_t date_lock;  /* date_wanted, keep_wanted */
+    pthread_cond_t date_cond, keep_cond;
+    bool date_wanted, keep_wanted;
     pthread_mutex_t nap_lock; /* those who nap */
     pthread_cond_t nap_cond;
 
@@ -90,6 +90,10 @@ struct mt_engine {
 
     struct schedules *schedules;
     _Atomic int64_t schedules_due; /* when the dater is to look at them; 0: now, they may have changed */
+
+    _Atomic int64_t retention_due;        /* when the keeper is to look; 0: now */
+    int64_t events_seen, events_whole_at; /* the keeper's: how far it has looked, and when it begins anew */
+    atomic_uint_fast64_t purged[MT_PURGE_COUNT], purged_runs, purged_unread, sweeps;
 
     atomic_uint_fast64_t effects, runs_started, runs_ended, replays, timer_lag_ms, webhooks,
         webhook_duplicates, deliveries_ok, deliveries_failed, handler_conflicts, late_handled, late_unhandled;
@@ -123,6 +127,7 @@ struct handler_doc { /* what a handler has read or written */
     json_t *body;    /* as it is now for this handler; NULL: none */
     bool written;
     json_t *unique, *index;
+    int64_t keep; /* in ms; 0: for ever */
 };
 
 struct mt_exec {
@@ -403,13 +408,20 @@ int schedules_next(struct mt_engine *g, int64_t *due);
 int schedules_carry_out(struct mt_engine *g);
 void schedules_metrics(struct mt_engine *g, struct mt_buf *out);
 
+/* ---- retention.c ---- */
+void *keeper_main(void *engine);
+void keeper_call(struct mt_engine *g); /* something may have been kept long enough */
+/* On the writer's thread: what was committed will have been kept long enough one day. */
+void retention_note(struct mt_engine *g, const struct mt_op *op);
+void retention_metrics(struct mt_engine *g, struct mt_buf *out);
+
 /* ---- late.c ---- */
 /* Looks after a few of the events that came too late: how many, or -1 (try again later). */
 int late_carry_out(struct mt_engine *g);
 
 /* ---- handler.c, documents.c ---- */
-void handler_collection(struct mt_exec *x, const char *collection, const char *unique, const char *index,
-                        const char *action, json_t *params, struct mt_answer *a);
+void handler_collection(struct mt_exec *x, const struct mt_collection *c, const char *action, json_t *params,
+                        struct mt_answer *a);
 /* Seals the secrets of `normal`. */
 void handler_start(struct mt_exec *x, const char *flow, struct mt_buf *normal, const char *digest,
                    const char *key, struct mt_answer *a);

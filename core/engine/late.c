@@ -48,7 +48,7 @@ static void write_input(struct looking *l, bool brief) {
     if (!brief) {
         member(b, "output", l->run.output);
         member(b, "progress", l->run.progress);
-        member(b, "input", secrets_in(&l->run) ? NULL : l->run.input);
+        member(b, "input", secrets_in(&l->run) || l->run.gone_at ? NULL : l->run.input);
     }
     mt_buf_adds(b, "}}");
 }

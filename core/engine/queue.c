@@ -210,6 +210,13 @@ void *timer_main(void *engine) {
             dater_call(g);
             rest = MT_NEVER; /* it wakes this thread when it is done */
         }
+        int64_t retention = atomic_load(&g->retention_due);
+        if (retention <= now) {
+            atomic_store(&g->retention_due, MT_NEVER); /* the keeper says when again */
+            keeper_call(g);
+        } else if (retention < rest) {
+            rest = retention;
+        }
         int64_t next = runs < rest ? runs : rest;
         if (!all && next > now + STRANDED_MS) next = now + STRANDED_MS;
         atomic_store(&g->looks_at, next);

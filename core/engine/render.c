@@ -87,10 +87,10 @@ void mt_run_to_json(struct mt_engine *g, const struct mt_run *run, struct mt_buf
     member(out, "flow", run->flow);
     member(out, "key", run->key);
     member(out, "state", mt_run_state_name(run->state));
-    member(out, "generation", run->generation);
+    member(out, "generation", run->generation[0] ? run->generation : NULL);
     name_of(out, "segment");
     mt_buf_addi(out, run->segment);
-    json_member(out, "input", run->input ? run->input : "{}");
+    json_member(out, "input", run->gone_at ? NULL : run->input ? run->input : "{}");
     json_member(out, "progress", run->progress ? run->progress : "{}");
     json_member(out, "output", run->output);
     json_member(out, "error", run->error);
@@ -107,6 +107,10 @@ void mt_run_to_json(struct mt_engine *g, const struct mt_run *run, struct mt_buf
     time_member(out, "created_at", run->created_at);
     time_member(out, "updated_at", run->updated_at);
     if (run->moves) json_member(out, "moves", run->moves);
+    if (run->gone_at)
+        time_member(out, "tombstone_since", run->gone_at);
+    else if (run->dropped)
+        mt_buf_addf(out, ",\"segments_dropped\":%d", run->dropped);
     mt_buf_addc(out, '}');
 }
 
@@ -216,6 +220,7 @@ void mt_engine_metrics(struct mt_engine *g, struct mt_buf *out) {
            "Events that came after their run had ended, and nothing looked after them.",
            atomic_load(&g->late_unhandled));
     schedules_metrics(g, out);
+    retention_metrics(g, out);
     mt_writer_stats(g->writer, &w);
     metric(out, "mintage_store_commits_total", "counter", "Commits.", w.commits);
     metric(out, "mintage_store_batches_total", "counter",

@@ -131,6 +131,7 @@ static enum mt_applied start(struct mt_memory *m, struct mt_batch *b, struct mt_
     r->run.key = mt_memory_keep(m, op->start.key);
     r->run.input = mt_memory_keep(m, op->start.input);
     r->digest = mt_memory_keep(m, op->start.input_digest);
+    mt_copy(r->run.input_digest, sizeof r->run.input_digest, op->start.input_digest);
     r->run.created_at = r->run.updated_at = op->start.at;
     r->cls = op->start.cls;
     if (op->start.claim) {

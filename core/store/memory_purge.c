@@ -34,21 +34,24 @@ static void asked_by(struct mt_memory *m, const char *topic, const char *key, in
     }
 }
 
-static void blank_events(struct mt_memory *m, const char *run) {
-    EACH(m, MEM_ASKED, struct mt_mem_asked, a) {
-        int64_t all, live;
-        if (a->gone || strcmp(a->run, run) != 0) continue;
-        asked_by(m, a->topic, a->key, &all, &live);
-        if (live) continue;
-        EACH(m, MEM_EVENTS, struct mt_event, x) {
-            if (!x->n || x->late == MT_LATE_PENDING || strcmp(x->topic, a->topic) != 0 ||
-                strcmp(x->key, a->key) != 0)
-                continue;
-            mt_memory_touch(m, MEM_EVENTS, x);
-            x->payload = mt_memory_keep(m, "null");
-            x->raw_len = 0;
-        }
+static void blank(struct mt_memory *m, const char *topic, const char *key) {
+    int64_t all, live;
+    asked_by(m, topic, key, &all, &live);
+    if (live) return;
+    EACH(m, MEM_EVENTS, struct mt_event, x) {
+        if (!x->n || x->late == MT_LATE_PENDING || strcmp(x->topic, topic) != 0 || strcmp(x->key, key) != 0)
+            continue;
+        mt_memory_touch(m, MEM_EVENTS, x);
+        x->payload = mt_memory_keep(m, "null");
+        x->raw_len = 0;
     }
+}
+
+static void blank_events(struct mt_memory *m, const struct mt_op *op) {
+    EACH(m, MEM_ASKED, struct mt_mem_asked, a) {
+        if (!a->gone && strcmp(a->run, op->forget.run) == 0) blank(m, a->topic, a->key);
+    }
+    if (op->forget.about) blank(m, op->forget.about, op->forget.run);
 }
 
 enum mt_applied mt_memory_forget(struct mt_memory *m, struct mt_batch *b, struct mt_op *op) {
@@ -71,7 +74,7 @@ enum mt_applied mt_memory_forget(struct mt_memory *m, struct mt_batch *b, struct
     r->run.waiting_for = r->run.cursors = r->run.cancel_reason = r->run.moves = NULL;
     r->run.dropped = r->run.segment + 1;
     if (!r->run.gone_at) r->run.gone_at = op->forget.at;
-    if (op->forget.erase) blank_events(m, r->run.id);
+    if (op->forget.erase) blank_events(m, op);
     return MT_APPLIED;
 }
 

@@ -139,8 +139,9 @@ extern const char *const mt_sqlite_sql[ST_STATEMENT_COUNT];
     "input, progress, output, error, waiting_for, cursors, parent, parent_seq, detached, cancel_requested, " \
     "cancel_reason, CASE WHEN owner = 0 THEN entries ELSE (SELECT count(*) FROM entries e WHERE e.k "        \
     "BETWEEN "                                                                                               \
-    "(strand << 17) AND (strand << 17 | 131071)) END, created_at, updated_at, moves, dropped, gone_at, n"
-#define MT_RUN_COLUMN_COUNT 26
+    "(strand << 17) AND (strand << 17 | 131071)) END, created_at, updated_at, moves, dropped, gone_at, "     \
+    "input_digest, n"
+#define MT_RUN_COLUMN_COUNT 27
 
 struct mt_sqlite_conn {
     sqlite3 *db;

@@ -48,7 +48,7 @@ static int read_number(struct mt_apply *a, enum mt_statement which, int64_t one,
 
 /* ---- FORGET ---- */
 
-/* Whether none of those who asked for (topic, key) goes on. */
+/* How many have asked for (topic, key), and how many of them go on. */
 static int asked_by(struct mt_apply *a, const char *topic, const char *key, int64_t *all, int64_t *live) {
     sqlite3_stmt *st = mt_sqlite_statement(&a->s->writer, ST_ASKED_COUNT, a->e);
     if (!st) return -1;
@@ -61,7 +61,18 @@ static int asked_by(struct mt_apply *a, const char *topic, const char *key, int6
     return 0;
 }
 
-static int blank_events(struct mt_apply *a, int64_t run) {
+static int blank(struct mt_apply *a, const char *topic, const char *key) {
+    int64_t all, live;
+    if (asked_by(a, topic, key, &all, &live)) return -1;
+    if (live) return 0;
+    sqlite3_stmt *st = mt_sqlite_statement(&a->s->writer, ST_EVENT_BLANK, a->e);
+    if (!st) return -1;
+    mt_sqlite_text(st, 1, topic);
+    mt_sqlite_text(st, 2, key);
+    return mt_sqlite_run(&a->s->writer, st, NULL, a->e);
+}
+
+static int blank_events(struct mt_apply *a, const struct mt_op *op, int64_t run) {
     struct row *rows = NULL;
     size_t count = 0;
     int rc = -1;
@@ -72,17 +83,9 @@ static int blank_events(struct mt_apply *a, int64_t run) {
         rows = mt_sqlite_grow(rows, count, sizeof *rows);
         rows[count++] = (struct row){.topic = mt_sqlite_take(st, 0), .key = mt_sqlite_take(st, 1)};
     }
-    for (size_t i = 0; i < count && rc == 0; i++) {
-        int64_t all, live;
-        if ((rc = asked_by(a, rows[i].topic, rows[i].key, &all, &live)) || live) continue;
-        if (!(st = mt_sqlite_statement(&a->s->writer, ST_EVENT_BLANK, a->e))) rc = -1;
-        if (rc) break;
-        mt_sqlite_text(st, 1, rows[i].topic);
-        mt_sqlite_text(st, 2, rows[i].key);
-        rc = mt_sqlite_run(&a->s->writer, st, NULL, a->e);
-    }
+    for (size_t i = 0; i < count && rc == 0; i++) rc = blank(a, rows[i].topic, rows[i].key);
     free_rows(rows, count);
-    return rc;
+    return rc == 0 && op->forget.about ? blank(a, op->forget.about, op->forget.run) : rc;
 }
 
 enum mt_applied mt_sqlite_forget(struct mt_apply *a, struct mt_op *op) {
@@ -110,7 +113,7 @@ enum mt_applied mt_sqlite_forget(struct mt_apply *a, struct mt_op *op) {
         mt_owned_count(s, h.generation, h.state, -1);
         mt_owned_count(s, 0, h.state, 1);
     }
-    return op->forget.erase && blank_events(a, h.n) ? MT_BROKEN : MT_APPLIED;
+    return op->forget.erase && blank_events(a, op, h.n) ? MT_BROKEN : MT_APPLIED;
 }
 
 /* ---- journals ---- */

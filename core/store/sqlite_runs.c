@@ -36,6 +36,7 @@ void mt_sqlite_run_columns(sqlite3_stmt *st, struct mt_run *out) {
     out->moves = mt_sqlite_take(st, 22);
     out->dropped = sqlite3_column_int(st, 23);
     out->gone_at = sqlite3_column_int64(st, 24);
+    mt_sqlite_read_digest(st, 25, out->input_digest, sizeof out->input_digest);
 }
 
 int mt_sqlite_head(struct mt_sqlite *s, const char *id, struct mt_head *out, struct mt_error *e) {

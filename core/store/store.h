@@ -63,6 +63,7 @@ struct mt_run {
     char *cancel_reason;
     int entries; /* journal entries of this segment */
     int64_t created_at, updated_at;
+    char input_digest[130]; /* of the input that it was started with; hex */
     char *moves;     /* JSON the engine keeps about moves to other generations; NULL: it was never moved */
     int dropped;     /* segments before this one have no journal any more */
     int64_t gone_at; /* a tombstone since then (MT_OP_FORGET); 0: it is whole */
@@ -368,6 +369,7 @@ struct mt_op {
         struct {
             const char *run;
             const char *progress, *output, *error; /* what stays of them; NULL: nothing */
+            const char *about; /* with erase: events of this topic whose key is its id are its own; NULL */
             bool erase; /* the events that it asked for lose their contents too, unless others need them */
             int64_t at;
         } forget; /* id, flow, key, digest of the input, state, times, parent and what it asked for stay. Of a

@@ -112,7 +112,8 @@ static inline void go_on(struct flow *f, const char *input) {
 }
 
 static inline const char *documents(struct flow *f, const char *action, const char *params) {
-    mt_effect_collection(f->x, "orders", "[\"number\"]", "[\"state\"]", action, params, "flow.lua:9", &f->a);
+    mt_effect_collection(f->x, &(struct mt_collection){"orders", "[\"number\"]", "[\"state\"]", 0}, action,
+                         params, "flow.lua:9", &f->a);
     return flow_take(f);
 }
 

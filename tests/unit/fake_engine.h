@@ -233,10 +233,10 @@ void mt_effect_pure(struct mt_exec *x, const char *name, const char *params,
     a->len = computed.len;
 }
 
-void mt_effect_collection(struct mt_exec *x, const char *collection, const char *unique, const char *index,
-                          const char *action, const char *params, const char *site, struct mt_answer *a) {
+void mt_effect_collection(struct mt_exec *x, const struct mt_collection *c, const char *action,
+                          const char *params, const char *site, struct mt_answer *a) {
     (void)x;
-    asked(site, a, "collection %s %s%s %s %s", collection, unique, index, action, params);
+    asked(site, a, "collection %s %s%s %s %s", c->name, c->unique, c->index, action, params);
 }
 
 void mt_effect_deliver(struct mt_exec *x, const char *delivery, const char *site, struct mt_answer *a) {

@@ -325,6 +325,7 @@ static inline void make_op(struct random *r, struct made *m, size_t i, enum mt_o
         op->forget.output = MAYBE(r, jsons);
         op->forget.error = MAYBE(r, jsons);
         op->forget.erase = chance(r, 30);
+        op->forget.about = MAYBE(r, topics);
         op->forget.at = now;
         break;
     case MT_OP_DOC_PUT:

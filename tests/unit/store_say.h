@@ -13,13 +13,13 @@ static inline void say_run(struct mt_buf *b, struct mt_run *r) {
     mt_buf_addf(b,
                 "run %s %s %s %d %s seg %d owner %" PRId64 " due %" PRId64
                 " in %s prog %s out %s err %s wait %s cur %s par %s/%d %d cancel %d %s entries %d moves %s "
-                "dropped %d gone %" PRId64 " "
+                "dropped %d gone %" PRId64 " digest %s "
                 "at %" PRId64 " %" PRId64 "\n",
                 r->id, r->flow, or_null(r->key), (int)r->state, r->generation, r->segment, r->owner,
                 r->due_at, or_null(r->input), or_null(r->progress), or_null(r->output), or_null(r->error),
                 or_null(r->waiting_for), or_null(r->cursors), r->parent, r->parent_seq, r->detached,
                 r->cancel_requested, or_null(r->cancel_reason), r->entries, or_null(r->moves), r->dropped,
-                r->gone_at, r->created_at, r->updated_at);
+                r->gone_at, r->input_digest, r->created_at, r->updated_at);
     mt_run_clear(r);
 }
 

@@ -110,7 +110,7 @@ static void flow_documents(struct flow *f) {
     charge(f, "a");
     documents(f, "update", "{\"id\":\"o1\",\"set\":{\"state\":\"paid\"}}");
     const char *seen = documents(f, "get", "{\"id\":\"o1\"}");
-    mt_effect_collection(f->x, "orders", "[\"number\"]", "[]", "insert",
+    mt_effect_collection(f->x, &(struct mt_collection){"orders", "[\"number\"]", "[]", 0}, "insert",
                          "{\"doc\":{\"number\":\"1\"},\"id\":\"o2\"}", "flow.lua:12", &f->a);
     const char *error = NULL;
     flow_take_try(f, &error);

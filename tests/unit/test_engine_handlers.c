@@ -45,7 +45,8 @@ static void must(struct world *w, handler_fn *fn, const void *arg) {
 }
 
 static const char *act(struct mt_exec *x, const char *action, const char *params, struct mt_answer *a) {
-    mt_effect_collection(x, "orders", "[\"number\"]", "[\"state\"]", action, params, "h.lua:1", a);
+    mt_effect_collection(x, &(struct mt_collection){"orders", "[\"number\"]", "[\"state\"]", 0}, action,
+                         params, "h.lua:1", a);
     return a->step == MT_STEP_BUG ? a->error.message : a->json;
 }
 
