@@ -8,7 +8,8 @@ local web = require "mintage.web"
 local webhooks = require "mintage.webhooks"
 
 local endpoints = collection.define("webhook_endpoints", { unique = { "url" } })
-local messages = collection.define "webhook_messages" -- as they were sent: { type, timestamp, data }
+-- As they were sent: { type, timestamp, data }. So long they can be sent again ("again").
+local messages = collection.define("webhook_messages", { keep = "90d" })
 
 local PAUSES = { 5, 300, 1800, 7200, 18000, 36000, 36000 } -- seconds, after each attempt that failed
 local GIVE_UP = 3 * 24 * 3600 * 1000 -- an endpoint that takes nothing for so long is disabled

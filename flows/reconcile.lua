@@ -12,7 +12,7 @@ local paymnt = require "mintage.paymnt"
 
 local terms = require "lib.terms"("reconcile", { days = 3, at = "0 4 * * *", zone = "UTC" })
 
-local reports = collection.define "reconciliations"
+local reports = collection.define("reconciliations", { keep = "366d" })
 
 local SHOWN = 100 -- differences in the report; the rest is counted
 local AT_ONCE = 50

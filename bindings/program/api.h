@@ -18,6 +18,7 @@ extern const struct mt_route *const mt_sandbox_routes[]; /* sandbox.c */
 extern const struct mt_route mt_api_run_routes[];     /* api_runs.c: start, look at and steer runs */
 extern const struct mt_route mt_api_migrate_routes[]; /* api_migrate.c: moving runs to newer code */
 extern const struct mt_route mt_api_travel_routes[];  /* api_travel.c: replaying runs to look at them */
+extern const struct mt_route mt_api_purge_routes[];   /* api_purge.c: forgetting runs */
 extern const struct mt_route mt_api_event_routes[];   /* api_events.c: the log of events */
 extern const struct mt_route
     mt_api_list_routes[]; /* api_lists.c: flows, generations, providers, the stream */

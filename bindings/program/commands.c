@@ -88,6 +88,13 @@ static const char runs_details[] =
     "first,\n"
     "                                             and those that part ways are listed and stay; exit code 1 "
     "if any does\n"
+    "  mintage runs purge [--before 30d|DATE] [--flow F] [--dry-run] [--yes] [--json]\n"
+    "                                             forget runs that have ended, before their time: of each a "
+    "tombstone stays,\n"
+    "                                             so that its key starts nothing twice (see --retain of "
+    "mintage serve)\n"
+    "  mintage runs erase ID [--yes] [--json]     forget what an ended run, and the ended ones it had "
+    "started, know of a person\n"
     "States: queued running sleeping waiting compensating completed failed cancelled needs_attention.\n";
 
 static const char events_details[] =
@@ -198,7 +205,7 @@ const struct mt_command mt_commands[] = {
      mt_sandbox_command},
     {"run", MT_CMD_RUN, "FLOW [JSON|@FILE|-]", "start a run, wait for its end and print it", run_details, 1,
      2, mt_run_command},
-    {"runs", MT_CMD_RUNS, "list|show|find|cancel|retry|resolve|migrate ...",
+    {"runs", MT_CMD_RUNS, "list|show|find|cancel|retry|resolve|migrate|purge|erase ...",
      "look at runs, and take a hand in them", runs_details, 1, 3, mt_runs_command},
     {"events", MT_CMD_EVENTS, "list|show|redeliver ...", "look at events, and deliver one again",
      events_details, 1, 2, mt_events_command},

@@ -8,6 +8,7 @@
 #include "client.h"
 #include "migrate.h"
 #include "program.h"
+#include "purge.h"
 #include "story.h"
 #include "terminal.h"
 #include <stdlib.h>
@@ -274,6 +275,24 @@ static int migrate(struct context *x, struct mt_error *e) {
     return 0;
 }
 
+static struct mt_purge_words purge_words(const struct context *x) {
+    return (struct mt_purge_words){.before = mt_config_str(x->config, "before"),
+                                   .flow = mt_config_str(x->config, "flow"),
+                                   .dry = mt_config_bool(x->config, "dry-run"),
+                                   .yes = mt_config_bool(x->config, "yes"),
+                                   .json = x->json};
+}
+
+static int purge(struct context *x, struct mt_error *e) {
+    struct mt_purge_words words = purge_words(x);
+    return mt_purge_print(&x->client, &words, x->colors, e);
+}
+
+static int erase(struct context *x, struct mt_error *e) {
+    struct mt_purge_words words = purge_words(x);
+    return check_id(x->argv[0], e) != 0 ? -1 : mt_erase_print(&x->client, x->argv[0], &words, x->colors, e);
+}
+
 /* ---- which ---- */
 
 static const struct action {
@@ -288,6 +307,8 @@ static const struct action {
     {"find", "[TEXT]", 0, 1, find_runs},
     {"resolve", "ID SEQ", 2, 0, resolve},
     {"migrate", "[ID]", 0, 1, migrate},
+    {"purge", "", 0, 0, purge},
+    {"erase", "ID", 1, 0, erase},
 };
 enum { ACTION_COUNT = sizeof actions / sizeof actions[0] };
 
@@ -306,9 +327,10 @@ int mt_runs_command(const struct mt_command *self, struct mt_config *config, int
     const char *near = NULL;
     const struct action *action = find(argv[0], &near);
     if (!action)
-        return mt_usage(
-            self, "there is no '%s'%s%s%s; there are list, show, find, cancel, retry, resolve and migrate",
-            argv[0], near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
+        return mt_usage(self,
+                        "there is no '%s'%s%s%s; there are list, show, find, cancel, retry, resolve, "
+                        "migrate, purge and erase",
+                        argv[0], near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
     if (argc - 1 < action->args || argc - 1 > action->args + action->optional)
         return mt_usage(self, "wanted: mintage runs %s %s", action->name, action->arguments);
     struct context x = {.config = config,

@@ -192,6 +192,15 @@ static bool listening(void *ctx) {
     return mt_sse_count(((struct mt_runtime *)ctx)->sse) > 0;
 }
 
+/* The sandbox keeps all that it is asked about, until its state is emptied. */
+static struct mt_retention retention_of(const struct mt_runtime *rt) {
+    const struct mt_config *c = rt->o.config;
+    if (rt->o.sandbox) return (struct mt_retention){MT_NEVER, MT_NEVER, MT_NEVER};
+    return (struct mt_retention){.runs_ms = mt_config_int(c, "retain"),
+                                 .unread_ms = mt_config_int(c, "retain-unread"),
+                                 .tombstones_ms = mt_config_int(c, "retain-tombstones")};
+}
+
 static int open_engine(struct mt_runtime *rt, struct mt_error *e) {
     struct mt_engine_options eo = {
         .store = rt->store,
@@ -203,6 +212,7 @@ static int open_engine(struct mt_runtime *rt, struct mt_error *e) {
         .key = &rt->key,
         .public_url = rt->public_url,
         .workers = rt->o.sandbox ? -1 : (int)mt_config_int(rt->o.config, "workers"),
+        .retention = retention_of(rt),
         .changed = publish,
         .listening = listening,
         .ctx = rt,

@@ -264,7 +264,8 @@ static void print_head(FILE *out, const struct mt_colors *c, const json_t *run, 
             mt_story_color(c, state), shown, c->reset, c->dim, mt_json_str(run, "id", ""), c->reset);
     if (key) fprintf(out, "  %-9s %s\n", "key", key);
     fprintf(out, "  %-9s %s (%s)\n", "began", ago, mt_json_str(run, "created_at", ""));
-    fprintf(out, "  %-9s %.19s\n", "code", mt_json_str(run, "generation", ""));
+    if (mt_json_str(run, "generation", NULL))
+        fprintf(out, "  %-9s %.19s\n", "code", mt_json_str(run, "generation", ""));
     print_value(out, "input", json_object_get(run, "input"));
     print_value(out, "progress", json_object_get(run, "progress"));
 }
@@ -328,6 +329,30 @@ static void print_end(FILE *out, const struct mt_colors *c, const json_t *run, c
     if (strcmp(state, "needs_attention") == 0) print_advice(out, c, run, entries);
 }
 
+/* Whether only that is left of it. */
+static bool print_tombstone(FILE *out, const struct mt_colors *c, const json_t *run) {
+    const char *since = mt_json_str(run, "tombstone_since", NULL);
+    if (!since) return false;
+    const json_t *error = json_object_get(run, "error");
+    fprintf(out, "  %-9s %s\n", "ended", mt_json_str(run, "updated_at", ""));
+    print_value(out, "output", json_object_get(run, "output"));
+    if (json_is_object(error)) fprintf(out, "  %-9s %s\n", "error", mt_json_str(error, "kind", "error"));
+    fprintf(out,
+            "\n  %sA tombstone since %s%s: its journal, input and results were kept long enough, or were "
+            "purged or erased.\n  Its key, ids and state stay, so that the same start meets it again, and a "
+            "late event finds it.\n",
+            c->yellow, since, c->reset);
+    return true;
+}
+
+static void print_dropped(FILE *out, const struct mt_colors *c, const json_t *run, int64_t *segment) {
+    int64_t dropped = mt_json_int(run, "segments_dropped", 0);
+    if (!dropped) return;
+    fprintf(out, "  %ssegments 0 to %lld were over for long enough; their journals were dropped%s\n", c->dim,
+            (long long)dropped - 1, c->reset);
+    *segment = -1; /* the first one that is there is named */
+}
+
 void mt_story_print(FILE *out, const struct mt_colors *c, const json_t *run, const json_t *journal,
                     int64_t now_ms) {
     const json_t *entries = json_object_get(journal, "data"), *entry;
@@ -335,7 +360,9 @@ void mt_story_print(FILE *out, const struct mt_colors *c, const json_t *run, con
     int64_t began = time_of(run, "created_at"), segment = 0;
     size_t i, told = 0, width = what_width(entries);
     print_head(out, c, run, now_ms);
+    if (print_tombstone(out, c, run)) return;
     fputc('\n', out);
+    print_dropped(out, c, run, &segment);
     json_array_foreach(entries, i, entry) {
         print_moves(out, c, moves, &told, mt_json_int(entry, "segment", 0), mt_json_int(entry, "seq", 0));
         if (mt_json_int(entry, "segment", 0) != segment) {

@@ -87,6 +87,9 @@ static int configure(struct mt_world *w, struct mt_world_side *s, struct mt_erro
     if (s->side == SIDE_SANDBOX) return 0;
     if (w->o.config && mt_config_load_json(s->config, w->o.config, strlen(w->o.config), "world", e) != 0)
         return -1;
+    /* Stories of years are about their runs, not about forgetting them, unless they say so. */
+    if (!mt_config_is_set(s->config, "retain") && mt_config_set(s->config, "retain", "forever", e) != 0)
+        return -1;
     return mt_config_set(s->config, "sandbox", MT_WORLD_SANDBOX_URL, e);
 }
 

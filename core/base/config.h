@@ -13,7 +13,7 @@ enum mt_setting_type {
     MT_SET_STRING,
     MT_SET_INT,      /* min..max */
     MT_SET_BOOL,     /* true, false; on the command line also as a bare --name and --no-name */
-    MT_SET_DURATION, /* "30d", "1h30m", seconds; min..max in ms */
+    MT_SET_DURATION, /* "30d", "1h30m", seconds; min..max in ms. choices: a word ("forever") for INT64_MAX */
     MT_SET_SIZE,     /* bytes: 1048576, "512K", "64M", "2G"; min..max */
     MT_SET_ENUM,     /* one of `choices`, "a|b|c" */
     MT_SET_PATH,     /* a file or folder name; no check that it exists */

@@ -25,6 +25,10 @@ static void describe(const struct mt_setting *row, char out[160]) {
             mt_format(out, 160, "a duration such as \"90s\" or \"1h30m\", from %s to %s", min, max);
         else
             mt_copy(out, 160, "a duration such as \"90s\" or \"1h30m\"");
+        if (row->choices) {
+            size_t len = strlen(out);
+            mt_format(out + len, 160 - len, ", or %s", row->choices);
+        }
         break;
     case MT_SET_SIZE:
         if (row->min != 0 || row->max != 0)
@@ -115,6 +119,10 @@ bool setting_parse(const struct mt_setting *row, const char *text, int64_t *numb
         ok = mt_parse_int(text, INT64_MIN, INT64_MAX, number);
         break;
     case MT_SET_DURATION:
+        if (row->choices && strcmp(text, row->choices) == 0) {
+            *number = INT64_MAX;
+            return true;
+        }
         ok = mt_parse_duration(text, number);
         break;
     case MT_SET_SIZE:
