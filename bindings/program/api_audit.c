@@ -17,7 +17,8 @@ static const struct deed_row {
     {"/v1/runs/{id}/cancel", "cancel", "id", true},       {"/v1/runs/{id}/retry", "retry", "id", true},
     {"/v1/runs/{id}/resolve", "resolve", "id", true},     {"/v1/runs/migrate", "migrate", NULL, true},
     {"/v1/events/{n}/redeliver", "redeliver", "n", true}, {"/v1/runs/{id}/signal", "signal", "id", false},
-    {"/v1/flows/{flow}/runs", "start", "flow", false},
+    {"/v1/flows/{flow}/runs", "start", "flow", false},    {"/v1/runs/purge", "purge", NULL, true},
+    {"/v1/runs/{id}/erase", "erase", "id", true},
 };
 
 static const struct deed_row *row_of(const struct mt_request *req, const char *pattern) {
