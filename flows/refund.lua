@@ -13,6 +13,12 @@ local function not_paid(is)
   flow.fail("not_paid", ("it is %s: nothing was taken from it; so that nobody pays it, use void"):format(is))
 end
 
+-- What ePINs paid of the same order is not among what can be given back.
+local function but_epins(payment)
+  local but = "; %s was paid by ePIN, which MINT does not take back: give it back by hand"
+  return payment.by_epin and but:format(payment.by_epin)
+end
+
 local give_back = {}
 
 function give_back.paymnt(payment, order)
@@ -28,7 +34,7 @@ function give_back.paymnt(payment, order)
   for _, refund in ipairs(now.refunds or {}) do -- one that is still under way counts too
     if refund.status ~= "failed" then left = left - refund.amount end
   end
-  local amount = payments.of_what_is_left(order.amount, left, "given back")
+  local amount = payments.of_what_is_left(order.amount, left, "given back", but_epins(payment))
 
   local refund = paymnt.refunds.create { payment_id = id, amount = amount, reason = order.reason }
   payments.let_go(payment)
@@ -51,7 +57,8 @@ function give_back.paymint(payment, order)
   if bill.appr_state ~= "F" then not_paid(bill.appr_state == "D" and "destroyed" or "an unpaid bill") end
 
   local price = bill.appr_price
-  if order.amount and payments.of_what_is_left(order.amount, price, "given back") < price then
+  if order.amount and order.amount ~= price then
+    payments.of_what_is_left(order.amount, price, "given back", but_epins(payment))
     flow.fail("unsupported", ("Paymint gives a bill back whole: %s, or nothing"):format(price))
   end
   paymint.bills.cancel { bill_id = payment.id, price = price }
@@ -61,13 +68,15 @@ end
 function give_back.mintro(payment, order)
   local intent = mintro.intents.get(payment.id)
   if intent.status ~= "succeeded" then not_paid(intent.status) end
-  flow.fail("unsupported", ("Mintro's API has no refund: give %s of %s back in Mintro's dashboard"):format(
-    order.amount or intent.amount, intent.intent_id))
+  local text = "Mintro's API has no refund: give %s of %s back in Mintro's dashboard"
+  flow.fail("unsupported",
+    text:format(order.amount or intent.amount, intent.intent_id) .. (but_epins(payment) or ""))
 end
 
-function give_back.mint()
-  flow.fail("unsupported", "MINT's API takes no ePIN back, issued or redeemed: give the customer another one "
-    .. "(mint.epins.generate), or ask MINT")
+function give_back.mint(payment)
+  local what = payment.by_epin and payment.by_epin .. ": " or ""
+  flow.fail("unsupported", what .. "MINT's API takes no ePIN back, issued or redeemed: give the customer "
+    .. "another one (mint.epins.generate), or ask MINT")
 end
 
 return flow.define {
@@ -85,6 +94,8 @@ return flow.define {
   run = function(order)
     local payment = payments.find(order.payment, order.provider)
     payments.hold(payment)
-    return give_back[payment.provider](payment, order)
+    local given = give_back[payment.provider](payment, order)
+    given.not_given_back = payment.by_epin -- what ePINs paid of it is for a person
+    return given
   end,
 }

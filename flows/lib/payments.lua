@@ -16,15 +16,29 @@ local function ambiguous(who)
   flow.fail("ambiguous", who .. " of more than one payment: name the one that is meant by its own id")
 end
 
--- What a run has returned counts before what it told on the way.
+-- What ePINs have paid of an order, in the list of its parts; nil when none has.
+local function by_epin(paid)
+  local sum
+  for _, part in ipairs(type(paid) == "table" and paid or {}) do
+    if part.way == "epin" then sum = sum and sum + part.amount or part.amount end
+  end
+  return sum
+end
+
+-- What a run has returned counts before what it told on the way. An order that ePINs have paid for, wholly or
+-- in part, says so (by_epin).
 local function told_by(run)
   for _, name in ipairs { "output", "progress" } do
     local told, found = type(run[name]) == "table" and run[name] or {}, nil
+    local epins = by_epin(told.paid)
     for field, provider in pairs(provider_of) do
       local id = told[field]
       if id and found then ambiguous(run.id .. " tells") end
-      if type(id) == "string" then found = { provider = provider, id = id, run = run.id } end
+      if type(id) == "string" then
+        found = { provider = provider, id = id, run = run.id, by_epin = epins }
+      end
     end
+    if not found and epins then found = { provider = "mint", id = run.id, run = run.id, by_epin = epins } end
     if found then return found end
   end
 end
@@ -109,15 +123,17 @@ function payments.let_go(payment) holds:put { id = payment.provider .. "/" .. pa
 
 -- ---- how much of it ----
 
--- What is wanted of what is left; all of it when nothing is said. `done`: "given back", "captured".
-function payments.of_what_is_left(wanted, left, done)
+-- What is wanted of what is left; all of it when nothing is said. `done`: "given back", "captured". `but` is
+-- said with a refusal.
+function payments.of_what_is_left(wanted, left, done, but)
   if not left:is_positive() then flow.fail("nothing_left", "nothing is left to be " .. done) end
   if not wanted then return left end
   if wanted.currency ~= left.currency then
     flow.fail("invalid_request", ("amount: found %s, wanted %s"):format(wanted, left.currency))
   end
   if wanted > left then
-    flow.fail("too_much", ("%s is left to be %s, which is less than %s"):format(left, done, wanted))
+    local text = ("%s is left to be %s, which is less than %s"):format(left, done, wanted)
+    flow.fail("too_much", text .. (but or ""))
   end
   return wanted
 end

@@ -320,3 +320,59 @@ describe("a payment elsewhere", function()
     assert.failed(w:start("void", { payment = "an order", provider = "mint" }):wait "2h", "unsupported")
   end)
 end)
+
+describe("an order that was paid partly by ePIN", function()
+  local w, order
+
+  local function buy(ways)
+    w = world.new { flows = flows }
+    order = w:start("checkout", {
+      reference = "ORDER-1", amount = "80.00 USD", email = "ann@example.com", name = "Ann", ways = ways,
+      items = { { name = "Coffee", quantity = 2, price = "40.00 USD" } },
+    }, { key = "ORDER-1" })
+  end
+
+  local function refund(amount) return w:start("refund", { payment = "ORDER-1", amount = amount }):wait "2h" end
+
+  -- MINT cannot be asked what became of a redemption; whoever looks there sees it.
+  local function attend()
+    if order.state ~= "needs_attention" then return end
+    local done = #w:ledger { kind = "redeem" } > 0
+    order:resolve { outcome = done and "done" or "not_sent", value = done and {} or nil }
+  end
+
+  local function spend(amount, done)
+    local epin = w:issue(tonumber(amount))
+    repeat
+      w:choose(order, "epin", { epin = epin, amount = amount })
+      w:wait_for(function()
+        attend()
+        return done() or order.progress.step == "choose"
+      end, "3h")
+    until done()
+  end
+
+  it("gives back what the card paid, and says what it does not", function()
+    buy { "epin", "paymnt" }
+    spend("30", function() return order.progress.due == "50.00 USD" end)
+    w:choose(order, "paymnt")
+    w:pay(order)
+    assert.completed(order:wait "2h")
+    local too_much = refund "80.00 USD"
+    assert.failed(too_much, "too_much")
+    assert.matches("30.00 USD was paid by ePIN", too_much.error.message, 1, true)
+    local given = refund()
+    assert.completed(given)
+    assert.equal("50.00 USD", given.output.amount)
+    assert.equal("30.00 USD", given.output.not_given_back)
+    assert.refunded(w, order.output.payment_id, "50.00 USD")
+  end)
+
+  it("cannot be given back when ePINs paid all of it", function()
+    buy { "epin" }
+    spend("80", function() return order.state == "completed" end)
+    local refused = refund()
+    assert.failed(refused, "unsupported")
+    assert.matches("80.00 USD: MINT's API takes no ePIN back", refused.error.message, 1, true)
+  end)
+end)
