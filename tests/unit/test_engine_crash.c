@@ -105,6 +105,26 @@ static void flow_checkout(struct flow *f) {
     finish(f, object);
 }
 
+/* Waits for the payment unless orders come first: each order is followed by a charge of its own, and the wait
+ * goes on. */
+static void flow_page(struct flow *f) {
+    static const char params[] = "{\"id\":\"pi_ORDER-1\",\"within\":7200000}";
+    char name[16];
+    call(f, "mintro.intents.create", create_params);
+    for (int orders = 0; orders < 3; orders++) {
+        bool came = mt_effect_unless(f->x, "page", "p", "mintro.intents.settled", params, strlen(params),
+                                     "flow.lua:14", &f->a);
+        const char *answer = flow_take(f);
+        if (!came) {
+            finish(f, answer);
+            return;
+        }
+        mt_format(name, sizeof name, "order-%d", orders);
+        charge(f, name);
+    }
+    fail_flow(f, "too_many");
+}
+
 static void flow_documents(struct flow *f) {
     documents(f, "insert", "{\"doc\":{\"number\":\"1\",\"state\":\"new\"},\"id\":\"o1\"}");
     charge(f, "a");
@@ -155,14 +175,23 @@ static void flow_patient_late(struct flow *f) {
 }
 
 static const struct flow_row flows[] = {
-    {"release", flow_release},   {"undone", flow_undone},
-    {"patient", flow_patient},   {"patient.late", flow_patient_late},
-    {"three", flow_three},       {"mixed", flow_mixed},
-    {"timeout", flow_timeout},   {"failing", flow_failing},
-    {"child", flow_child},       {"parent", flow_parent},
-    {"all", flow_all},           {"cycles", flow_cycles},
-    {"checkout", flow_checkout}, {"documents", flow_documents},
-    {"unsafe", flow_unsafe},     {0},
+    {"release", flow_release},
+    {"undone", flow_undone},
+    {"patient", flow_patient},
+    {"patient.late", flow_patient_late},
+    {"three", flow_three},
+    {"mixed", flow_mixed},
+    {"timeout", flow_timeout},
+    {"failing", flow_failing},
+    {"child", flow_child},
+    {"parent", flow_parent},
+    {"all", flow_all},
+    {"cycles", flow_cycles},
+    {"checkout", flow_checkout},
+    {"page", flow_page},
+    {"documents", flow_documents},
+    {"unsafe", flow_unsafe},
+    {0},
 };
 
 /* ---- lives ---- */
@@ -488,6 +517,51 @@ static void test_settled(void **state) {
                               .end = MT_RUN_COMPLETED});
 }
 
+static void customer_orders(struct world *w, const char *id) {
+    struct mt_error e;
+    int rc = mt_engine_signal(w->engine, "page", "p", "{\"way\":\"card\"}", "order-1", NULL, NULL, &e);
+    assert_true(rc == 0 || atomic_load(&w->dead));
+    if (rc == 0) rc = mt_engine_signal(w->engine, "page", "p", "null", "order-2", NULL, NULL, &e);
+    assert_true(rc == 0 || atomic_load(&w->dead));
+    if (rc == 0 && world_drive_until(w, now_of(w) + 60000)) customer_pays(w, id);
+}
+
+static void check_orders(struct world *w, const char *id) {
+    struct mt_run run = run_of(w, id);
+    struct mt_event *unread = NULL;
+    size_t count = 0;
+    struct mt_error e;
+    assert_non_null(strstr(run.output, "\"status\":\"succeeded\""));
+    assert_int_equal(done_times(w, "/charge/"), 2);
+    assert_int_equal(done_times(w, "POST /api/platform/intents "), 1);
+    mt_run_clear(&run);
+    assert_int_equal(
+        w->store->list_events(w->store, "page", "p", 0, false, MT_EVENTS_UNREAD, 10, &unread, &count, &e), 0);
+    assert_int_equal(count, 0);
+    free(unread);
+}
+
+static void test_unless(void **state) {
+    (void)state;
+    exhaust((struct scenario){.flow = "page",
+                              .act_at = 600000,
+                              .act = customer_orders,
+                              .check = check_orders,
+                              .end = MT_RUN_COMPLETED});
+}
+
+static void check_nobody(struct world *w, const char *id) {
+    struct mt_run run = run_of(w, id);
+    assert_string_equal(run.output, "null");
+    assert_true(now_of(w) >= WORLD_START + 7200000);
+    mt_run_clear(&run);
+}
+
+static void test_unless_never(void **state) {
+    (void)state;
+    exhaust((struct scenario){.flow = "page", .check = check_nobody, .end = MT_RUN_COMPLETED});
+}
+
 static void check_released(struct world *w, const char *id) {
     (void)id;
     const char *status = mt_json_str(json_object_get(w->net.intents, "ORDER-1"), "status", "");
@@ -675,6 +749,8 @@ int main(void) {
         cmocka_unit_test(test_continue),
         cmocka_unit_test(test_settled),
         cmocka_unit_test(test_settled_never),
+        cmocka_unit_test(test_unless),
+        cmocka_unit_test(test_unless_never),
         cmocka_unit_test(test_documents),
         cmocka_unit_test(test_unsafe),
         cmocka_unit_test(test_late_event),

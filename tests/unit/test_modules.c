@@ -225,6 +225,35 @@ static void waits_answer_payloads(void **state) {
               "@t.lua:13\n");
 }
 
+static void a_payment_or_an_event(void **state) {
+    engine_answers(MT_STEP_ANSWER, "{\"event\":7,\"at\":1795168800000,\"payload\":{\"way\":\"card\"}}");
+    returns(state,
+            "local paid, order, e = flow.unless('page', 'p', mintro.intents.settled, 'pi_1', '30m')\n"
+            "return { paid == nil, order.way, e.event, tostring(e.at) }",
+            "[true,\"card\",7,\"2026-11-20T10:00:00.000Z\"]");
+    asked_for("unless page/p mintro.intents.settled {\"id\":\"pi_1\",\"within\":1800000} @t.lua:12\n");
+    engine.count = engine.next = 0;
+    engine_answers(MT_STEP_ANSWER, "{\"intent_id\":\"pi_1\",\"status\":\"succeeded\"}");
+    returns(state,
+            "local paid, order = flow.unless('page', 'p', mintro.intents.settled, { id = 'pi_1' })\n"
+            "return { paid.status, order == nil }",
+            "[\"succeeded\",true]");
+    asked_for("unless page/p mintro.intents.settled {\"id\":\"pi_1\"} @t.lua:12\n");
+    returns(state, "return { select('#', flow.unless('page', 'p', mintro.intents.settled, 'pi_1')) }", "[1]");
+    asked_for("unless page/p mintro.intents.settled {\"id\":\"pi_1\"} @t.lua:12\n");
+    bugs(state, "flow.unless('page', 'p', 'mintro')",
+         "t.lua:12: flow.unless takes an operation, such as mintro.intents.create (without calling it), not "
+         "string");
+    returns(state, "return { flow.run_of('token-of-run_9'), flow.run_of('x') == nil }", "[\"run_9\",true]");
+    engine.count = engine.next = 0;
+    engine_answers(MT_STEP_ANSWER, "[true,false]");
+    returns(state,
+            "local p = require 'mintage.provider'\n"
+            "local a, b = p.configured(mintro.intents.get, mintro.intents.cancel) return { a, b }",
+            "[true,false]");
+    asked_for("configured 2, the first mintro.intents.get @t.lua:13\n");
+}
+
 static void fail_raises_errors_of_the_world(void **state) {
     raises(state, "flow.fail 'expired'", "{\"kind\":\"expired\",\"message\":\"the flow failed: expired\"}");
     raises(state, "flow.fail('declined', 'no funds')", "{\"kind\":\"declined\",\"message\":\"no funds\"}");
@@ -565,6 +594,7 @@ int main(void) {
         test(all_takes_calls),
         test(small_effects_ask),
         test(waits_answer_payloads),
+        test(a_payment_or_an_event),
         test(fail_raises_errors_of_the_world),
         test(sealing_is_for_one_place),
         test(chance_is_derived),
