@@ -112,6 +112,12 @@ static void look_at(struct search *x, const char *place, const char *name, const
         json_array_foreach(value, i, member) look_at(x, place, name, member, depth + 1);
     } else if (json_is_string(value)) {
         look_at_text(x, place, name, json_string_value(value));
+        if (json_string_value(value)[0] == '{' && depth < 2) { /* what flow.log was given */
+            struct mt_error e;
+            member = mt_json_parse(json_string_value(value), json_string_length(value), &e);
+            look_at(x, place, name, member, depth + 1);
+            json_decref(member);
+        }
     } else if (json_is_integer(value)) {
         mt_format(number, sizeof number, "%lld", (long long)json_integer_value(value));
         look_at_text(x, place, name, number);

@@ -71,15 +71,24 @@ void travel_hides(struct mt_exec *x, const char *text, size_t len) {
     json_array_append_new(x->travel->secrets, json_stringn(text, len));
 }
 
-/* A code has digits and no spaces; words, money and times are told. */
+static bool is_id(const char *name) {
+    size_t len = strlen(name);
+    return strcmp(name, "id") == 0 || (len > 3 && strcmp(name + len - 3, "_id") == 0);
+}
+
+/* A code is digits for the most part, perhaps in groups; words, money and times are told. */
 static bool looks_secret(const char *text, size_t len) {
-    size_t digits = 0;
+    size_t digits = 0, others = 0;
     int64_t ms;
     for (size_t i = 0; i < len; i++) {
-        if (text[i] == ' ' || text[i] == '/') return false;
-        digits += text[i] >= '0' && text[i] <= '9';
+        if (text[i] == '-' || text[i] == ' ') continue;
+        if (text[i] == '.' || text[i] == ':') return false;
+        if (text[i] >= '0' && text[i] <= '9')
+            digits++;
+        else
+            others++;
     }
-    return len >= 6 && digits >= 3 && !mt_time_parse(text, &ms);
+    return digits >= 6 && digits >= 2 * others && !mt_time_parse(text, &ms);
 }
 
 static void hide_member(struct mt_exec *x, const char *name, const json_t *value) {
@@ -89,7 +98,8 @@ static void hide_member(struct mt_exec *x, const char *name, const json_t *value
     json_object_foreach((json_t *)(uintptr_t)value, key, member) hide_member(x, key, member);
     json_array_foreach(value, i, member) hide_member(x, name, member);
     if (!json_is_string(value)) return;
-    if (mt_secret_name(name) || looks_secret(json_string_value(value), json_string_length(value)))
+    if (mt_secret_name(name) ||
+        (!is_id(name) && looks_secret(json_string_value(value), json_string_length(value))))
         travel_hides(x, json_string_value(value), json_string_length(value));
 }
 

@@ -32,6 +32,9 @@ local runs
 function find(options)
   local query = {}
   for name, value in pairs(options) do query[known[name] or unknown(name)] = text.say(value) end
+  if not (query.find or query.reference or query.email or query.amount or query.last4) then
+    error("runs.find: nothing to look for: wanted text, reference, email, amount or last4", 3)
+  end
   local page = ask.get("/v1/runs", query)
   local looked = ("%d run%s looked at"):format(page.scanned, page.scanned == 1 and "" or "s")
   local list = runs.rows(page.data, {

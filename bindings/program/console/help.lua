@@ -131,9 +131,9 @@ end
 -- ---- an example, from the types ----
 
 local samples = {
-  { "Money", 'money "80.00 USD"' }, { "Duration", '"30d"' }, { "Instant", '"2027-01-31T09:00:00Z"' },
-  { "boolean", "true" }, { "integer", "1" }, { "number", "1" }, { "table", "{}" },
-  { "fun", "function() end" },
+  { "Flow", '"checkout"' }, { "console.Run", "run" }, { "Money", 'money "80.00 USD"' },
+  { "Duration", '"30d"' }, { "Instant", '"2027-01-31T09:00:00Z"' }, { "boolean", "true" },
+  { "integer", "1" }, { "number", "1" }, { "table", "{}" }, { "fun", "function() end" },
 }
 local by_name = {
   email = '"ann@example.com"', currency = '"USD"', reference_id = '"ORDER-1001"', name = '"Ann"',
@@ -142,7 +142,7 @@ local by_name = {
 }
 
 local function sample(field)
-  if by_name[field.name] then return by_name[field.name] end
+  if by_name[field.name] and not field.type:find "Flow" then return by_name[field.name] end
   local quoted = field.type:match '^"[^"]*"'
   if quoted then return quoted end
   for _, row in ipairs(samples) do

@@ -195,10 +195,10 @@ local function audit(options)
   if not page then error("this runtime keeps no audit", 0) end
   return text.list(page.data, {
     { "when", function(a) return text.ago(a.at), "dim" end },
-    { "who", function(a) return a.who or a.user end, 24 },
-    { "what", function(a) return a.what or a.action end, 24 },
-    { "", function(a) return a.command or a.text or a.object or a.details end, 80 },
-    { "result", function(a) return a.result or a.outcome end, 40 },
+    { "who", function(a) return a.who end, 24 },
+    { "what", function(a) return a.what end, 24 },
+    { "detail", function(a) return a.detail end, 60 },
+    { "result", function(a) return a.result end, 40 },
   }, { none = "nothing has been done" })
 end
 

@@ -59,8 +59,15 @@ local function summary(run)
   return table.concat(lines, "\n")
 end
 
+local ended = { completed = true, failed = true, cancelled = true }
+
+-- What the run's state forbids is refused without a question.
 local function deed(run, name, body, question)
   run:refresh()
+  if name == "cancel" and ended[run.state] or name ~= "cancel" and name ~= "signal"
+    and run.state ~= "needs_attention" then
+    question = nil
+  end
   local now = ask.deed(("run:%s"):format(name), "/v1/runs/" .. ask.id(run.id) .. "/" .. name, body,
     question and question .. "\n" .. summary(run))
   for member in pairs(run) do run[member] = nil end

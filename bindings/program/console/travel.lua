@@ -183,9 +183,10 @@ local function render(t, width)
   local lines = {}
   local function add(line) lines[#lines + 1] = line end
   width = width or 100
-  add(("%s %s  %s%s  effect %s of %d  %s"):format(paint("bold", t.flow), t.run,
-    paint(text.state_color(t.state), t.state),
-    t.segments > 1 and ("  segment %d of %d"):format(t.segment, t.segments) or "", tostring(t.at), t.effects,
+  local where = ("effect %d of %d"):format(t.at, t.effects)
+  if t.at > t.effects then where = ("behind effect %d of %d"):format(t.effects, t.effects) end
+  add(("%s %s  %s%s  %s  %s"):format(paint("bold", t.flow), t.run, paint(text.state_color(t.state), t.state),
+    t.segments > 1 and ("  segment %d of 0 to %d"):format(t.segment, t.segments - 1) or "", where,
     paint("dim", tostring(t.now))))
   if verdict(t) then add(verdict(t)) end
   add_frames(add, t, width)
