@@ -27,7 +27,8 @@ extern const struct mt_route mt_api_asset_routes[];   /* api_public.c: the files
 extern const struct mt_route mt_api_health_routes[];  /* api_health.c: liveness, readiness, metrics */
 extern const struct mt_route mt_api_sandbox_routes[]; /* sandbox_api.c: clock, state, webhooks */
 
-extern const struct mt_route mt_api_audit_routes[]; /* api_audit.c: what people did */
+extern const struct mt_route mt_api_console_routes[]; /* api_console.c: the console over HTTP */
+extern const struct mt_route mt_api_audit_routes[];   /* api_audit.c: what people did */
 
 /* ---- deeds of operators ---- */
 

@@ -15,6 +15,10 @@ struct mt_console *mt_console_start(struct mt_runtime *rt, struct mt_error *e) {
     pthread_mutex_init(&c->lock, NULL);
     mt_cond_init(&c->gone);
     if (console_socket_open(c, e) == 0) return c;
+    if (!rt->o.offline && c->listener < 0 && c->wake[0] >= 0) { /* over HTTP it works */
+        mt_warn("no console over a socket; mintage repl --url works", "error", e->message);
+        return c;
+    }
     pthread_cond_destroy(&c->gone);
     pthread_mutex_destroy(&c->lock);
     free(c);
@@ -35,6 +39,7 @@ void mt_console_stop(struct mt_console *c) {
     }
     mt_unlock(&c->lock);
     console_socket_close(c);
+    console_end_http(c);
     mt_lock(&c->lock);
     while (c->count > 0) mt_cond_wait(&c->gone, &c->lock, MT_NO_DEADLINE);
     mt_unlock(&c->lock);

@@ -34,6 +34,7 @@ struct console_session {
     /* as hello said; not changed afterwards */
     char who[72];   /* who is audited: as he calls himself, or "uid 1000" */
     char via[96];   /* "socket uid 1000", "http 127.0.0.1" */
+    bool http;      /* it lives from request to request */
     char user[160]; /* "ann (uid 1000)" */
     int width;
     bool color, read_only;
@@ -43,6 +44,8 @@ struct console_session {
      */
     bool (*send)(struct console_session *s, const char *line, size_t len);
     void *wire;
+    void (*hang_up)(
+        struct console_session *s); /* frees the wire, once nobody uses the session; NULL: nothing */
 
     pthread_mutex_t lock; /* what follows */
     pthread_cond_t news;
@@ -67,14 +70,15 @@ struct console_session {
     struct mt_generation *generation;
     int64_t id_now; /* the message that is carried out */
     size_t printed;
-    int64_t command;     /* its number in the record */
-    int64_t deed;        /* that of the effect that is under way; 0: none */
-    int64_t deed_ns;     /* when it began */
-    char deed_what[96];  /* what it is */
-    struct mt_buf told;  /* what the command came to, for the record */
-    const char *outcome; /* "done", "failed", ... */
-    bool granted;        /* a person has just said yes: the next deed does not ask again */
-    struct console_session *next;
+    int64_t command;              /* its number in the record */
+    int64_t deed;                 /* that of the effect that is under way; 0: none */
+    int64_t deed_ns;              /* when it began */
+    char deed_what[96];           /* what it is */
+    struct mt_buf told;           /* what the command came to, for the record */
+    const char *outcome;          /* "done", "failed", ... */
+    bool granted;                 /* a person has just said yes: the next deed does not ask again */
+    struct console_session *next; /* under the console's lock, as the next */
+    size_t users;                 /* requests that hold it */
 };
 
 struct mt_console {
@@ -100,8 +104,18 @@ console_session_new(struct mt_console *c, const json_t *hello, const char *who, 
                     struct mt_error *e);
 /* A message that has come. False: the session ends with it (bye). Takes the reference. Any thread. */
 bool console_session_take(struct console_session *s, json_t *message);
-/* Stops what runs, waits for the thread, frees. */
+/* Stops what runs, waits for the thread and for those who use it, frees. For the one whose connection it is.
+ */
 void console_session_end(struct console_session *s);
+/* The same for sessions over HTTP: the one of this id (false: there is none), the idle ones, all. */
+bool console_end_named(struct mt_console *c, const char *id);
+void console_end_idle(struct mt_console *c);
+void console_end_http(struct mt_console *c);
+/* The session that has this id and comes over HTTP, for console_session_release; NULL: none. */
+struct console_session *console_session_find(struct mt_console *c, const char *id);
+void console_session_release(struct console_session *s);
+/* A hello as it was answered. New reference. */
+json_t *console_hello(struct console_session *s);
 /* {"type":type,"id":id,...}; takes `more` (an object, or NULL). id < 0: none. */
 void console_send(struct console_session *s, const char *type, int64_t id, json_t *more);
 void console_notice(struct console_session *s, const char *text);

@@ -521,7 +521,7 @@ static int read_hello(struct console_session *s, const json_t *hello, const char
     return 0;
 }
 
-static void say_hello(struct console_session *s) {
+json_t *console_hello(struct console_session *s) {
     struct mt_runtime *rt = s->console->rt;
     struct mt_error e;
     json_t *names = json_array(), *flows = json_array(), *row;
@@ -534,11 +534,10 @@ static void say_hello(struct console_session *s) {
             json_array_append(flows, json_object_get(row, "name"));
     }
     json_decref(registry);
-    console_send(s, "hello", -1,
-                 json_pack("{s:i, s:s, s:s, s:s, s:s, s:o, s:b, s:s, s:o}", "version", 1, "session", s->id,
-                           "prompt", "mintage", "data", rt->o.data, "mode",
-                           production ? "production" : "sandbox", "production", names, "read_only",
-                           (int)s->read_only, "generation", mt_generation_id(s->generation), "flows", flows));
+    return json_pack("{s:i, s:s, s:s, s:s, s:s, s:o, s:b, s:s, s:o}", "version", 1, "session", s->id,
+                     "prompt", "mintage", "data", rt->o.data, "mode", production ? "production" : "sandbox",
+                     "production", names, "read_only", (int)s->read_only, "generation",
+                     mt_generation_id(s->generation), "flows", flows);
 }
 
 static int enter(struct mt_console *c, struct console_session *s, struct mt_error *e) {
@@ -557,15 +556,61 @@ static int enter(struct mt_console *c, struct console_session *s, struct mt_erro
     return rc;
 }
 
-static void leave(struct mt_console *c, struct console_session *s) {
+/* The first session that `fits`, taken out: nobody finds it any more, but it still counts. NULL: none. */
+static struct console_session *
+take_out(struct mt_console *c, bool (*fits)(struct console_session *s, const void *), const void *arg) {
     mt_lock(&c->lock);
     struct console_session **at = &c->sessions;
-    while (*at && *at != s) at = &(*at)->next;
-    if (*at) {
-        *at = s->next;
-        c->count--;
-        mt_cond_broadcast(&c->gone);
-    }
+    while (*at && !fits(*at, arg)) at = &(*at)->next;
+    struct console_session *s = *at;
+    if (s) *at = s->next;
+    mt_unlock(&c->lock);
+    return s;
+}
+
+static bool is_same(struct console_session *s, const void *arg) {
+    return s == arg;
+}
+
+static bool is_named(struct console_session *s, const void *id) {
+    return s->http && strcmp(s->id, id) == 0;
+}
+
+static bool is_http(struct console_session *s, const void *arg) {
+    (void)arg;
+    return s->http;
+}
+
+static bool is_idle(struct console_session *s, const void *arg) {
+    (void)arg;
+    if (!s->http || s->users > 0) return false;
+    mt_lock(&s->lock);
+    bool idle = !s->running && mt_mono_ns() - s->active_ns > (int64_t)CONSOLE_IDLE_MS * 1000000;
+    mt_unlock(&s->lock);
+    return idle;
+}
+
+static void uncount(struct mt_console *c) {
+    mt_lock(&c->lock);
+    c->count--;
+    mt_cond_broadcast(&c->gone);
+    mt_unlock(&c->lock);
+}
+
+struct console_session *console_session_find(struct mt_console *c, const char *id) {
+    mt_lock(&c->lock);
+    struct console_session *s = c->sessions;
+    while (s && !(s->http && strcmp(s->id, id) == 0)) s = s->next;
+    if (s) s->users++;
+    mt_unlock(&c->lock);
+    return s;
+}
+
+void console_session_release(struct console_session *s) {
+    struct mt_console *c = s->console;
+    mt_lock(&c->lock);
+    s->users--;
+    mt_cond_broadcast(&c->gone);
     mt_unlock(&c->lock);
 }
 
@@ -581,6 +626,7 @@ static void free_session(struct console_session *s) {
     pthread_cond_destroy(&s->news);
     pthread_mutex_destroy(&s->lock);
     pthread_mutex_destroy(&s->wire_lock);
+    if (s->hang_up) s->hang_up(s);
     free(s);
 }
 
@@ -595,6 +641,7 @@ console_session_new(struct mt_console *c, const json_t *hello, const char *who, 
     s->wire = wire;
     s->active_ns = mt_mono_ns();
     mt_format(s->via, sizeof s->via, "%s %s", via, who);
+    s->http = strcmp(via, "http") == 0;
     mt_buf_init(&s->told, 64 * 1024);
     mt_id_new("con_", rt->clock->wall_ms(rt->clock), mt_random_system(), s->id);
     pthread_mutex_init(&s->lock, NULL);
@@ -604,27 +651,57 @@ console_session_new(struct mt_console *c, const json_t *hello, const char *who, 
         free_session(s);
         return NULL;
     }
-    say_hello(s);
+    if (!s->http) console_send(s, "hello", -1, console_hello(s));
     int failed = mt_thread_start(&s->thread, 0, session_main, s);
     if (failed == 0) {
         mt_info("console opened", "session", s->id, "user", s->user, "via", s->via);
         return s;
     }
-    leave(c, s);
+    take_out(c, is_same, s);
+    uncount(c);
     mt_fail(e, MT_INTERNAL, "cannot start a thread: %s", strerror(failed));
     free_session(s);
     return NULL;
 }
 
-void console_session_end(struct console_session *s) {
-    struct mt_console *c = s->console;
+static void tell_to_end(struct console_session *s) {
     mt_lock(&s->lock);
     s->stop = s->stop_all = true;
     if (s->running) mt_vm_session_stop(s->vm);
     mt_cond_broadcast(&s->news);
     mt_unlock(&s->lock);
+}
+
+/* Stops what runs, waits for the thread and for those who use it, frees. */
+static void finish(struct console_session *s) {
+    struct mt_console *c = s->console;
+    tell_to_end(s);
+    mt_lock(&c->lock);
+    while (s->users > 0) mt_cond_wait(&c->gone, &c->lock, MT_NO_DEADLINE);
+    mt_unlock(&c->lock);
     mt_thread_join(s->thread);
     mt_info("console closed", "session", s->id, "user", s->user);
-    leave(c, s);
     free_session(s);
+    uncount(c);
+}
+
+void console_session_end(struct console_session *s) {
+    take_out(s->console, is_same, s);
+    finish(s);
+}
+
+bool console_end_named(struct mt_console *c, const char *id) {
+    struct console_session *s = take_out(c, is_named, id);
+    if (s) finish(s);
+    return s != NULL;
+}
+
+void console_end_idle(struct mt_console *c) {
+    struct console_session *s;
+    while ((s = take_out(c, is_idle, NULL))) finish(s);
+}
+
+void console_end_http(struct mt_console *c) {
+    struct console_session *s;
+    while ((s = take_out(c, is_http, NULL))) finish(s);
 }

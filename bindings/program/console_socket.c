@@ -16,7 +16,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { CONNECTIONS_MAX = 32, HELLO_MS = 10000, SEND_S = 10, LOOK_MS = 250 };
+enum { CONNECTIONS_MAX = 32, HELLO_MS = 10000, SEND_S = 10, LOOK_MS = 250, REAP_MS = 30000 };
 
 struct connection {
     struct mt_console *c;
@@ -188,28 +188,41 @@ static void *accept_main(void *arg) {
     struct mt_console *c = arg;
     for (;;) {
         struct pollfd p[2] = {{.fd = c->listener, .events = POLLIN}, {.fd = c->wake[0], .events = POLLIN}};
-        if (poll(p, 2, -1) < 0 && errno != EINTR) return NULL;
-        if (p[1].revents) return NULL;
-        if (p[0].revents) accept_one(c);
+        int ready = poll(p, 2, REAP_MS); /* a descriptor of -1 is not looked at */
+        if (ready < 0 && errno != EINTR) return NULL;
+        if (ready == 0) console_end_idle(c);
+        if (ready > 0 && p[1].revents) return NULL;
+        if (ready > 0 && p[0].revents) accept_one(c);
     }
 }
 
 /* ---- the socket ---- */
 
+static int bind_at(struct mt_console *c, const struct sockaddr_un *at, struct mt_error *e) {
+    struct stat st;
+    if (lstat(at->sun_path, &st) == 0 && !S_ISSOCK(st.st_mode))
+        return mt_fail(e, MT_USAGE, "%s is there, and is no socket", c->path);
+    unlink(at->sun_path); /* a dead process left it: the data folder's lock is ours */
+    c->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (c->listener >= 0 && bind(c->listener, (const struct sockaddr *)at, sizeof *at) == 0 &&
+        chmod(at->sun_path, 0600) == 0 && listen(c->listener, 16) == 0)
+        return 0;
+    mt_fail(e, MT_USAGE, "cannot listen at %s: %s", c->path, strerror(errno));
+    if (c->listener >= 0) close(c->listener);
+    c->listener = -1;
+    return -1;
+}
+
+/* A path that has no room in an address is reached through a descriptor of its folder, as the client does. */
 static int bind_path(struct mt_console *c, struct mt_error *e) {
     struct sockaddr_un at = {.sun_family = AF_UNIX};
-    struct stat st;
-    if (!mt_copy(at.sun_path, sizeof at.sun_path, c->path))
-        return mt_fail(e, MT_USAGE, "%s: a socket's path has at most %zu bytes; shorten --data", c->path,
-                       sizeof at.sun_path - 1);
-    if (lstat(c->path, &st) == 0 && !S_ISSOCK(st.st_mode))
-        return mt_fail(e, MT_USAGE, "%s is there, and is no socket", c->path);
-    unlink(c->path); /* a dead process left it: the data folder's lock is ours */
-    c->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (c->listener < 0 || bind(c->listener, (struct sockaddr *)&at, sizeof at) != 0 ||
-        chmod(c->path, 0600) != 0 || listen(c->listener, 16) != 0)
-        return mt_fail(e, MT_USAGE, "cannot listen at %s: %s", c->path, strerror(errno));
-    return 0;
+    if (mt_copy(at.sun_path, sizeof at.sun_path, c->path)) return bind_at(c, &at, e);
+    int folder = open(c->rt->o.data, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0) return mt_fail(e, MT_USAGE, "cannot open %s: %s", c->rt->o.data, strerror(errno));
+    mt_format(at.sun_path, sizeof at.sun_path, "/proc/self/fd/%d/console.sock", folder);
+    int rc = bind_at(c, &at, e);
+    close(folder);
+    return rc;
 }
 
 static void forget_socket(struct mt_console *c) {
@@ -224,22 +237,19 @@ static void forget_socket(struct mt_console *c) {
 }
 
 int console_socket_open(struct mt_console *c, struct mt_error *e) {
-    int failed = 0;
     if (mt_data_path(c->rt->o.data, "console.sock", c->path, sizeof c->path, e) != 0) return -1;
-    if (bind_path(c, e) != 0) goto fail;
+    int rc = bind_path(c, e), failed = 0;
     if (pipe2(c->wake, O_CLOEXEC) != 0)
         failed = errno;
     else
         failed = mt_thread_start(&c->acceptor, 0, accept_main, c);
-    if (failed == 0) return 0;
-    mt_fail(e, MT_INTERNAL, "cannot start the console's thread: %s", strerror(failed));
-fail:
+    if (failed == 0) return rc;
     forget_socket(c);
-    return -1;
+    return mt_fail(e, MT_INTERNAL, "cannot start the console's thread: %s", strerror(failed));
 }
 
 void console_socket_close(struct mt_console *c) {
-    if (c->listener < 0) return;
+    if (c->wake[1] < 0) return;
     if (write(c->wake[1], "x", 1) < 0) mt_warn("cannot wake the console's thread", "error", strerror(errno));
     mt_thread_join(c->acceptor);
     mt_lock(&c->lock);

@@ -313,11 +313,10 @@ static int first_load(struct mt_runtime *rt, struct mt_error *error) {
     return 0;
 }
 
-/* A folder whose path is too long for a socket does not keep the runtime from serving. */
 static void open_console(struct mt_runtime *rt) {
     struct mt_error e;
     struct mt_console *console = mt_console_start(rt, &e);
-    if (!console) mt_warn("no console over a socket; mintage repl --url works", "error", e.message);
+    if (!console) mt_warn("there is no console", "error", e.message);
     atomic_store(&rt->console, console);
 }
 

@@ -12,17 +12,9 @@
 #include <unistd.h>
 
 const struct mt_route *const mt_serve_routes[] = {
-    mt_api_run_routes,
-    mt_api_audit_routes,
-    mt_api_migrate_routes,
-    mt_api_travel_routes,
-    mt_api_event_routes,
-    mt_api_list_routes,
-    mt_api_public_routes,
-    mt_api_asset_routes,
-    mt_api_health_routes,
-    mt_api_purge_routes,
-    NULL,
+    mt_api_run_routes,    mt_api_audit_routes,  mt_api_console_routes, mt_api_migrate_routes,
+    mt_api_travel_routes, mt_api_event_routes,  mt_api_list_routes,    mt_api_public_routes,
+    mt_api_asset_routes,  mt_api_health_routes, mt_api_purge_routes,   NULL,
 };
 
 /* For a person at a terminal; for everybody else it is a log line. */
