@@ -37,6 +37,9 @@ struct mt_api_deed {
     char who[72], via[96];
     int64_t n, began_ms;
 };
+/* What a POST to this path would do ("retry"), *money: whether it may move money. NULL: it changes nothing
+ * that is known of. */
+const char *mt_api_deed_of(const char *method, const char *path, const char *body, size_t len, bool *money);
 /* Around a route's handler: the deed is in the record before it is done. False: it cannot be, 503 is
  * answered. */
 bool mt_api_deed_begin(struct mt_runtime *rt, const struct mt_request *req, const char *pattern,

@@ -12,19 +12,58 @@ enum { LIST_DEFAULT = 100, LIST_MAX = 1000, DETAIL_MAX = 8 * 1024 };
 
 static const struct deed_row {
     const char *pattern, *what, *param; /* the path's parameter that says of what; NULL: none */
-    bool always;
+    bool always, money;
 } deeds[] = {
-    {"/v1/runs/{id}/cancel", "cancel", "id", true},       {"/v1/runs/{id}/retry", "retry", "id", true},
-    {"/v1/runs/{id}/resolve", "resolve", "id", true},     {"/v1/runs/migrate", "migrate", NULL, true},
-    {"/v1/events/{n}/redeliver", "redeliver", "n", true}, {"/v1/runs/{id}/signal", "signal", "id", false},
-    {"/v1/flows/{flow}/runs", "start", "flow", false},    {"/v1/runs/purge", "purge", NULL, true},
-    {"/v1/runs/{id}/erase", "erase", "id", true},
+    {"/v1/runs/{id}/cancel", "cancel", "id", true, false},
+    {"/v1/runs/{id}/retry", "retry", "id", true, true},
+    {"/v1/runs/{id}/resolve", "resolve", "id", true, true},
+    {"/v1/runs/migrate", "migrate", NULL, true, false},
+    {"/v1/events/{n}/redeliver", "redeliver", "n", true, false},
+    {"/v1/runs/{id}/signal", "signal", "id", false, false},
+    {"/v1/flows/{flow}/runs", "start", "flow", false, true},
+    {"/v1/runs/purge", "purge", NULL, true, false},
+    {"/v1/runs/{id}/erase", "erase", "id", true, false},
 };
 
 static const struct deed_row *row_of(const struct mt_request *req, const char *pattern) {
     if (strcmp(req->method, "POST") != 0) return NULL;
     for (size_t i = 0; i < sizeof deeds / sizeof deeds[0]; i++)
         if (strcmp(deeds[i].pattern, pattern) == 0) return &deeds[i];
+    return NULL;
+}
+
+/* Whether a path is of a pattern, in which a parameter is one part. */
+static bool path_fits(const char *pattern, const char *path) {
+    while (*pattern && *path && *path != '?') {
+        if (*pattern == '{') {
+            size_t n = strcspn(path, "/?");
+            if (n == 0) return false;
+            path += n;
+            pattern += strcspn(pattern, "}") + 1;
+        } else if (*pattern++ != *path++) {
+            return false;
+        }
+    }
+    return !*pattern && (!*path || *path == '?');
+}
+
+/* A migration, or a purge, that is only tried changes nothing. */
+static bool only_tried(const struct deed_row *row, const char *body, size_t len) {
+    struct mt_error e;
+    if (row->param || len == 0) return false;
+    json_t *object = mt_json_parse(body, len, &e);
+    bool dry = mt_json_bool(object, "dry_run", false);
+    json_decref(object);
+    return dry;
+}
+
+const char *mt_api_deed_of(const char *method, const char *path, const char *body, size_t len, bool *money) {
+    if (strcmp(method, "POST") != 0) return NULL;
+    for (size_t i = 0; i < sizeof deeds / sizeof deeds[0]; i++) {
+        if (!path_fits(deeds[i].pattern, path) || only_tried(&deeds[i], body, len)) continue;
+        *money = deeds[i].money;
+        return deeds[i].what;
+    }
     return NULL;
 }
 
@@ -36,6 +75,7 @@ bool mt_api_deed_begin(struct mt_runtime *rt, const struct mt_request *req, cons
     struct mt_error e;
     *d = (struct mt_api_deed){.row = row && !rt->o.sandbox && !rt->o.parts && (row->always || user) ? row
                                                                                                     : NULL};
+    if (d->row && only_tried(d->row, req->body, req->body_len)) d->row = NULL;
     if (!d->row) return true;
     mt_copy(d->who, sizeof d->who, user && *user ? user : "admin token");
     mt_format(d->via, sizeof d->via, "api %s", req->remote);

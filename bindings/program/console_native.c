@@ -1,6 +1,7 @@
 /* What the console's Lua half calls: the table `native`, given to the console's own chunks and to nobody
  * else. Invariant: nothing that was malloc'ed is held where Lua may raise or the execution may be left. On
  * the session's thread. */
+#include "api.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -61,11 +62,11 @@ static void call_api(struct console_session *s, const char *method, const char *
     req.raw_path = raw;
     req.query = query ? query + 1 : "";
     req.path = mt_request_path(raw, space, &why);
-    mt_copy(req.remote, sizeof req.remote, "console");
+    mt_copy(req.remote, sizeof req.remote, s->id); /* where the deed came from, for the record */
     mt_id_new("req_", rt->clock->wall_ms(rt->clock), mt_random_system(), req.request_id);
     mt_format(token, sizeof token, "Bearer %s", rt->token);
     mt_headers_add(&req.headers, "Authorization", token);
-    mt_headers_add(&req.headers, "X-Mintage-User", s->user);
+    mt_headers_add(&req.headers, "X-Mintage-User", s->who);
     mt_wipe(token, sizeof token);
     if (!req.path)
         mt_respond_problem(&resp, 400, "invalid_request", "the path %s", why);
@@ -83,6 +84,25 @@ static void call_api(struct console_session *s, const char *method, const char *
     mt_response_clear(&resp);
 }
 
+/* What the Lua half asks for is asked for here as well, should it forget: a read-only session changes
+ * nothing, and what may move money has been said yes to. False: the answer is the refusal. */
+static bool permitted(struct console_session *s, const char *method, const char *path, const char *body,
+                      size_t len, int *status, struct mt_buf *answer) {
+    bool money = false, reads = strcmp(method, "GET") == 0;
+    const char *what = mt_api_deed_of(method, path, body, len, &money), *why = NULL;
+    if (s->read_only && (what || (!reads && strcmp(method, "POST") != 0)))
+        why = "this session is read-only: it was not carried out";
+    else if (money && !s->granted && !console_confirm(s, path, console_production(s->console->rt, NULL)))
+        why = "nobody said yes; nothing was done";
+    if (what) s->granted = false;
+    if (!why) return true;
+    *status = 403;
+    mt_buf_reset(answer);
+    mt_buf_addf(answer, "{\"title\":\"Forbidden\",\"status\":403,\"code\":\"permission\",\"detail\":\"%s\"}",
+                why);
+    return false;
+}
+
 /* api(method, path, body) -> status, value */
 static int api(lua_State *L) {
     struct console_session *s = console_of(L);
@@ -98,7 +118,8 @@ static int api(lua_State *L) {
     struct mt_buf *answer = mt_vm_scratch(L, SCRATCH);
     int status = 0;
     mt_vm_effect_begin(L);
-    call_api(s, method, path, body, len, &status, answer);
+    if (permitted(s, method, path, body, len, &status, answer))
+        call_api(s, method, path, body, len, &status, answer);
     mt_vm_effect_end(L);
     lua_pushinteger(L, status);
     if (answer->len == 0 || (answer->data[0] != '{' && answer->data[0] != '[')) {
