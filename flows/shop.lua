@@ -3,6 +3,7 @@
 local crypto = require "mintage.crypto"
 local flow = require "mintage.flow"
 local money = require "mintage.money"
+local paymint = require "checkout.paymint"
 local web = require "mintage.web"
 
 local products = {
@@ -110,14 +111,18 @@ end)
 web.post("/shop/orders", { public = true }, function(req)
   local form = req.form()
   local items, total = basket(form)
+  local phone = form.phone ~= "" and form.phone or nil
   if #items == 0 then return { status = 422, html = page(form, "Please choose something.") } end
+  if phone and not paymint.phone(phone) then
+    return { status = 422, html = page(form, "A Korean mobile number looks like 010-1234-5678.") }
+  end
 
   local started, run = pcall(flow.start, "checkout", {
     reference = form.reference,
     amount = total,
     email = form.email,
     name = form.name,
-    phone = form.phone ~= "" and form.phone or nil,
+    phone = phone,
     items = items,
     integration = form.integration,
   }, { key = form.reference })

@@ -1,5 +1,5 @@
-// node pictures.mjs: takes the pictures of the README anew, into web/pictures: the payment page, and the story of its run as
-// `mintage runs show` tells it in a terminal.
+// node pictures.mjs: takes the pictures of the README anew, into web/pictures: the checkout page after an ePIN has paid a part of
+// an order, and the story of a run as `mintage runs show` tells it in a terminal.
 import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -22,21 +22,33 @@ async function terminal(commands) {
 }
 
 try {
-  const page = await (await browser.newContext({ viewport: { width: 1100, height: 760 } })).newPage();
-  await api(world.sandbox).arm({ provider: 'mintro', operation: 'intents.create' }, 'drop_response');
+  const page = await (await browser.newContext({ viewport: { width: 1100, height: 700 } })).newPage();
   await page.goto(`${world.runtime}/shop`);
   await page.fill('[name=beans]', '2');
   await page.fill('[name=grinder]', '1');
   await page.fill('[name=name]', 'Ada Lovelace');
   await page.fill('[name=email]', 'ada@example.com');
   await page.locator('button').click();
+  await page.locator('label[for=way-epin]').click();
+  await page.fill('#epin', '1111 1111 1111 1111');
+  await page.fill('#amount', '10.00');
+  await page.locator('#ways button').click();
+  await page.locator('.paid').waitFor();
+  await page.mouse.click(5, 5);
+  await page.screenshot({ path: join(into, 'checkout.png') });
+
+  // The story: an order with one way to pay, whose first answer is lost.
+  await api(world.sandbox).arm({ provider: 'mintro', operation: 'intents.create' }, 'drop_response');
+  const run = await world.start('checkout', { reference: 'ORDER-1001', amount: '114.00 USD', ways: ['mintro'], email: 'ada@example.com',
+    name: 'Ada Lovelace', items: [{ name: 'Burr grinder', quantity: 1, price: '114.00 USD' }] });
+  await page.goto(run.checkout_url);
   await payButton(page).waitFor();
   await type(page, cards.good);
-  await page.screenshot({ path: join(into, 'checkout.png') });
   await payButton(page).click();
+  await page.waitForURL(/checkout/);
   await until(page, 'succeeded');
   const list = mintage('runs', 'list');
-  const id = /run_\w+/.exec(list)[0];
+  const { id } = run;
   await terminal([[`mintage runs list`, list], [`mintage runs show ${id}`, mintage('runs', 'show', id)]]);
 } finally {
   await browser.close();

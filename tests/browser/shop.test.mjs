@@ -106,6 +106,10 @@ test('shop: what is missing is said', async ({ runtime, open }) => {
   await page.locator('button').click();
   ok((await page.locator('[role=alert]').innerText()).includes('choose'), 'the complaint');
   equal(await page.inputValue('[name=name]'), 'John <b>Doe', 'what was typed');
+  await page.fill('[name=beans]', '1');
+  await page.fill('[name=phone]', '02-123-4567');
+  await page.locator('button').click();
+  ok((await page.locator('[role=alert]').innerText()).includes('mobile number'), 'the complaint');
 });
 
 test('checkout: a sole way leads to the payment at once, and back to the outcome, with script and without', async ({ start, open }) => {

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { cards, equal, eventually, ok, out, payButton, test, type, until } from './harness.mjs';
+import { sound } from './sound.mjs';
 
 const items = (price) => [{ name: 'Coffee beans, 1 kg', quantity: 2, price }];
 let made = 0;
@@ -216,4 +217,16 @@ test('ways: without script, an ePIN in part and the rest on Mintro\'s page', asy
   await payButton(page).click();
   await page.waitForURL(`${world.merchant.url}/return`);
   await eventually('the run is done', async () => (await status(run)).state === 'completed');
+});
+
+test('ways: an ePIN of which nobody knows whether it was taken: the page says not to pay again', async (world) => {
+  const run = await begin(world);
+  const page = await world.open();
+  await page.goto(run.checkout_url);
+  await world.mintro.arm({ provider: 'mint', operation: 'epins.redeem' }, 'drop_response');
+  await choose(page, 'epin', { epin: await epin(world.sandbox, 100) });
+  await until(page, 'attention');
+  ok((await page.locator('main').innerText()).includes('do not pay again'), 'it says so');
+  equal(await page.locator('main button, main a').count(), 0, 'nothing to press');
+  await sound(page, 'attention');
 });
