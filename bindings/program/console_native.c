@@ -247,21 +247,60 @@ static int nearest(lua_State *L) {
     return 1;
 }
 
+/* parameters(operation): their names, in the table's order. */
+static int parameters(lua_State *L) {
+    struct console_session *s = console_of(L);
+    const struct mt_account *account;
+    struct mt_error e;
+    lua_Integer n = 0;
+    struct mt_provider_set *set = mt_providers_current(s->console->rt->providers);
+    const struct mt_operation *row =
+        mt_operation_find_in(s->console->rt->providers, set, luaL_checkstring(L, 1), &account, &e);
+    char names[64][64];
+    for (const struct mt_param *p = row ? row->params : NULL; p && p->name && n < 64; p++)
+        mt_copy(names[n++], sizeof names[0], p->name);
+    mt_provider_set_release(set); /* before Lua may raise */
+    lua_createtable(L, (int)n, 0);
+    for (lua_Integer i = 0; i < n; i++) {
+        lua_pushstring(L, names[i]);
+        lua_rawseti(L, -2, i + 1);
+    }
+    return 1;
+}
+
+/* inputs(flow): the names of its input's fields. */
+static int inputs(lua_State *L) {
+    struct console_session *s = console_of(L);
+    const char *flow = luaL_checkstring(L, 1), *registered = mt_generation_registry(s->generation), *name;
+    struct mt_buf *b = mt_vm_scratch(L, SCRATCH);
+    struct mt_error e;
+    json_t *registry = mt_json_parse(registered, strlen(registered), &e), *row, *field;
+    size_t i;
+    json_array_foreach(registry, i, row) {
+        if (strcmp(mt_json_str(row, "kind", ""), "flow") != 0 ||
+            strcmp(mt_json_str(row, "name", ""), flow) != 0)
+            continue;
+        json_object_foreach(json_object_get(row, "input"), name, field) mt_buf_addf(b, "%s\n", name);
+    }
+    json_decref(registry);
+    lua_newtable(L);
+    lua_Integer n = 0;
+    for (const char *p = b->data, *end; *p; p = end + 1) {
+        end = strchr(p, '\n');
+        lua_pushlstring(L, p, (size_t)(end - p));
+        lua_rawseti(L, -2, ++n);
+    }
+    return 1;
+}
+
 void console_native_push(lua_State *L, struct console_session *s) {
-    static const luaL_Reg functions[] = {{"output", output},
-                                         {"confirm", confirm},
-                                         {"api", api},
-                                         {"types", types},
-                                         {"source", source},
-                                         {"secret_name", secret_name},
-                                         {"plain", plain},
-                                         {"encode", encode},
-                                         {"decode", decode},
-                                         {"kind", kind},
-                                         {"metatable", metatable},
-                                         {"nearest", nearest},
-                                         {"trace", trace},
-                                         {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"output", output}, {"confirm", confirm},       {"api", api},
+        {"types", types},   {"source", source},         {"secret_name", secret_name},
+        {"plain", plain},   {"encode", encode},         {"decode", decode},
+        {"kind", kind},     {"metatable", metatable},   {"nearest", nearest},
+        {"trace", trace},   {"parameters", parameters}, {"inputs", inputs},
+        {NULL, NULL}};
     lua_pushlightuserdata(L, s);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &session_key);
     luaL_newlib(L, functions);
