@@ -129,3 +129,12 @@ __attribute__((unused)) static void assert_refused(struct world *w, const char *
     assert_int_equal(w->e.kind, MT_INVALID_REQUEST);
     assert_string_equal(w->e.message, message);
 }
+
+/* The operation's row, by its full name. */
+__attribute__((unused)) static const struct mt_operation *row_of(const char *name) {
+    const struct mt_account *account;
+    struct mt_error e;
+    const struct mt_operation *op = mt_operation_find(NULL, name, &account, &e);
+    if (op == NULL) fail_msg("%s", e.message);
+    return op;
+}
