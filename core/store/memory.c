@@ -1,6 +1,6 @@
 /* The oracle: the store's contract written as plainly as possible, to compare the others with. Nothing is
- * durable. Invariant: a refused batch leaves every table as it was, by an undo log of whole rows. commit: one
- * thread at a time. */
+ * durable. Invariant: a refused batch leaves every table as it was, by an undo log of whole rows, which is
+ * kept until the next commit. commit: one thread at a time. */
 #include "base/text.h"
 #include "store/memory_private.h"
 #include <inttypes.h>
@@ -46,15 +46,17 @@ static void forget_undo(struct mt_memory *m) {
     m->undo_count = 0;
 }
 
-static void roll_back(struct mt_memory *m) {
-    for (size_t i = m->undo_count; i-- > 0;) {
-        struct mt_mem_undo *u = &m->undo[i];
+/* What was changed since the undo log was that long. */
+static void roll_back(struct mt_memory *m, size_t from, const struct mt_mem_numbers *numbers) {
+    while (m->undo_count > from) {
+        struct mt_mem_undo *u = &m->undo[--m->undo_count];
         if (u->before)
             memcpy(mt_memory_row(m, u->table, u->row), u->before, m->tables[u->table].row_size);
         else
             m->tables[u->table].count--;
+        free(u->before);
     }
-    forget_undo(m);
+    m->last = *numbers;
 }
 
 void *mt_memory_keep_bytes(struct mt_memory *m, const void *bytes, size_t len) {
@@ -121,7 +123,7 @@ static enum mt_applied start(struct mt_memory *m, struct mt_batch *b, struct mt_
         return op->start.fresh ? mt_rules_refuse(b, op, MT_RES_EXISTS, "the run exists already") : MT_APPLIED;
     }
     struct mt_mem_run *r = mt_memory_add(m, MEM_RUNS);
-    r->n = ++m->strand;
+    r->n = ++m->last.strand;
     mt_copy(r->run.id, sizeof r->run.id, op->start.id);
     mt_copy(r->run.flow, sizeof r->run.flow, op->start.flow);
     mt_copy(r->run.generation, sizeof r->run.generation, op->start.generation);
@@ -166,7 +168,7 @@ static enum mt_applied claim(struct mt_memory *m, struct mt_batch *b, struct mt_
             due[cls] = oldest_due(m, cls, op->claim.now);
             has[cls] = due[cls] != NULL;
         }
-        int cls = mt_rules_next_class(&m->rotor, has);
+        int cls = mt_rules_next_class(&m->last.rotor, has);
         if (cls < 0) break;
         struct mt_mem_run *r = due[cls];
         mt_memory_touch(m, MEM_RUNS, r);
@@ -410,7 +412,7 @@ static enum mt_applied go_on(struct mt_memory *m, struct mt_batch *b, struct mt_
     int64_t prior = strand_of(m, r, r->run.segment);
     struct mt_mem_segment *x = mt_memory_add(m, MEM_SEGMENTS);
     *x = (struct mt_mem_segment){
-        .segment = r->run.segment + 1, .at = op->cont.at, .strand = ++m->strand, .prior = prior};
+        .segment = r->run.segment + 1, .at = op->cont.at, .strand = ++m->last.strand, .prior = prior};
     mt_copy(x->run, sizeof x->run, r->run.id);
     mt_memory_touch(m, MEM_RUNS, r);
     r->run.segment++;
@@ -445,7 +447,7 @@ static enum mt_applied event(struct mt_memory *m, struct mt_batch *b, struct mt_
         }
     }
     struct mt_event *x = mt_memory_add(m, MEM_EVENTS);
-    op->event.n = x->n = ++m->event;
+    op->event.n = x->n = ++m->last.event;
     mt_copy(x->topic, sizeof x->topic, op->event.topic);
     mt_copy(x->key, sizeof x->key, op->event.key);
     x->payload = mt_memory_keep(m, op->event.payload);
@@ -625,36 +627,41 @@ static enum mt_applied find_owner(struct mt_memory *m, struct mt_batch *b) {
 }
 
 static void apply_batch(struct mt_memory *m, struct mt_batch *b) {
-    int64_t event_n = m->event, delivery_n = m->delivery, task_n = m->task, strand_n = m->strand;
-    unsigned rotor = m->rotor;
+    struct mt_mem_numbers before = m->last;
+    size_t from = m->undo_count;
     enum mt_applied rc = MT_APPLIED;
     mt_rules_begin(b);
     for (size_t i = 0; i < b->count && !rc; i++) rc = mt_rules_check(b, &b->ops[i]);
     if (rc || find_owner(m, b)) return;
     for (size_t i = 0; i < b->count && !rc; i++) rc = apply_op(m, b, &b->ops[i]);
     if (rc) {
-        roll_back(m);
-        m->event = event_n;
-        m->delivery = delivery_n;
-        m->task = task_n;
-        m->strand = strand_n;
-        m->rotor = rotor;
+        roll_back(m, from, &before);
         mt_rules_undo(b, true);
     }
-    forget_undo(m);
     struct mt_mem_run *r = b->run ? find_run(m, b->run) : NULL;
     if (!r) return;
     b->cancel_requested = r->run.cancel_requested;
-    if (b->cancel_requested && r->run.owner == b->epoch) r->cancel_seen = true;
+    if (!b->cancel_requested || r->run.owner != b->epoch) return;
+    mt_memory_touch(m, MEM_RUNS, r);
+    r->cancel_seen = true;
 }
 
 static int commit(struct mt_store *self, struct mt_batch **batches, size_t count, struct mt_error *e) {
     struct mt_memory *m = (struct mt_memory *)self;
     (void)e;
     pthread_rwlock_wrlock(&m->lock);
+    forget_undo(m);
+    m->before = m->last;
     for (size_t i = 0; i < count; i++) apply_batch(m, batches[i]);
     pthread_rwlock_unlock(&m->lock);
     return 0;
+}
+
+void mt_store_memory_take_back(struct mt_store *store) {
+    struct mt_memory *m = (struct mt_memory *)store;
+    pthread_rwlock_wrlock(&m->lock);
+    roll_back(m, 0, &m->before);
+    pthread_rwlock_unlock(&m->lock);
 }
 
 /* ---- the whole ---- */
@@ -665,6 +672,7 @@ static int wipe(struct mt_store *self, struct mt_error *e) {
     pthread_rwlock_wrlock(&m->lock);
     for (int t = 0; t < MEM_TABLE_COUNT; t++)
         if (t != MEM_META) m->tables[t].count = 0;
+    forget_undo(m);
     pthread_rwlock_unlock(&m->lock);
     return 0;
 }
@@ -673,6 +681,7 @@ static void close_store(struct mt_store *self) {
     struct mt_memory *m = (struct mt_memory *)self;
     for (int t = 0; t < MEM_TABLE_COUNT; t++) free(m->tables[t].rows);
     for (size_t i = 0; i < m->string_count; i++) free(m->strings[i]);
+    forget_undo(m);
     free(m->strings);
     free(m->undo);
     pthread_rwlock_destroy(&m->lock);

@@ -114,7 +114,7 @@ enum mt_applied mt_memory_delivery_put(struct mt_memory *m, struct mt_batch *b, 
         return mt_rules_refuse(b, op, MT_RES_DUPLICATE, "there is such a delivery");
     struct mt_delivery *d = mt_memory_add(m, MEM_DELIVERIES);
     *d = *from;
-    d->n = ++m->delivery;
+    d->n = ++m->last.delivery;
     d->url = mt_memory_keep(m, from->url);
     d->headers = mt_memory_keep(m, from->headers);
     d->body = mt_memory_keep_bytes(m, from->body, from->body_len);
@@ -142,7 +142,7 @@ enum mt_applied mt_memory_delivery_update(struct mt_memory *m, struct mt_batch *
 
 enum mt_applied mt_memory_task_put(struct mt_memory *m, struct mt_batch *b, struct mt_op *op) {
     struct mt_mem_task *t = mt_memory_add(m, MEM_TASKS);
-    op->task.n = t->task.n = ++m->task;
+    op->task.n = t->task.n = ++m->last.task;
     t->task.due_at = op->task.due_at;
     mt_copy(t->task.name, sizeof t->task.name, op->task.name);
     t->task.payload = mt_memory_keep(m, op->task.payload);

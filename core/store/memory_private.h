@@ -104,14 +104,18 @@ struct mt_mem_undo {
     void *before; /* a copy of the row; NULL: the row was added */
 };
 
+/* The last numbers given. */
+struct mt_mem_numbers {
+    int64_t event, delivery, task, strand;
+    unsigned rotor;
+};
+
 struct mt_memory {
     struct mt_store store; /* first: the vtable's self */
     pthread_rwlock_t lock; /* held for writing by a commit as a whole, so readers see committed rows only */
     struct mt_table tables[MEM_TABLE_COUNT];
-    int64_t event, delivery, task; /* the last number given */
-    int64_t strand;
-    unsigned rotor;
-    struct mt_mem_undo *undo;
+    struct mt_mem_numbers last, before; /* before: the last commit */
+    struct mt_mem_undo *undo;           /* of that commit */
     size_t undo_count, undo_cap;
     void **strings;
     size_t string_count, string_cap;

@@ -8,21 +8,22 @@ static int64_t larger(int64_t a, int64_t b) {
 
 /* Numbers go on from the largest that is still there. */
 static void count_on(struct mt_memory *m) {
-    m->event = m->delivery = m->task = m->strand = 0;
-    m->rotor = 0;
-    MT_MEM_EACH(m, MEM_EVENTS, const struct mt_event, x) m->event = larger(m->event, x->n);
-    MT_MEM_EACH(m, MEM_DELIVERIES, const struct mt_delivery, d) m->delivery = larger(m->delivery, d->n);
+    m->last.event = m->last.delivery = m->last.task = m->last.strand = 0;
+    m->last.rotor = 0;
+    MT_MEM_EACH(m, MEM_EVENTS, const struct mt_event, x) m->last.event = larger(m->last.event, x->n);
+    MT_MEM_EACH(m, MEM_DELIVERIES, const struct mt_delivery, d)
+    m->last.delivery = larger(m->last.delivery, d->n);
     MT_MEM_EACH(m, MEM_RUNS, const struct mt_mem_run, r) {
-        if (!r->gone) m->strand = larger(m->strand, r->n);
+        if (!r->gone) m->last.strand = larger(m->last.strand, r->n);
     }
     MT_MEM_EACH(m, MEM_SEGMENTS, const struct mt_mem_segment, s) {
-        if (!s->gone) m->strand = larger(m->strand, s->strand);
+        if (!s->gone) m->last.strand = larger(m->last.strand, s->strand);
     }
     MT_MEM_EACH(m, MEM_TRASH, const struct mt_mem_strand, s) {
-        if (!s->gone) m->strand = larger(m->strand, s->strand);
+        if (!s->gone) m->last.strand = larger(m->last.strand, s->strand);
     }
     MT_MEM_EACH(m, MEM_TASKS, const struct mt_mem_task, t) {
-        if (!t->gone) m->task = larger(m->task, t->task.n);
+        if (!t->gone) m->last.task = larger(m->last.task, t->task.n);
     }
 }
 

@@ -516,5 +516,7 @@ struct mt_store {
 struct mt_store *mt_store_sqlite_open(const char *dir, struct mt_error *e);
 /* The oracle: a plain in-memory store of the same contract, for tests. Nothing is durable. */
 struct mt_store *mt_store_memory_open(void);
+/* Undoes its last commit, as when the machine died before that was durable; once, and before any restart. */
+void mt_store_memory_take_back(struct mt_store *store);
 /* Leaves it as closing and opening leaves the other: a new epoch, and what was owned is due now. */
 void mt_store_memory_restart(struct mt_store *store);
