@@ -106,7 +106,7 @@ static struct mt_source *read_flows(lua_State *L, int index, size_t *count) {
 
 static void read_options(lua_State *L, struct mt_world_options *o) {
     static const char *const losses[] = {"process", "unsynced", "tears", NULL};
-    static const char *const unsound[] = {"", "forgets", "rekeys", "hasty", "resends", NULL};
+    static const char *const unsound[] = {"", "forgets", "rekeys", "hasty", "resends", "mislays", NULL};
     o->seed = (uint64_t)integer(L, 1, "seed");
     o->start_ms = integer(L, 1, "start_ms");
     o->faults = (unsigned)integer(L, 1, "faults");
@@ -115,6 +115,8 @@ static void read_options(lua_State *L, struct mt_world_options *o) {
     o->loss = (enum mt_disk_crash)luaL_checkoption(L, -1, "unsynced", losses);
     lua_getfield(L, 1, "empty_disk");
     o->empty_disk = lua_toboolean(L, -1);
+    lua_getfield(L, 1, "oracle");
+    o->oracle = lua_toboolean(L, -1);
     lua_getfield(L, 1, "unsound");
     o->unsound = (enum mt_world_unsound)luaL_checkoption(L, -1, "", unsound);
     lua_getfield(L, 1, "config");
@@ -133,7 +135,8 @@ static void read_options(lua_State *L, struct mt_world_options *o) {
 }
 
 /* world_open{seed=, start_ms=, flows={["a.lua"]=text}, config=json, deaths={n, m}, loss=, empty_disk=,
- * faults=, crashes=, mishaps=most, plan=text, log=shared log, serve=function}: a world; or nil and why not.
+ * oracle=, faults=, crashes=, mishaps=most, plan=text, log=shared log, serve=function}: a world; or nil and
+ * why not.
  */
 static int world_open(lua_State *L) {
     struct mt_world_options o = {0};
@@ -258,6 +261,11 @@ static int world_broken(lua_State *L) {
     return 1;
 }
 
+static int world_store_differs(lua_State *L) {
+    lua_pushstring(L, mt_world_store_differs(check(L)->w));
+    return 1;
+}
+
 static int world_points(lua_State *L) {
     struct world *u = check(L);
     lua_pushinteger(L, (lua_Integer)mt_world_points(u->w));
@@ -303,14 +311,23 @@ static int story(lua_State *L) {
 
 void mt_testing_add_world(lua_State *L) {
     static const luaL_Reg methods[] = {
-        {"request", world_request}, {"look", world_look},
-        {"mishaps", world_mishaps}, {"step", world_step},
-        {"advance", world_advance}, {"now", world_now},
-        {"reload", world_reload},   {"kill", world_kill},
-        {"calm", world_calm},       {"up", world_up},
-        {"broken", world_broken},   {"points", world_points},
-        {"log", world_log},         {"close", world_close},
-        {"__gc", world_close},      {NULL, NULL},
+        {"request", world_request},
+        {"look", world_look},
+        {"mishaps", world_mishaps},
+        {"step", world_step},
+        {"advance", world_advance},
+        {"now", world_now},
+        {"reload", world_reload},
+        {"kill", world_kill},
+        {"calm", world_calm},
+        {"up", world_up},
+        {"broken", world_broken},
+        {"points", world_points},
+        {"store_differs", world_store_differs},
+        {"log", world_log},
+        {"close", world_close},
+        {"__gc", world_close},
+        {NULL, NULL},
     };
     luaL_newmetatable(L, WORLD);
     luaL_setfuncs(L, methods, 0);

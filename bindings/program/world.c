@@ -232,6 +232,13 @@ const struct mt_error *mt_world_broken(const struct mt_world *w) {
     return w->broken ? &w->error : NULL;
 }
 
+const char *mt_world_store_differs(struct mt_world *w) {
+    if (!w->shadow) return NULL;
+    use(w);
+    if (w->sides[SIDE_RUNTIME].up) mt_shadow_compare(w->shadow);
+    return mt_shadow_difference(w->shadow);
+}
+
 uint64_t mt_world_points(const struct mt_world *w) {
     return w->points;
 }

@@ -31,6 +31,7 @@ enum mt_world_unsound {
     MT_WORLD_REKEYS,  /* an idempotency key is another at each send */
     MT_WORLD_HASTY,   /* webhooks and signals are answered before they are stored */
     MT_WORLD_RESENDS, /* whatever got no answer is sent again */
+    MT_WORLD_MISLAYS, /* its store forgets every third thing that runs say of their progress */
 };
 
 struct mt_world_options {
@@ -45,6 +46,7 @@ struct mt_world_options {
     enum mt_disk_crash loss;
     bool empty_disk; /* the runtime's disk has nothing on it; else an empty store, as an earlier start left it
                       */
+    bool oracle;     /* the runtime's store is shadowed by the in-memory one, and compared with it */
     enum mt_world_unsound unsound;
     unsigned faults;  /* of 1,000 exchanges, how many go wrong on the way, until mt_world_calm */
     unsigned crashes; /* of 1,000 points, at how many the runtime dies, until mt_world_calm */
@@ -87,6 +89,10 @@ void mt_world_calm(struct mt_world *w);
 bool mt_world_up(const struct mt_world *w);
 /* Why the runtime cannot stand up again; NULL: it can. */
 const struct mt_error *mt_world_broken(const struct mt_world *w);
+
+/* With `oracle`: compares all there is, and answers the first difference that there ever was. NULL: none.
+ * Borrowed. */
+const char *mt_world_store_differs(struct mt_world *w);
 
 /* How many points at which it could have died the runtime has passed; how often it died. */
 uint64_t mt_world_points(const struct mt_world *w);

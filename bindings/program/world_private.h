@@ -5,6 +5,7 @@
 #include "base/sync.h"
 #include "http/client.h"
 #include "runtime.h"
+#include "store/shadow.h"
 #include "world.h"
 #include <sched.h>
 
@@ -100,6 +101,7 @@ struct mt_world {
     bool broken, moved;
     cpu_set_t cores; /* that the driver had before; moved: they are known */
     struct mt_error error;
+    struct mt_shadow *shadow; /* of the runtime's store; NULL: none */
     struct mt_world_lines *log;
 };
 

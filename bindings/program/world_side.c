@@ -63,9 +63,31 @@ static struct mt_disk *new_disk(const struct mt_world *w, enum mt_side side, str
     return from ? mt_disk_copy(from, seed) : NULL;
 }
 
+static int (*sound_commit)(struct mt_store *self, struct mt_batch **batches, size_t count,
+                           struct mt_error *e);
+
+/* MT_WORLD_MISLAYS */
+static int mislaying_commit(struct mt_store *self, struct mt_batch **batches, size_t count,
+                            struct mt_error *e) {
+    static unsigned said;
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < batches[i]->count; k++) {
+            struct mt_op *op = &batches[i]->ops[k];
+            if (op->type == MT_OP_RUN && op->run.progress && ++said % 3 == 0) op->run.progress = NULL;
+        }
+    return sound_commit(self, batches, count, e);
+}
+
 static struct mt_store *open_store(void *ctx, struct mt_error *e) {
     struct mt_world_side *s = ctx;
-    return mt_store_sqlite_open_on(s->disk, STORE, e);
+    struct mt_world *w = s->clock.w;
+    struct mt_store *store = mt_store_sqlite_open_on(s->disk, STORE, e);
+    if (!store || s->side != SIDE_RUNTIME) return store;
+    if (w->o.unsound == MT_WORLD_MISLAYS) {
+        sound_commit = store->commit;
+        store->commit = mislaying_commit;
+    }
+    return w->shadow ? mt_shadow_over(w->shadow, store) : store;
 }
 
 static void at_sync(void *ctx, const char *what) {
@@ -98,6 +120,7 @@ int world_side_open(struct mt_world *w, enum mt_side side, struct mt_error *e) {
     struct mt_disk_hooks hooks = {.ctx = w, .at = side == SIDE_RUNTIME ? at_sync : NULL, .now_ms = disk_now};
     s->side = side;
     if (!(s->disk = new_disk(w, side, e))) return -1;
+    if (side == SIDE_RUNTIME && w->o.oracle) w->shadow = mt_shadow_new();
     mt_disk_set_hooks(s->disk, &hooks);
     if (side == SIDE_RUNTIME && w->o.unsound == MT_WORLD_FORGETS) mt_disk_lie(s->disk, 1);
     s->clock = (struct mt_world_clock){.base = {wall, mono, wait_until, wake, NULL, keep}, .w = w};
@@ -193,6 +216,7 @@ void world_side_close(struct mt_world *w, enum mt_side side) {
     struct mt_world_side *s = &w->sides[side];
     mt_config_free(s->config);
     mt_disk_free(s->disk);
+    if (side == SIDE_RUNTIME) mt_shadow_free(w->shadow);
 }
 
 void world_side_bury(struct mt_world *w, struct mt_runtime *rt) {

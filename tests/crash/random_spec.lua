@@ -13,12 +13,13 @@ local simulate = require "simulate"
 local EACH, SLICE, DEADLINE_MS = 20, 10, 240000 -- flows a world, worlds a child and how long it may take
 local RUNS = math.tointeger(tonumber(os.getenv "RANDOM_RUNS" or 1200))
 local SEED = math.tointeger(tonumber(os.getenv "RANDOM_SEED" or 1))
+local ORACLE = os.getenv "RANDOM_ORACLE" ~= "off" -- the store is compared with the in-memory one, operation by operation
 
 -- What befalls a world: from none at all to a death every few dozen points; what was not synced is lost, or torn.
 local function options(seed)
   local hard = seed % 4
   return { seed = seed, programs = EACH, faults = ({ 0, 30, 100, 250 })[hard + 1], crashes = ({ 0, 3, 12, 20 })[hard + 1],
-    mishaps = 1000, loss = ({ "unsynced", "tears", "process" })[seed % 3 + 1] }
+    mishaps = 1000, oracle = ORACLE, loss = ({ "unsynced", "tears", "process" })[seed % 3 + 1] }
 end
 
 -- Runs in a child: what its worlds came to, as JSON.

@@ -152,6 +152,7 @@ function simulate.world(options)
   end
   self.world = assert(native.world_open { seed = options.seed, flows = files, faults = options.faults,
     crashes = options.crashes, mishaps = options.mishaps, loss = options.loss, unsound = options.unsound,
+    oracle = options.oracle,
     serve = serve_bank(books) })
   local ok, message = xpcall(function()
     for i, p in ipairs(self.programs) do
@@ -167,6 +168,8 @@ function simulate.world(options)
       end
     end
     self:finish()
+    local differs = self.world:store_differs()
+    if differs then error(differs, 0) end
     for _, p in ipairs(self.programs) do self:check(p) end
   end, debug.traceback)
   local points, died = self.world:points()
