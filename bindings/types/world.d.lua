@@ -9,6 +9,7 @@
 ---@field seed? integer decides what chance decides elsewhere
 ---@field loss? "unsynced"|"process"|"tears" what the runtime's disk forgets when it dies
 ---@field plan? string what goes wrong: "p37 n12:lost"
+---@field oracle? boolean compare the runtime's store with an in-memory one, operation by operation
 ---@field allow? string[] rules that may be broken here
 
 ---@class mintage.world.Response

@@ -126,9 +126,24 @@ describe("random flows", function()
   }
   for way, invariant in pairs(ways) do
     it("find out a runtime that " .. way, function()
-      local failures = explore(1, 12, { unsound = way, faults = 100, crashes = 12, loss = "unsynced" }).failures
+      local failures = explore(1, 12,
+        { unsound = way, faults = 100, crashes = 12, loss = "unsynced", oracle = false }).failures
       assert.is_true(#failures > 0)
       assert.matches(invariant, table.concat(failures, "\n"), 1, true)
     end)
   end
+
+  -- The oracle finds out what no flow notices, and at once what one would notice late.
+  local stores = { mislays = "wanted: .* prog {", forgets = "commits that were answered are gone" }
+  for way, difference in pairs(stores) do
+    it("show by the oracle that a store " .. way, function()
+      local failures = explore(1, 8, { unsound = way, crashes = 12, loss = "unsynced", oracle = true }).failures
+      assert.is_true(#failures > 0)
+      assert.matches(difference, table.concat(failures, "\n"))
+    end)
+  end
+
+  it("notice nothing of a store that mislays what they say of their progress", function()
+    assert.equal(0, #explore(1, 2, { unsound = "mislays", oracle = false }).failures)
+  end)
 end)

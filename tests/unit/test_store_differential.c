@@ -204,11 +204,17 @@ static uint64_t number_from(const char *name, uint64_t fallback) {
 }
 
 /* A sequence that tries little would compare little. */
-static void must_have_tried_all(const struct comparison *c, uint64_t seed) {
-    for (int i = 0; i < OP_TYPES; i++)
-        if (!c->applied[i]) fail_msg("operation %d was never applied (STORE_SEED=%" PRIu64 ")", i, seed);
-    for (int i = 0; i < RESULTS; i++)
-        if (!c->answered[i]) fail_msg("nothing answered result %d (STORE_SEED=%" PRIu64 ")", i, seed);
+static bool has_tried_all(const struct comparison *c, bool loud) {
+    bool all = true;
+    for (int i = 0; i < OP_TYPES; i++) {
+        all = all && c->applied[i];
+        if (loud && !c->applied[i]) print_error("operation %d was never applied\n", i);
+    }
+    for (int i = 0; i < RESULTS; i++) {
+        all = all && c->answered[i];
+        if (loud && !c->answered[i]) print_error("nothing answered result %d\n", i);
+    }
+    return all;
 }
 
 static void test_same_answers(void **state) {
@@ -220,7 +226,9 @@ static void test_same_answers(void **state) {
     begin(&c, open_or_fail(dir), mt_store_memory_open(), seed);
     int64_t ops = (int64_t)number_from("STORE_OPS", 20000);
     if (!compare(&c, ops)) report(&c, seed);
-    if (ops >= 20000) must_have_tried_all(&c, seed);
+    for (int i = 1; ops >= 20000 && i < 20 && !has_tried_all(&c, false); i++) /* some are rare */
+        if (!compare(&c, c.ops + ops / 4)) report(&c, seed);
+    if (ops >= 20000) assert_true(has_tried_all(&c, true));
     end(&c);
     remove_tree(dir);
     free(dir);

@@ -156,6 +156,8 @@ rule("every run has ended, waits for something, or is parked with a reason", fun
   end
 end)
 
+rule("the store is what the oracle says", function(w) return w.raw:store_differs() end)
+
 ---Raises a text that names every rule that does not hold.
 function invariants.hold(w)
   local broken = {}

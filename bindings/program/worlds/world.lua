@@ -62,7 +62,7 @@ end
 
 local known = {
   flows = true, config = true, start = true, seed = true, loss = true, faults = true, crashes = true, plan = true,
-  allow = true,
+  allow = true, oracle = true,
 }
 
 ---@class mintage.world.Options
@@ -72,6 +72,7 @@ local known = {
 ---@field seed? integer decides what chance decides elsewhere
 ---@field loss? "unsynced"|"process"|"tears" what the runtime's disk forgets when it dies
 ---@field plan? string what goes wrong: "p37 n12:lost"
+---@field oracle? boolean compare the runtime's store with an in-memory one, operation by operation
 ---@field allow? string[] invariants that may be broken here
 
 ---Opens a world in which nothing has happened yet.
@@ -92,6 +93,7 @@ function world.new(options)
     seed = given.seed or 1,
     loss = given.loss or "unsynced",
     empty_disk = given.disk == "empty",
+    oracle = given.oracle,
     faults = given.faults, crashes = given.crashes, mishaps = given.mishaps, plan = given.plan,
     log = given.log,
     serve = function(req) return w:play(req) end,
