@@ -126,6 +126,7 @@ int mt_scripts_travel(struct mt_scripts *s, const struct mt_scripts_travel *t, j
                                .segment = t->segment,
                                .at = t->at,
                                .generation = t->generation,
+                               .strange = t->count > 0,
                                .execute = execute,
                                .ctx = &g};
     if (t->generation && strcmp(t->generation, "current") == 0) {

@@ -9,7 +9,8 @@ struct mt_scripts_travel {
     int at;      /* 0: as far as the journal goes */
     /* What if: other code on the same journal. Files take the place of those of the run's generation that
      * have their names, or of all of its scripts (`whole`); one without a name ("") is the flow's own file.
-     * Nothing is kept of them. Or another generation, by its id. Neither: the code that the run has. */
+     * Nothing is kept of them, and they are given stand-ins for secrets. Or another generation, by its id.
+     * Neither: the code that the run has. */
     const struct mt_source *files;
     size_t count;
     bool whole;

@@ -476,18 +476,24 @@ void mt_exec_random(struct mt_exec *x, void *out, size_t len) {
 
 int mt_exec_seal(struct mt_exec *x, const char *place, size_t place_len, const void *text, size_t len,
                  struct mt_buf *out, struct mt_error *e) {
-    return mt_seal_same(&x->g->script_key, place, place_len, text, len, out, e);
+    static const struct mt_seal_key nobodys;
+    return mt_seal_same(travel_strange(x) ? &nobodys : &x->g->script_key, place, place_len, text, len, out,
+                        e);
 }
 
 int mt_exec_unseal(struct mt_exec *x, const char *place, size_t place_len, const void *sealed, size_t len,
                    struct mt_buf *out, struct mt_error *e) {
+    static const struct mt_seal_key nobodys;
+    if (travel_strange(x) && mt_unseal(&nobodys, place, place_len, sealed, len, out, e) == 0) return 0;
     int rc = mt_unseal(&x->g->script_key, place, place_len, sealed, len, out, e);
-    if (rc == 0) travel_hides(x, out->data, out->len);
+    if (rc == 0) travel_stands_in(x, out->data, out->len);
     return rc;
 }
 
 void mt_exec_mac(struct mt_exec *x, const void *text, size_t len, uint8_t out[32]) {
-    mt_hmac_sha256(x->g->script_mac_key.bytes, sizeof x->g->script_mac_key.bytes, text, len, out);
+    static const struct mt_seal_key nobodys;
+    const struct mt_seal_key *key = travel_strange(x) ? &nobodys : &x->g->script_mac_key;
+    mt_hmac_sha256(key->bytes, sizeof key->bytes, text, len, out);
 }
 
 bool mt_exec_token_run(struct mt_exec *x, const char *token, char *run_id, size_t size) {

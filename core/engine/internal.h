@@ -115,9 +115,12 @@ struct travel {
     int64_t until_ns; /* the end of its time, by the monotonic clock */
     bool stopped;     /* at an effect: kind, name, site and params are what the script asked for */
     bool late;        /* its time is up */
+    bool strange;     /* the code is not the runtime's: it is given stand-ins for secrets */
+    bool stands_in;   /* one of them is in what the effect that begins is given */
     char kind[16], name[96], site[96];
-    char *params;    /* JSON as people may see it; NULL: none */
-    json_t *secrets; /* texts that nobody is shown */
+    char *params;      /* JSON as people may see it; NULL: none */
+    json_t *secrets;   /* texts that nobody is shown */
+    json_t *stand_ins; /* what strange code was given instead */
 };
 
 struct handler_doc { /* what a handler has read or written */
@@ -344,7 +347,7 @@ bool has_undo(const struct mt_exec *x);
 /* The parameters of an undo as the script gave them; NULL and *e when they cannot be read. */
 json_t *undo_params(struct mt_exec *x, const struct mt_entry *undo, struct mt_error *e);
 
-/* ---- travel.c: all of it does nothing without a travel ---- */
+/* ---- travel.c, travel_secrets.c: all of it does nothing without a travel ---- */
 /* At an effect's boundary, where the journal has this effect, or nothing more. True: it stops here. */
 bool travel_stops(struct mt_exec *x, const char *kind, const char *name, const char *site);
 /* What the effect that begins is given, when the journal does not have it. */
@@ -354,7 +357,15 @@ void travel_asks_call(struct mt_exec *x, const struct mt_operation *op, const js
 void travel_asks_input(struct mt_exec *x, const char *flow, const char *input);
 /* What nobody is shown from now on: a text, and what looks like a secret in an answer that was sealed. */
 void travel_hides(struct mt_exec *x, const char *text, size_t len);
-void travel_hides_answer(struct mt_exec *x, const char *json, size_t len);
+void travel_hides_answer(struct mt_exec *x, struct mt_buf *json);
+/* The input as the script is given it, from its form with marks. New reference. */
+json_t *travel_input(struct mt_exec *x, const json_t *marked);
+/* Takes `out` and gives it without secrets. */
+json_t *travel_hidden(const struct travel *t, json_t *out);
+/* Strange code may seal and sign, but not under the keys of scripts, and what was sealed is not opened for
+ * it. */
+bool travel_strange(const struct mt_exec *x);
+void travel_stands_in(struct mt_exec *x, char *text, size_t len);
 
 /* ---- generations.c ---- */
 struct generations *generations_new(void);

@@ -10,7 +10,6 @@
 
 #define LIMIT_MS 10000
 #define TRAVELS_MAX 16
-#define SECRET_MIN 4 /* a shorter one is hidden only where it is the whole text */
 
 /* ---- what the execution meets ---- */
 
@@ -39,8 +38,19 @@ static bool wants_params(const struct mt_exec *x) {
     return x->travel && x->seq >= x->stored;
 }
 
+/* Parameters that hold a stand-in are not those of the journal, and not the code's doing. */
+static void look_for_stand_ins(struct travel *t, const char *params) {
+    const json_t *one;
+    size_t i;
+    t->stands_in = false;
+    json_array_foreach(t->stand_ins, i, one) {
+        if (params && strstr(params, json_string_value(one))) t->stands_in = true;
+    }
+}
+
 void travel_asks(struct mt_exec *x, const char *params) {
     struct mt_error e;
+    if (x->travel) look_for_stand_ins(x->travel, params);
     if (!wants_params(x)) return;
     json_t *value = params ? mt_json_parse(params, strlen(params), &e) : NULL;
     keep_params(x->travel, value ? plain(value) : NULL);
@@ -48,6 +58,11 @@ void travel_asks(struct mt_exec *x, const char *params) {
 }
 
 void travel_asks_call(struct mt_exec *x, const struct mt_operation *op, const json_t *params) {
+    if (x->travel && json_array_size(x->travel->stand_ins)) {
+        char *text = mt_json_dump(params, NULL);
+        look_for_stand_ins(x->travel, text);
+        free(text);
+    }
     if (!wants_params(x)) return;
     json_t *masked = mt_operation_mask_params(op, params);
     keep_params(x->travel, plain(masked));
@@ -58,6 +73,7 @@ void travel_asks_input(struct mt_exec *x, const char *flow, const char *input) {
     struct mt_buf normal;
     struct mt_error e;
     char generation[80];
+    if (x->travel) look_for_stand_ins(x->travel, input);
     if (!wants_params(x)) return;
     mt_buf_init(&normal, MT_VALUE_MAX);
     x->g->o.script->current(x->g->o.script, generation);
@@ -66,119 +82,7 @@ void travel_asks_input(struct mt_exec *x, const char *flow, const char *input) {
     mt_buf_clear(&normal);
 }
 
-void travel_hides(struct mt_exec *x, const char *text, size_t len) {
-    if (!x->travel || len == 0 || !mt_utf8_valid(text, len)) return;
-    json_array_append_new(x->travel->secrets, json_stringn(text, len));
-}
-
-static bool is_id(const char *name) {
-    size_t len = strlen(name);
-    return strcmp(name, "id") == 0 || (len > 3 && strcmp(name + len - 3, "_id") == 0);
-}
-
-/* A code is digits for the most part, perhaps in groups; words, money and times are told. */
-static bool looks_secret(const char *text, size_t len) {
-    size_t digits = 0, others = 0;
-    int64_t ms;
-    for (size_t i = 0; i < len; i++) {
-        if (text[i] == '-' || text[i] == ' ') continue;
-        if (text[i] == '.' || text[i] == ':') return false;
-        if (text[i] >= '0' && text[i] <= '9')
-            digits++;
-        else
-            others++;
-    }
-    return digits >= 6 && digits >= 2 * others && !mt_time_parse(text, &ms);
-}
-
-static void hide_member(struct mt_exec *x, const char *name, const json_t *value) {
-    const char *key;
-    const json_t *member;
-    size_t i;
-    json_object_foreach((json_t *)(uintptr_t)value, key, member) hide_member(x, key, member);
-    json_array_foreach(value, i, member) hide_member(x, name, member);
-    if (!json_is_string(value)) return;
-    if (mt_secret_name(name) ||
-        (!is_id(name) && looks_secret(json_string_value(value), json_string_length(value))))
-        travel_hides(x, json_string_value(value), json_string_length(value));
-}
-
-void travel_hides_answer(struct mt_exec *x, const char *json, size_t len) {
-    struct mt_error e;
-    if (!x->travel) return;
-    json_t *value = mt_json_parse(json, len, &e);
-    hide_member(x, "", value);
-    json_decref(value);
-}
-
-/* The secrets of the input, as their marks say. */
-static void hide_input(struct mt_exec *x, const json_t *value) {
-    const char *key;
-    const json_t *member, *held = json_object_size(value) == 1 ? json_object_get(value, "$secret") : NULL;
-    size_t i;
-    if (json_is_string(held)) travel_hides(x, json_string_value(held), json_string_length(held));
-    json_object_foreach((json_t *)(uintptr_t)value, key, member) hide_input(x, member);
-    json_array_foreach(value, i, member) hide_input(x, member);
-}
-
 /* ---- what is answered ---- */
-
-static char *without(char *text, const char *secret) {
-    struct mt_buf b;
-    size_t len = strlen(secret);
-    const char *from = text, *at = strstr(text, secret);
-    if (!at || (len < SECRET_MIN && strcmp(text, secret) != 0)) return text;
-    mt_buf_init(&b, 64 * 1024 * 1024);
-    for (; at; from = at + len, at = strstr(from, secret)) {
-        mt_buf_add(&b, from, (size_t)(at - from));
-        mt_buf_adds(&b, "[redacted]");
-    }
-    mt_buf_adds(&b, from);
-    free(text);
-    return mt_buf_take(&b, NULL);
-}
-
-static json_t *hide_in(const json_t *secrets, const json_t *value) {
-    const char *key;
-    json_t *member, *out, *secret;
-    size_t i;
-    if (json_is_array(value)) {
-        out = json_array();
-        json_array_foreach(value, i, member) json_array_append_new(out, hide_in(secrets, member));
-        return out;
-    }
-    if (json_is_object(value)) {
-        out = json_object();
-        json_object_foreach((json_t *)(uintptr_t)value, key, member) {
-            char *name = mt_strdup(key);
-            json_array_foreach(secrets, i, secret) name = without(name, json_string_value(secret));
-            json_object_set_new(out, name, hide_in(secrets, member));
-            free(name);
-        }
-        return out;
-    }
-    if (!json_is_string(value)) return json_incref((json_t *)(uintptr_t)value);
-    char *text = mt_strdup(json_string_value(value));
-    json_array_foreach(secrets, i, secret) text = without(text, json_string_value(secret));
-    out = json_string(text);
-    free(text);
-    return out;
-}
-
-/* Secrets by their value; and by their name and their look, where it is not what the journal shows anyway,
- * masked when it was written. */
-static json_t *hidden(const struct travel *t, json_t *out) {
-    static const char *const shown_anyway[] = {"effect", "previous", "parted", "waiting_for", "then"};
-    json_t *by_value = json_array_size(t->secrets) ? hide_in(t->secrets, out) : json_incref(out);
-    json_t *shown = mt_json_redact(by_value);
-    for (size_t i = 0; i < sizeof shown_anyway / sizeof *shown_anyway; i++) {
-        json_t *member = json_object_get(by_value, shown_anyway[i]);
-        if (member) json_object_set(shown, shown_anyway[i], member);
-    }
-    json_decref(by_value);
-    json_decref(out);
-    return shown;
-}
 
 static json_t *parsed(const char *text) {
     struct mt_error e;
@@ -356,12 +260,14 @@ static int run_flow(struct journey *j, struct mt_script_result *r, json_t **fram
     mt_buf_init(&clear, MT_VALUE_MAX);
     if (secrets_open(j->g, &x->run, true, &clear, e) == 0) {
         json_t *marked = mt_json_parse(clear.data, clear.len, e);
-        hide_input(x, marked);
+        json_t *given = travel_input(x, marked); /* bare, as the script is given them */
+        size_t len;
+        char *text = mt_json_dump(given, &len);
+        rc = j->t->execute(j->t->ctx, x, x->run.generation, x->run.flow, text, r, frames, e);
+        mt_wipe(text, len);
+        free(text);
+        json_decref(given);
         json_decref(marked);
-        mt_wipe(clear.data, clear.len);
-        mt_buf_reset(&clear);
-        if (secrets_open(j->g, &x->run, false, &clear, e) == 0)
-            rc = j->t->execute(j->t->ctx, x, x->run.generation, x->run.flow, clear.data, r, frames, e);
     }
     if (clear.len) mt_wipe(clear.data, clear.len);
     mt_buf_clear(&clear);
@@ -438,11 +344,12 @@ static json_t *tell(struct journey *j, struct mt_script_result *r, json_t *frame
     if (!(r->end == MT_END_LEFT && x->travel->stopped)) exec_judge_end(x, r);
     json_object_set_new(out, "now", time_text(x->now));
     tell_stop(j, r, out);
+    if (json_array_size(x->travel->stand_ins)) json_object_set_new(out, "stand_ins", json_true());
     json_object_set(out, "then", j->then ? j->then : json_null());
     if (j->newest && j->now.error && !json_object_get(out, "error"))
         json_object_set_new(out, "error", parsed(j->now.error));
     json_object_set_new(out, "frames", frames ? frames : json_array());
-    out = hidden(x->travel, out);
+    out = travel_hidden(x->travel, out);
     json_object_set_new(out, "run", json_string(x->run.id)); /* their digits are no card's */
     json_object_set_new(out, "generation", json_string(x->run.generation));
     return out;
@@ -485,8 +392,11 @@ int mt_travel_providers(struct mt_exec *x, const json_t *definitions, struct mt_
 
 int mt_engine_travel(struct mt_engine *g, const struct mt_travel *t, json_t **out, struct mt_error *e) {
     int64_t limit_ms = t->limit_ms > 0 ? t->limit_ms : LIMIT_MS;
-    struct travel travel = {
-        .at = t->at, .until_ns = mt_mono_ns() + limit_ms * INT64_C(1000000), .secrets = json_array()};
+    struct travel travel = {.at = t->at,
+                            .until_ns = mt_mono_ns() + limit_ms * INT64_C(1000000),
+                            .strange = t->strange,
+                            .secrets = json_array(),
+                            .stand_ins = json_array()};
     struct journey j = {.g = g, .t = t};
     struct mt_run run;
     int rc = -1;
@@ -506,6 +416,7 @@ int mt_engine_travel(struct mt_engine *g, const struct mt_travel *t, json_t **ou
     mt_run_clear(&j.now);
     json_decref(j.then);
     json_decref(travel.secrets);
+    json_decref(travel.stand_ins);
     free(travel.params);
     return rc;
 }

@@ -12,6 +12,8 @@ struct mt_travel {
     int at;      /* stop before the script hears what this effect (from 1) answered; 0: as far as the
                     journal goes */
     const char *generation; /* replay this code instead of the run's own; NULL: its own */
+    bool strange;           /* execute runs code that somebody brought along: instead of secrets it is given
+                               stand-ins of the same length, under keys that are nobody's */
     int limit_ms;           /* of real time for all of it; 0: 10,000 */
     /* Executes the flow, as mt_script.execute does, and looks at it where it stopped: *frames (new reference)
      * is added to what the travel answers. -1: it could not begin (other code that does not load). */
@@ -29,6 +31,7 @@ struct mt_travel {
  * "due_at" when the run waits for that "returned"  with "output"     "failed"  with "error": the script's end
  *            "bug"       with "error", "traceback"    "limit"  with "error": why it was, or would be, parked
  *            "parted"    with "parted" {"seq","expected","found","other_parameters","message","file","line"},
+ *    "stand_ins": true when strange code was given any: what it computes of them differs from the journal,
  *    "effect", "previous": entries as the journal shows them; an effect that is not journaled has
  *                          "journaled": false, and its parameters,
  *    "then": what ended the segment without the script {"kind":"cancel"|"fail"|"continue","at","reason"},

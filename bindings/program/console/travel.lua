@@ -189,6 +189,9 @@ local function render(t, width)
     t.segments > 1 and ("  segment %d of 0 to %d"):format(t.segment, t.segments - 1) or "", where,
     paint("dim", tostring(t.now))))
   if verdict(t) then add(verdict(t)) end
+  if t.stand_ins then
+    add(paint("dim", "It was given stand-ins for secrets: what it computes of them is not what the journal has."))
+  end
   add_frames(add, t, width)
   add ""
   if t.previous then
