@@ -1,10 +1,10 @@
-/* Input schemas: checking a schema when its flow is defined, and an input against it when a run starts.
- * Invariant: a schema that mt_schema_valid accepted makes mt_schema_check fail for the input's sake only.
- * Pure; any thread. */
+/* Inputs against their schemas, when a run starts. Invariant: a schema that mt_schema_valid accepted makes
+ * mt_schema_check fail for the input's sake only. Pure; any thread. */
 #include "bindings/modules/schema.h"
 #include "base/buf.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "bindings/modules/schema_rule.h"
 #include "bindings/modules/schema_text.h"
 #include "money/money.h"
 #include <inttypes.h>
@@ -13,253 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum {
-    DEPTH_MAX = 16,
-    FIELDS_MAX = 128,
-    PROBLEMS_MAX = 5,
-    STRING_MAX = 10000, /* bytes, unless the schema says otherwise */
-    ITEMS_MAX = 1000,   /* of a list, unless the schema says otherwise */
-    PATTERN_MAX = 500,
-};
-
-enum type {
-    T_STRING,
-    T_INTEGER,
-    T_NUMBER,
-    T_BOOLEAN,
-    T_MONEY,
-    T_EMAIL,
-    T_URL,
-    T_DATE,
-    T_TIME,
-    T_LOCAL,
-    T_ZONE,
-    T_DURATION,
-    T_PERIOD,
-    T_SECRET,
-    T_OBJECT,
-    T_ARRAY,
-    T_ANY,
-    T_WORDS, /* "url|iframe" or values = {...} */
-    T_COUNT
-};
-
-static const char *const type_names[] = {"string", "integer", "number", "boolean", "money", "email",
-                                         "url",    "date",    "time",   "local",   "zone",  "duration",
-                                         "period", "secret",  "object", "array",   "any"};
-_Static_assert(sizeof(type_names) / sizeof(type_names[0]) == T_WORDS, "a name for each type");
-
-/* What is wanted, in the words of an error. */
-static const char *const wanted[] = {"a string",
-                                     "an integer",
-                                     "a number",
-                                     "true or false",
-                                     "money such as \"80.00 USD\"",
-                                     "an e-mail address",
-                                     "an http or https URL",
-                                     "a date such as \"2027-01-31\"",
-                                     "an instant such as \"2027-01-31T09:00:00Z\"",
-                                     "a date or local time such as \"2027-01-31\" or \"2027-01-31T09:00\"",
-                                     "a time zone such as \"Asia/Seoul\"",
-                                     "a duration such as \"3d\" or \"1h30m\"",
-                                     "a period of the calendar such as \"month\" or \"2 weeks\"",
-                                     "a secret, which is a string",
-                                     "an object",
-                                     "a list",
-                                     "any value",
-                                     "one of"};
-_Static_assert(sizeof(wanted) / sizeof(wanted[0]) == T_COUNT, "words for each type");
-
-/* One place of a schema, read. Pointers are into the schema. */
-struct rule {
-    enum type type;
-    bool optional;
-    const char *words; /* WORDS: "url|iframe", or NULL and `values` */
-    size_t words_len;
-    const json_t *values; /* array of strings, or NULL */
-    const json_t *fields; /* OBJECT: name -> schema; NULL: any */
-    const json_t *items;  /* ARRAY: the schema of each; NULL: any */
-    const json_t *min, *max;
-    const char *pattern, *currency;
-};
-
-/* ---- reading a schema ---- */
-
-static bool type_named(const char *s, size_t len, enum type *out) {
-    for (size_t i = 0; i < T_WORDS; i++) {
-        if (strlen(type_names[i]) == len && memcmp(type_names[i], s, len) == 0) {
-            *out = (enum type)i;
-            return true;
-        }
-    }
-    return false;
-}
-
-/* "string", "money?", "url|iframe?" */
-static int read_word(const char *text, struct rule *r, const char *path, struct mt_error *e) {
-    size_t len = strlen(text);
-    if (len > 0 && text[len - 1] == '?') {
-        r->optional = true;
-        len--;
-    }
-    if (memchr(text, '|', len) != NULL) {
-        if (text[0] == '|' || text[len - 1] == '|' || memmem(text, len, "||", 2) != NULL)
-            return mt_fail(e, MT_INVALID_REQUEST, "schema of %s: \"%s\" has an empty word", path, text);
-        r->type = T_WORDS;
-        r->words = text;
-        r->words_len = len;
-        return 0;
-    }
-    if (type_named(text, len, &r->type)) return 0;
-    char name[64];
-    mt_format(name, sizeof(name), "%.*s", (int)len, text);
-    const char *near = mt_nearest(name, type_names, T_WORDS);
-    if (near != NULL)
-        return mt_fail(e, MT_INVALID_REQUEST, "schema of %s: unknown type \"%s\"; did you mean \"%s\"?", path,
-                       name, near);
-    return mt_fail(
-        e, MT_INVALID_REQUEST,
-        "schema of %s: unknown type \"%s\"; there are string, integer, number, boolean, money, "
-        "email, url, date, time, local, zone, duration, period, secret, object, array, any, and words "
-        "such as \"url|iframe\"",
-        path, name);
-}
-
-/* A table is a type with limits when its `type` is a string and everything else in it is a limit; otherwise
- * the fields of an object. (A field of that name is written { type = "object", fields = { type = "string" }
- * }.) */
-static const char *const limit_names[] = {"type",  "min",    "max",      "pattern",  "values",
-                                          "items", "fields", "optional", "currency", "doc"};
-enum { LIMIT_NAMES = sizeof(limit_names) / sizeof(limit_names[0]) };
-
-static bool is_limited(const json_t *schema) {
-    if (!json_is_string(json_object_get(schema, "type"))) return false;
-    const char *key;
-    json_t *member;
-    json_object_foreach((json_t *)(uintptr_t)schema, key, member) {
-        bool known = false;
-        for (size_t i = 0; i < LIMIT_NAMES; i++) known = known || strcmp(limit_names[i], key) == 0;
-        if (!known) return false;
-    }
-    return true;
-}
-
-static int read_limited(const json_t *schema, struct rule *r, const char *path, struct mt_error *e) {
-    if (read_word(json_string_value(json_object_get(schema, "type")), r, path, e) != 0) return -1;
-    r->min = json_object_get(schema, "min");
-    r->max = json_object_get(schema, "max");
-    r->pattern = json_string_value(json_object_get(schema, "pattern"));
-    r->currency = json_string_value(json_object_get(schema, "currency"));
-    r->items = json_object_get(schema, "items");
-    r->fields = json_object_get(schema, "fields");
-    r->values = json_object_get(schema, "values");
-    if (json_is_true(json_object_get(schema, "optional"))) r->optional = true;
-    if (r->values != NULL) {
-        if (r->type != T_STRING)
-            return mt_fail(e, MT_INVALID_REQUEST, "schema of %s: values are for strings", path);
-        r->type = T_WORDS;
-    }
-    return 0;
-}
-
-static int read_rule(const json_t *schema, struct rule *r, const char *path, struct mt_error *e) {
-    memset(r, 0, sizeof(*r));
-    switch (json_typeof(schema)) {
-    case JSON_STRING:
-        return read_word(json_string_value(schema), r, path, e);
-    case JSON_ARRAY:
-        r->type = T_ARRAY;
-        if (json_array_size(schema) > 1)
-            return mt_fail(e, MT_INVALID_REQUEST, "schema of %s: a list has one schema for all its items",
-                           path);
-        r->items = json_array_get(schema, 0);
-        return 0;
-    case JSON_OBJECT:
-        if (is_limited(schema)) return read_limited(schema, r, path, e);
-        r->type = T_OBJECT;
-        r->fields = schema;
-        return 0;
-    default:
-        return mt_fail(e, MT_INVALID_REQUEST, "schema of %s: wanted a type such as \"string\", or a table",
-                       path);
-    }
-}
-
-static void join_path(char out[160], const char *path, const char *name) {
-    if (path[0] == '\0')
-        mt_format(out, 160, "%s", name);
-    else
-        mt_format(out, 160, "%s.%s", path, name);
-}
-
-static const char *shown(const char *path) {
-    return path[0] != '\0' ? path : "the input";
-}
-
-static int check_limits(const struct rule *r, const char *path, struct mt_error *e) {
-    const json_t *bounds[] = {r->min, r->max};
-    for (size_t i = 0; i < 2; i++) {
-        if (bounds[i] == NULL) continue;
-        if (!json_is_integer(bounds[i]) && !(r->type == T_NUMBER && json_is_real(bounds[i])))
-            return mt_fail(e, MT_INVALID_REQUEST, "schema of %s: min and max must be integers", shown(path));
-    }
-    if (r->pattern != NULL) {
-        if (r->type != T_STRING && r->type != T_SECRET)
-            return mt_fail(e, MT_INVALID_REQUEST, "schema of %s: pattern is for strings", shown(path));
-        regex_t compiled;
-        if (strlen(r->pattern) > PATTERN_MAX || regcomp(&compiled, r->pattern, REG_EXTENDED | REG_NOSUB) != 0)
-            return mt_fail(
-                e, MT_INVALID_REQUEST,
-                "schema of %s: \"%s\" is not an extended regular expression (POSIX) of at most %d bytes",
-                shown(path), r->pattern, (int)PATTERN_MAX);
-        regfree(&compiled);
-    }
-    if (r->currency != NULL && (r->type != T_MONEY || mt_currency_exponent(r->currency, NULL) < 0))
-        return mt_fail(e, MT_INVALID_REQUEST, "schema of %s: currency is for money, and one of ISO 4217's",
-                       shown(path));
-    if (r->values == NULL) return 0;
-    size_t n = json_array_size(r->values);
-    for (size_t i = 0; i < n; i++)
-        if (!json_is_string(json_array_get(r->values, i))) n = 0;
-    if (n == 0)
-        return mt_fail(e, MT_INVALID_REQUEST, "schema of %s: values must be a list of strings", shown(path));
-    return 0;
-}
-
-static int valid_at(const json_t *schema, const char *path, int depth, struct mt_error *e) {
-    struct rule r;
-    if (depth > DEPTH_MAX)
-        return mt_fail(e, MT_LIMIT, "schema of %s: nested more than %d deep", shown(path), (int)DEPTH_MAX);
-    if (read_rule(schema, &r, shown(path), e) != 0 || check_limits(&r, path, e) != 0) return -1;
-    char inner[160];
-    if (r.items != NULL) {
-        mt_format(inner, sizeof(inner), "%s[]", path);
-        return valid_at(r.items, inner, depth + 1, e);
-    }
-    if (r.fields == NULL) return 0;
-    if (!json_is_object(r.fields))
-        return mt_fail(e, MT_INVALID_REQUEST, "schema of %s: fields must be a table of names", shown(path));
-    if (json_object_size(r.fields) > FIELDS_MAX)
-        return mt_fail(e, MT_LIMIT, "schema of %s: more than %d fields", shown(path), (int)FIELDS_MAX);
-    const char *key;
-    json_t *member;
-    json_object_foreach((json_t *)(uintptr_t)r.fields, key, member) {
-        join_path(inner, path, key);
-        if (valid_at(member, inner, depth + 1, e) != 0) return -1;
-    }
-    return 0;
-}
-
-int mt_schema_valid(const json_t *schema, struct mt_error *e) {
-    struct rule r;
-    if (valid_at(schema, "", 0, e) != 0) return -1;
-    if (read_rule(schema, &r, "the input", e) != 0) return -1;
-    if (r.type == T_OBJECT) return 0;
-    return mt_fail(e, MT_INVALID_REQUEST, "the input of a flow is an object: { amount = \"money\", ... }");
-}
-
-/* ---- checking an input ---- */
 
 struct check {
     char text[560]; /* room for the sentence around it in an error's message */
@@ -278,7 +31,7 @@ static void problem(struct check *c, const char *path, const char *format, ...) 
     va_end(args);
     if (++c->problems > PROBLEMS_MAX || c->used + 1 >= sizeof(c->text)) return;
     char whole[420], fitting[sizeof(c->text)];
-    mt_format(whole, sizeof(whole), "%s%s: %s", c->used > 0 ? "; " : "", shown(path), line);
+    mt_format(whole, sizeof(whole), "%s%s: %s", c->used > 0 ? "; " : "", schema_shown(path), line);
     mt_copy(fitting, sizeof(c->text) - c->used, whole); /* never splits a character */
     memcpy(c->text + c->used, fitting, strlen(fitting) + 1);
     c->used += strlen(fitting);
@@ -319,7 +72,7 @@ static json_t *copy(const json_t *value) {
 static json_t *mismatch(const struct rule *r, const json_t *value, const char *path, struct check *c) {
     char text[64];
     const char *is = r->type == T_SECRET && json_is_number(value) ? "a number" : found(value, text);
-    problem(c, path, "wanted %s, found %s", wanted[r->type], is);
+    problem(c, path, "wanted %s, found %s", schema_wanted[r->type], is);
     return NULL;
 }
 
@@ -384,7 +137,8 @@ static json_t *check_string(const struct rule *r, const json_t *value, const cha
         }
         if (!bounds_ok(r, (int64_t)len, " bytes", path, c)) return NULL;
         if (r->pattern != NULL && !pattern_ok(r->pattern, s, len)) {
-            problem(c, path, "does not match %s", r->pattern);
+            problem(c, path, "does not match %s%s%s%s", r->pattern, r->doc != NULL ? " (" : "",
+                    r->doc != NULL ? r->doc : "", r->doc != NULL ? ")" : "");
             return NULL;
         }
         return r->type == T_SECRET ? json_pack("{s:O}", "$secret", value) : copy(value);
@@ -455,7 +209,7 @@ static json_t *check_money(const struct rule *r, const json_t *value, const char
     const json_t *tagged = json_object_size(value) == 1 ? json_object_get(value, "$money") : NULL;
     if (!json_is_string(value) && !json_is_object(value)) return mismatch(r, value, path, c);
     if (mt_money_from_json(tagged != NULL ? tagged : value, &m, &e) != 0) {
-        problem(c, path, "wanted %s: %s", wanted[T_MONEY], e.message);
+        problem(c, path, "wanted %s: %s", schema_wanted[T_MONEY], e.message);
         return NULL;
     }
     if (r->currency != NULL && strcmp(m.currency, r->currency) != 0) {
@@ -526,7 +280,7 @@ static json_t *check_array(const struct rule *r, const json_t *value, const char
     if (!bounds_ok(r, (int64_t)n, " items", path, c)) return NULL;
     struct rule item = {.type = T_ANY};
     struct mt_error e;
-    if (r->items != NULL && read_rule(r->items, &item, path, &e) != 0) {
+    if (r->items != NULL && schema_read(r->items, &item, path, &e) != 0) {
         problem(c, path, "%s", e.message);
         return NULL;
     }
@@ -548,7 +302,7 @@ static void unknown_fields(const json_t *fields, const json_t *value, const char
     json_object_foreach((json_t *)(uintptr_t)value, key, member) {
         if (json_object_get(fields, key) != NULL) continue;
         char inner[160];
-        join_path(inner, path, key);
+        schema_join(inner, path, key);
         const char *near = mt_nearest(key, names, n);
         if (near != NULL)
             problem(c, inner, "unknown field; did you mean \"%s\"?", near);
@@ -570,8 +324,8 @@ static json_t *check_object(const struct rule *r, const json_t *value, const cha
         struct rule field;
         struct mt_error e;
         char inner[160];
-        join_path(inner, path, key);
-        if (read_rule(schema, &field, inner, &e) != 0) {
+        schema_join(inner, path, key);
+        if (schema_read(schema, &field, inner, &e) != 0) {
             problem(c, inner, "%s", e.message);
             continue;
         }
@@ -579,7 +333,7 @@ static json_t *check_object(const struct rule *r, const json_t *value, const cha
         if (member == NULL || json_is_null(member)) { /* null is how other languages leave something out */
             if (!field.optional)
                 problem(c, inner, "is missing; wanted %s",
-                        field.type == T_WORDS ? "a word" : wanted[field.type]);
+                        field.type == T_WORDS ? "a word" : schema_wanted[field.type]);
             continue;
         }
         json_t *checked = check_at(&field, member, inner, depth + 1, c);
@@ -630,7 +384,7 @@ int mt_schema_check(const json_t *schema, const json_t *input, json_t **normal, 
     struct rule r = {.type = T_OBJECT};
     struct check c = {.used = 0};
     *normal = NULL;
-    if (schema != NULL && read_rule(schema, &r, "the input", e) != 0) return -1;
+    if (schema != NULL && schema_read(schema, &r, "the input", e) != 0) return -1;
     json_t *checked = check_at(&r, input, "", 0, &c);
     if (c.problems == 0 && checked != NULL) {
         *normal = checked;

@@ -335,16 +335,17 @@ describe("autopay", function()
   it("refuses before it starts what Paymint would refuse later", function()
     w = world.new { start = "2027-01-31T01:00:00Z" }
     local input = { customer = "ann", name = "Ann", phone = "", product = "Gym", price = "9900 KRW", every = "month" }
-    local function refused(name, value)
+    local function refused(name, value, words)
       local given = {}
       for field, is in pairs(input) do given[field] = is end
       given[name] = value
       local ok, why = pcall(w.start, w, "autopay", given)
       assert.is_false(ok, value)
       assert.matches(name .. ": ", tostring(why), 1, true)
+      assert.matches(words or "", tostring(why), 1, true)
     end
     for _, phone in ipairs { "", "02-1234-5678", "021234567", "0101234", "011-1234-5678", "010-1234-56789", "+1 10 1234 5678" } do
-      refused("phone", phone)
+      refused("phone", phone, "a Korean mobile number, as in 010-1234-5678")
     end
     for _, phone in ipairs { "01012345678", "1012345678", "+82-10-1234-5678", "8201012345678", "(+82) 010.1234.5678" } do
       input.phone = phone
