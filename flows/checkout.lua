@@ -8,7 +8,6 @@ local flow = require "mintage.flow"
 local merchant = require "checkout.merchant"
 local page = require "checkout.page"
 local sales = require "checkout.sale"
-local settings = require("mintage.settings").checkout or {}
 local ways = require "checkout.ways"
 
 -- Begins a payment by the way that was chosen. Nil: it was refused, or paid at once (an ePIN).
@@ -68,6 +67,7 @@ local function wait(sale, payment)
   -- Who cancels on a page to which we led has cancelled the order; who has chosen it here may choose again.
   if by_itself and sale.attempt == 0 and outcome ~= "declined" then flow.fail(outcome) end
   sale.problem = by_itself and { way = payment.way, kind = outcome } or nil
+  table.insert(sale.closed, { [way.tells] = payment.id }) -- reconcile looks at them still
   return nil, wish
 end
 
@@ -96,7 +96,7 @@ return flow.define {
   },
 
   run = function(order)
-    local sale = sales.begin(order, ways.open_to(order), order.expires or settings.expires or "24h")
+    local sale = sales.begin(order, ways.open_to(order), order.expires or ways.terms.expires)
     return merchant.told(sale, function()
       local wish, receipt = sale:first(ways), nil -- what can be begun without asking the customer
       repeat
@@ -107,7 +107,6 @@ return flow.define {
         wish = nil
         if payment then receipt, wish = wait(sale, payment) end
       until not sale.due:is_positive()
-      page.close(sale)
       return receipt or sale:receipt() -- all of it by ePINs
     end)
   end,

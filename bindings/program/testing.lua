@@ -72,13 +72,15 @@ function testing.flows(files)
   return dir
 end
 
--- The files of a flow that ships, with those of its folder: { ["checkout.lua"] = "...", ["checkout/page.lua"] =
--- ... }; and more beside them.
+-- The files of a flow that ships, with those of its folder and of lib: { ["checkout.lua"] = "...",
+-- ["checkout/page.lua"] = ... }; and more beside them.
 function testing.shipped(flow, more)
   local files = { [flow .. ".lua"] = testing.read("flows/" .. flow .. ".lua") }
-  for name in lfs.dir("flows/" .. flow) do
-    local path = flow .. "/" .. name
-    if name:find "%.lua$" then files[path] = testing.read("flows/" .. path) end
+  for _, folder in ipairs { flow, "lib" } do
+    for name in lfs.dir("flows/" .. folder) do
+      local path = folder .. "/" .. name
+      if name:find "%.lua$" then files[path] = testing.read("flows/" .. path) end
+    end
   end
   for name, text in pairs(more or {}) do files[name] = text end
   return files

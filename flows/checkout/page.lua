@@ -27,12 +27,13 @@ local function face(sale, step, open)
     due = sale.due, paid = json.array(sale.paid), attempt = sale.attempt, tries_left = sale.tries_left,
     payment_url = open.url, intent_id = open.intent_id, payment_id = open.payment_id, bill_id = open.bill_id,
     phone_masked = sale.phone and paymint.masked(sale.phone), authorised = open.authorised,
+    closed = #sale.closed > 0 and sale.closed or nil,
   }
 end
 
 -- Lists that only grow or shrink are compared by their length.
 local function same(name, a, b)
-  if a and (name == "ways" or name == "paid") then return #a == #b end
+  if a and (name == "ways" or name == "paid" or name == "closed") then return #a == #b end
   return a == b
 end
 
@@ -52,7 +53,9 @@ function page.show(sale, step, open)
       tax = order.tax, discount = order.discount }
   end
   sale.shown = now
-  now.ways, now.paid = { table.unpack(sale.ways) }, { table.unpack(sale.paid) } -- as they are now
+  for _, name in ipairs { "ways", "paid", "closed" } do
+    now[name] = now[name] and { table.unpack(now[name]) } -- as they are now
+  end
   flow.progress(news)
 end
 
@@ -68,12 +71,7 @@ end
 -- Waits for a payment; what comes first is answered: the payment at rest, or (nil and) an order.
 function page.wait(sale, settled, id) return flow.unless(TOPIC, flow.id(), settled, id, sale:time_left()) end
 
-local orders = collection.define "checkout_orders" -- how many were taken, by run
-
--- When it is over, nothing has to be counted any more.
-function page.close(sale)
-  if sale.attempt > 0 then orders:delete(flow.id()) end
-end
+local orders = collection.define("checkout_orders", { keep = "90d" }) -- how many were taken, by run
 
 local function refuse(status, field, text, code)
   error({ status = status, field = field, detail = text, code = code or "invalid_request" }, 0)
@@ -125,7 +123,7 @@ local function take(run, given)
   end
   local attempt = math.tointeger(tonumber(given.attempt))
   if not attempt then refuse(422, "attempt", "wanted the number that the page shows") end
-  local taken = orders:get(run.id) or { id = run.id, attempts = 0 }
+  local taken = orders:get(run.id) or { id = run.id, attempts = shown.attempt }
   if attempt ~= shown.attempt or attempt ~= taken.attempts then
     refuse(409, "attempt", "the page is older than this order: look again", "stale")
   end

@@ -11,7 +11,7 @@ local sales = {}
 function sales.begin(order, ways, lasts)
   local sale = setmetatable({
     order = order, ways = ways, page = flow.checkout_url(), till = flow.later(lasts),
-    due = order.amount, paid = {},
+    due = order.amount, paid = {}, closed = {},
     attempt = 0, -- of the customer's orders, the last one that was taken
     times = {},  -- how often each way was begun
     wrong = 0,   -- ePINs

@@ -11,18 +11,17 @@
 --   topic, tells   of its events, and under which name a run tells of its payments
 
 local provider = require "mintage.provider"
-local settings = require "mintage.settings"
+local terms = require "lib.terms"
 
 local names = { "mintro", "paymnt", "paymint", "epin" }
 local ways = {}
 for _, name in ipairs(names) do ways[name] = require("checkout." .. name) end
 
-local defaults = settings.checkout or {}
-for _, name in ipairs(defaults.ways or {}) do
-  assert(ways[name], ("settings.checkout.ways: there is no way \"%s\""):format(name))
-end
+local list = { terms = terms("checkout", { ways = names, expires = "24h" }) }
 
-local list = {}
+for _, name in ipairs(list.terms.ways) do
+  assert(ways[name], ("settings: checkout.ways: there is no way %q"):format(name))
+end
 
 function list.named(name) return ways[name] end
 
@@ -33,14 +32,14 @@ function list.of_topic(topic)
   end
 end
 
--- The ways that are open to an order: those it names, else those of the settings, else all; of these, the
--- ones whose provider is configured and takes its currency.
+-- The ways that are open to an order: those it names, else those of the settings; of these, the ones whose
+-- provider is configured and takes its currency.
 function list.open_to(order)
   local m, c, k, e = provider.configured(
     ways.mintro.uses, ways.paymnt.uses, ways.paymint.uses, ways.epin.uses)
   local configured = { mintro = m, paymnt = c, paymint = k, epin = e }
   local open = {}
-  for _, name in ipairs(order.ways or defaults.ways or names) do
+  for _, name in ipairs(order.ways or list.terms.ways) do
     local currency = ways[name].currency
     local fits = not currency or currency == order.amount.currency
     if configured[name] and fits then table.insert(open, name) end

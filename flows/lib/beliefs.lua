@@ -65,6 +65,18 @@ local function learn(believed, run)
   end
 end
 
+-- What a checkout has closed so that it would be paid by another way is not paid.
+local function learn_closed(believed, run)
+  for _, closed in ipairs(fields(fields(run.progress).closed)) do
+    for name, id in pairs(closed) do
+      local how = beliefs.told_by[name]
+      local key, refunds = how.provider .. " " .. id, {}
+      local it = { how = how, name = name, id = id, run = run.id, paid = false, refunds = refunds }
+      believed[key] = believed[key] or it
+    end
+  end
+end
+
 -- By "provider id", of all runs that were started since then.
 function beliefs.since(instant)
   local believed, before = {}, nil
@@ -73,7 +85,10 @@ function beliefs.since(instant)
     for _, run in ipairs(page) do
       if run.created_at < instant.ms then return believed end
       -- A late handler only looks; it is the run before it that believes.
-      if run.flow ~= "reconcile" and not run.flow:find "%.late$" then learn(believed, run) end
+      if run.flow ~= "reconcile" and not run.flow:find "%.late$" then
+        learn(believed, run)
+        learn_closed(believed, run)
+      end
       before = run.id
     end
   until #page < AT_ONCE

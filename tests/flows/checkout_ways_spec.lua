@@ -3,6 +3,7 @@
 --   mintage test tests/flows/checkout_ways_spec.lua --crash
 --   mintage test tests/flows/checkout_ways_spec.lua --faults 50
 
+local json = require("mintage.testing").json
 local world = require "mintage.world"
 local cards = world.cards
 
@@ -271,6 +272,40 @@ describe("checkout by", function()
       assert.completed(void:wait "2h")
       assert.failed(run:wait "12h", "cancelled")
       assert.not_charged(w)
+    end)
+  end)
+
+  describe("whatever way, tells the merchant", function()
+    local told
+
+    -- The end of a run that has told of itself: by then the shop has heard.
+    local function heard(input)
+      w, told = world.new(), {}
+      w:serve("https://shop.example", function(req)
+        local message = json.decode(req.body)
+        told[message.type] = message.data
+        return { status = 204 }
+      end)
+      w:api("POST", "/notify/endpoints", { id = "shop", url = "https://shop.example/hooks" })
+      run = w:start("checkout", input, { key = "ORDER-1" })
+    end
+
+    it("that it is paid", function()
+      heard(order { notify = "shop", ways = { "mintro", "epin" } })
+      w:pay(run)
+      assert.completed(run:wait "2h")
+      local paid = w:wait_for(function() return told["order.paid"] end, "2d")
+      assert.same({ { way = "mintro", amount = "80.00 USD" } }, paid.paid)
+      assert.same({ "ORDER-1", "80.00 USD", "succeeded" }, { paid.reference, paid.total, paid.status })
+      assert.is_nil(told["order.failed"])
+    end)
+
+    it("that it was given up", function()
+      heard(order { notify = "shop", ways = { "epin", "paymnt" } })
+      w:give_up(run)
+      assert.failed(run:wait "2h", "cancelled")
+      w:wait_for(function() return told["order.cancelled"] end, "2d")
+      assert.is_nil(told["order.paid"])
     end)
   end)
 

@@ -95,6 +95,24 @@ describe("reconcile", function()
     assert.equal(found.count, warnings)
   end)
 
+  it("finds a payment that was made although the order had been paid by another way", function()
+    local run = w:start("checkout", order)
+    run:wait_for(function() return run.progress.intent_id end, "1h")
+    local intent = run.progress.intent_id
+    w:choose(run, "paymnt")
+    w:pay(run)
+    assert.completed(run:wait "3h")
+    local found = report()
+    assert.equal(0, found.count)
+    assert.equal(2, found.compared)
+    w:advance "1h"
+    w:lose_webhooks("mintro", 20)
+    w:pay({ intent_id = intent }, world.cards.good, { late = true })
+    local _, differs = report()
+    assert.equal("succeeded", differs["state mintro"].there)
+    assert.equal(intent, differs["state mintro"].id)
+  end)
+
   it("knows what a subscription has charged, also when it goes on or was cancelled", function()
     local mintros = w:start("autopay_mintro", {
       reference = "NEWS-1", product = "News", price = "9.00 USD", interval_days = 30, email = "a@b.example", name = "A",

@@ -485,7 +485,8 @@ static const char order[] =
 static void run_checkout(struct world *w, struct mt_script_result *r) {
     static const char *const names[] = {"checkout.lua",        "checkout/epin.lua", "checkout/merchant.lua",
                                         "checkout/mintro.lua", "checkout/page.lua", "checkout/paymint.lua",
-                                        "checkout/paymnt.lua", "checkout/sale.lua", "checkout/ways.lua"};
+                                        "checkout/paymnt.lua", "checkout/sale.lua", "checkout/ways.lua",
+                                        "lib/terms.lua"};
     enum { COUNT = sizeof(names) / sizeof(names[0]) };
     struct mt_source files[COUNT];
     struct mt_error e;
