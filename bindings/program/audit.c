@@ -1,8 +1,8 @@
 /* mintage audit: what people did, as a running runtime has it on record. Main thread. */
+#include "asking.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/text.h"
-#include "client.h"
 #include "program.h"
 #include "terminal.h"
 #include <stdlib.h>
@@ -40,12 +40,6 @@ static void print_row(const json_t *row, int64_t now, size_t width, const struct
     }
 }
 
-static void add_parameter(struct mt_buf *path, const char *name, const char *value) {
-    if (!value) return;
-    mt_buf_addf(path, "&%s=", name);
-    mt_url_encode(path, value, strlen(value));
-}
-
 int mt_audit_command(const struct mt_command *self, struct mt_config *config, int argc, const char **argv) {
     (void)self, (void)argc, (void)argv;
     struct mt_client client;
@@ -56,8 +50,8 @@ int mt_audit_command(const struct mt_command *self, struct mt_config *config, in
     if (mt_client_open(&client, config, &e) != 0) return mt_report(&e);
     mt_buf_init(&path, 4096);
     mt_buf_addf(&path, "/v1/audit?limit=%lld", (long long)mt_config_int(config, "limit"));
-    add_parameter(&path, "user", mt_config_str(config, "user"));
-    add_parameter(&path, "since", mt_config_str(config, "since"));
+    mt_add_filter(&path, "user", mt_config_str(config, "user"));
+    mt_add_filter(&path, "since", mt_config_str(config, "since"));
     json_t *answer = mt_client_call(&client, "GET", path.data, NULL, NULL, &e);
     mt_buf_clear(&path);
     mt_client_close(&client);
@@ -69,9 +63,7 @@ int mt_audit_command(const struct mt_command *self, struct mt_config *config, in
     } else if (json_array_size(rows) == 0) {
         printf("Nobody has done anything that is on record\n");
     } else {
-        struct mt_clock *clock = mt_clock_system();
-        int64_t now = clock->wall_ms(clock);
-        clock->free(clock);
+        int64_t now = mt_client_now(&client);
         json_array_foreach(rows, i, row) print_row(row, now, mt_terminal_width(stdout),
                                                    mt_colors_for(stdout, mt_config_str(config, "color")));
     }

@@ -7,9 +7,15 @@
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { TIMEOUT_MS = 6 * 60 * 1000, CONNECT_TIMEOUT_MS = 3000, ANSWER_MAX = 64 * 1024 * 1024 };
+enum {
+    TIMEOUT_MS = 6 * 60 * 1000,
+    CONNECT_TIMEOUT_MS = 3000,
+    ANSWER_MAX = 64 * 1024 * 1024,
+    NEAR_MS = 60000
+};
 
 int mt_client_open(struct mt_client *c, const struct mt_config *config, struct mt_error *e) {
     const char *token = mt_config_str(config, "token"), *data = mt_config_str(config, "data");
@@ -60,6 +66,25 @@ static void add_user(struct mt_headers *headers) {
     if (entry && mt_copy(who, sizeof who, entry->pw_name)) mt_headers_add(headers, "X-Mintage-User", who);
 }
 
+static int64_t our_time(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
+}
+
+int64_t mt_client_now(const struct mt_client *c) {
+    return our_time() + c->ahead_ms;
+}
+
+/* Its clock, by the date of an answer. What the way and the missing fraction make out is no difference. */
+static void compare_clocks(struct mt_client *c, const struct mt_http_response *resp) {
+    const char *date = mt_headers_get(&resp->headers, "Date");
+    struct tm tm = {0};
+    if (!date || !strptime(date, "%a, %d %b %Y %H:%M:%S GMT", &tm)) return;
+    int64_t ahead = timegm(&tm) * INT64_C(1000) - our_time();
+    c->ahead_ms = ahead > -NEAR_MS && ahead < NEAR_MS ? 0 : ahead;
+}
+
 json_t *mt_client_call(struct mt_client *c, const char *method, const char *path, const char *body,
                        const char *key, struct mt_error *e) {
     struct mt_http_request req = {.method = mt_strdup(method),
@@ -85,7 +110,7 @@ json_t *mt_client_call(struct mt_client *c, const char *method, const char *path
     else if (c->transport->perform(c->transport, &req, &resp, e) != 0)
         mt_error_wrap(e, "no runtime answers at %s (start one with mintage dev, or name another with --url)",
                       c->url);
-    else if (resp.status >= 300)
+    else if (compare_clocks(c, &resp), resp.status >= 300)
         read_problem(&resp, e);
     else if (!(answer = mt_json_parse(resp.body.data, resp.body.len, e)))
         mt_error_wrap(e, "%s does not answer like a runtime of Mintage; is --url right?", c->url);

@@ -9,6 +9,7 @@ struct mt_client {
     struct mt_transport *transport;
     char url[512];
     char token[256];
+    int64_t ahead_ms; /* of our clock, the runtime's, by its last answer */
 };
 
 /* Takes --url and --token, or the token of the data folder. */
@@ -19,3 +20,5 @@ void mt_client_close(struct mt_client *c);
  * what to do. */
 json_t *mt_client_call(struct mt_client *c, const char *method, const char *path, const char *body,
                        const char *key, struct mt_error *e);
+/* The time there: with `dev` its clock may have been moved by months. */
+int64_t mt_client_now(const struct mt_client *c);

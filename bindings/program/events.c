@@ -1,34 +1,14 @@
 /* mintage events: list, show, redeliver. Each is a row: its arguments and its function. */
+#include "asking.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/text.h"
-#include "client.h"
 #include "program.h"
 #include "terminal.h"
 #include <stdlib.h>
 #include <string.h>
 
-struct context {
-    struct mt_client client;
-    const struct mt_config *config;
-    const struct mt_colors *colors;
-    bool json;
-    const char **argv; /* behind the name of the action */
-};
-
 enum { COLUMN_MAX = 64, TEXT_MAX = 260 };
-
-static void print_json(const json_t *value) {
-    json_dumpf(value, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_ENCODE_ANY);
-    putchar('\n');
-}
-
-static int64_t now_ms(void) {
-    struct mt_clock *clock = mt_clock_system();
-    int64_t now = clock->wall_ms(clock);
-    clock->free(clock);
-    return now;
-}
 
 static void relative(const json_t *event, int64_t now, char *out, size_t size) {
     int64_t at = 0;
@@ -46,12 +26,6 @@ static const char *shown(const char *text, char out[TEXT_MAX]) {
 }
 
 /* ---- list ---- */
-
-static void add_filter(struct mt_buf *path, const char *name, const char *value) {
-    if (!value) return;
-    mt_buf_addf(path, "&%s=", name);
-    mt_url_encode(path, value, strlen(value));
-}
 
 /* The widest text of a member, within bounds. */
 static size_t widest(const json_t *events, const char *member) {
@@ -83,7 +57,7 @@ static bool is_left(const json_t *event) {
     return is_left_state(mt_json_str(json_object_get(event, "late"), "state", ""));
 }
 
-static void print_row(struct context *x, const json_t *event, int64_t now, size_t topic, size_t key) {
+static void print_row(struct mt_asking *x, const json_t *event, int64_t now, size_t topic, size_t key) {
     char when[64], n[24], text[TEXT_MAX];
     relative(event, now, when, sizeof when);
     mt_format(n, sizeof n, "%lld", (long long)mt_json_int(event, "n", 0));
@@ -102,10 +76,10 @@ static void print_row(struct context *x, const json_t *event, int64_t now, size_
     printf("%s  %s\n", x->colors->reset, shown(gist(event), text));
 }
 
-static void print_list(struct context *x, const json_t *answer) {
+static void print_list(struct mt_asking *x, const json_t *answer) {
     const json_t *events = json_object_get(answer, "data"), *event;
     size_t i, unread = 0, left = 0, topic = widest(events, "topic"), key = widest(events, "key");
-    int64_t now = now_ms();
+    int64_t now = mt_client_now(&x->client);
     json_array_foreach(events, i, event) {
         print_row(x, event, now, topic, key);
         left += is_left(event);
@@ -119,20 +93,20 @@ static void print_list(struct context *x, const json_t *answer) {
     if (json_is_string(json_object_get(answer, "next_cursor"))) printf("There are more; ask with --limit\n");
 }
 
-static int list(struct context *x, struct mt_error *e) {
+static int list(struct mt_asking *x, struct mt_error *e) {
     struct mt_buf path;
     mt_buf_init(&path, 4096);
     mt_buf_addf(&path, "/v1/events?limit=%lld", (long long)mt_config_int(x->config, "limit"));
-    add_filter(&path, "topic", mt_config_str(x->config, "topic"));
-    add_filter(&path, "key", mt_config_str(x->config, "key"));
-    if (mt_config_bool(x->config, "unread")) add_filter(&path, "unread", "true");
-    if (mt_config_bool(x->config, "late")) add_filter(&path, "late", "true");
+    mt_add_filter(&path, "topic", mt_config_str(x->config, "topic"));
+    mt_add_filter(&path, "key", mt_config_str(x->config, "key"));
+    if (mt_config_bool(x->config, "unread")) mt_add_filter(&path, "unread", "true");
+    if (mt_config_bool(x->config, "late")) mt_add_filter(&path, "late", "true");
     json_t *answer = mt_buf_ok(&path) ? mt_client_call(&x->client, "GET", path.data, NULL, NULL, e)
                                       : mt_fail_null(e, MT_USAGE, "--topic and --key are too long");
     mt_buf_clear(&path);
     if (!answer) return -1;
     if (x->json)
-        print_json(answer);
+        mt_print_json(answer);
     else
         print_list(x, answer);
     json_decref(answer);
@@ -141,7 +115,7 @@ static int list(struct context *x, struct mt_error *e) {
 
 /* ---- one event ---- */
 
-static int event_number(const struct context *x, long long *n, struct mt_error *e) {
+static int event_number(const struct mt_asking *x, long long *n, struct mt_error *e) {
     int64_t value;
     if (!mt_parse_int(x->argv[0], 1, INT64_MAX, &value))
         return mt_fail(e, MT_USAGE, "'%.40s' is not the number of an event; mintage events list shows them",
@@ -150,7 +124,7 @@ static int event_number(const struct context *x, long long *n, struct mt_error *
     return 0;
 }
 
-static void print_late(struct context *x, const json_t *late) {
+static void print_late(struct mt_asking *x, const json_t *late) {
     const char *state = mt_json_str(late, "state", "");
     if (!late) return;
     printf("  late     %sfor run %s, which had ended; %s%s\n", is_left_state(state) ? x->colors->red : "",
@@ -161,10 +135,10 @@ static void print_late(struct context *x, const json_t *late) {
            is_left_state(state) ? x->colors->reset : "");
 }
 
-static void print_event(struct context *x, const json_t *event) {
+static void print_event(struct mt_asking *x, const json_t *event) {
     char when[64], topic[TEXT_MAX], key[TEXT_MAX], source[TEXT_MAX];
     int64_t readers = mt_json_int(event, "readers", 0), bytes = mt_json_int(event, "raw_bytes", 0);
-    relative(event, now_ms(), when, sizeof when);
+    relative(event, mt_client_now(&x->client), when, sizeof when);
     printf("%sevent %lld%s  %s %s\n", x->colors->bold, (long long)mt_json_int(event, "n", 0),
            x->colors->reset, shown(mt_json_str(event, "topic", ""), topic),
            shown(mt_json_str(event, "key", ""), key));
@@ -177,10 +151,10 @@ static void print_event(struct context *x, const json_t *event) {
     if (mt_json_str(event, "source", NULL))
         printf("  known by %s\n", shown(mt_json_str(event, "source", ""), source));
     if (bytes > 0) printf("  came in  a body of %lld bytes\n", (long long)bytes);
-    print_json(json_object_get(event, "payload"));
+    mt_print_json(json_object_get(event, "payload"));
 }
 
-static int show(struct context *x, struct mt_error *e) {
+static int show(struct mt_asking *x, struct mt_error *e) {
     char path[64];
     long long n = 0;
     if (event_number(x, &n, e) != 0) return -1;
@@ -188,14 +162,14 @@ static int show(struct context *x, struct mt_error *e) {
     json_t *event = mt_client_call(&x->client, "GET", path, NULL, NULL, e);
     if (!event) return -1;
     if (x->json)
-        print_json(event);
+        mt_print_json(event);
     else
         print_event(x, event);
     json_decref(event);
     return 0;
 }
 
-static int redeliver(struct context *x, struct mt_error *e) {
+static int redeliver(struct mt_asking *x, struct mt_error *e) {
     char path[64], topic[TEXT_MAX], key[TEXT_MAX];
     long long n = 0;
     bool again = mt_config_bool(x->config, "again");
@@ -209,7 +183,7 @@ static int redeliver(struct context *x, struct mt_error *e) {
                        n);
     if (!event) return -1;
     if (x->json)
-        print_json(event);
+        mt_print_json(event);
     else
         printf("Event %lld came again as event %lld, for the runs that wait for %s %s\n", n,
                (long long)mt_json_int(event, "n", 0), shown(mt_json_str(event, "topic", ""), topic),
@@ -220,42 +194,12 @@ static int redeliver(struct context *x, struct mt_error *e) {
 
 /* ---- which ---- */
 
-static const struct action {
-    const char *name, *arguments;
-    int args;
-    int (*act)(struct context *x, struct mt_error *e);
-} actions[] = {
-    {"list", "", 0, list},
-    {"show", "N", 1, show},
-    {"redeliver", "N", 1, redeliver},
+static const struct mt_action actions[] = {
+    {"list", "", 0, 0, list},
+    {"show", "N", 1, 0, show},
+    {"redeliver", "N", 1, 0, redeliver},
 };
-enum { ACTION_COUNT = sizeof actions / sizeof actions[0] };
-
-static const struct action *find(const char *name, const char **near) {
-    const char *names[ACTION_COUNT];
-    for (size_t i = 0; i < ACTION_COUNT; i++) {
-        names[i] = actions[i].name;
-        if (strcmp(actions[i].name, name) == 0) return &actions[i];
-    }
-    *near = mt_nearest(name, names, ACTION_COUNT);
-    return NULL;
-}
 
 int mt_events_command(const struct mt_command *self, struct mt_config *config, int argc, const char **argv) {
-    struct mt_error e;
-    const char *near = NULL;
-    const struct action *action = find(argv[0], &near);
-    if (!action)
-        return mt_usage(self, "there is no '%s'%s%s%s; there are list, show and redeliver", argv[0],
-                        near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
-    if (argc - 1 != action->args)
-        return mt_usage(self, "wanted: mintage events %s %s", action->name, action->arguments);
-    struct context x = {.config = config,
-                        .colors = mt_colors_for(stdout, mt_config_str(config, "color")),
-                        .json = mt_config_bool(config, "json"),
-                        .argv = argv + 1};
-    int code = MT_EXIT_DONE;
-    if (mt_client_open(&x.client, config, &e) != 0 || action->act(&x, &e) != 0) code = mt_report(&e);
-    mt_client_close(&x.client);
-    return code;
+    return mt_act(self, actions, sizeof actions / sizeof actions[0], config, argc, argv);
 }

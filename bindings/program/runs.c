@@ -1,11 +1,10 @@
-/* mintage runs: list, show, find, cancel, retry, resolve, migrate. Each is a row: its arguments and its
- * function.
- */
+/* mintage runs: list, show, find, cancel, retry, resolve, migrate, purge, erase. Each is a row: its arguments
+ * and its function. */
+#include "asking.h"
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/json.h"
 #include "base/text.h"
-#include "client.h"
 #include "migrate.h"
 #include "program.h"
 #include "purge.h"
@@ -14,38 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct context {
-    struct mt_client client;
-    const struct mt_config *config;
-    const struct mt_colors *colors;
-    bool json;
-    bool incomplete; /* not all that was asked for could be done */
-    int argc;        /* behind the name of the action */
-    const char **argv;
-};
-
-static void print_json(const json_t *value) {
-    json_dumpf(value, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
-    putchar('\n');
-}
-
-static int64_t now_ms(void) {
-    struct mt_clock *clock = mt_clock_system();
-    int64_t now = clock->wall_ms(clock);
-    clock->free(clock);
-    return now;
-}
-
 /* ---- list ---- */
 
-static void add_filter(struct mt_buf *path, const char *name, const char *value) {
-    if (!value) return;
-    mt_buf_addf(path, "&%s=", name);
-    mt_url_encode(path, value, strlen(value));
-}
-
 /* Flows that cannot be loaded are news for whoever looks at runs. */
-static void notice_problem(struct context *x) {
+static void notice_problem(struct mt_asking *x) {
     struct mt_error ignored;
     json_t *state = mt_client_call(&x->client, "GET", "/v1/generations", NULL, NULL, &ignored);
     const json_t *problem = json_object_get(state, "problem");
@@ -55,7 +26,7 @@ static void notice_problem(struct context *x) {
     json_decref(state);
 }
 
-static void print_row(struct context *x, const json_t *run, int64_t now, size_t flow_width) {
+static void print_row(struct mt_asking *x, const json_t *run, int64_t now, size_t flow_width) {
     const char *state = mt_json_str(run, "state", ""), *key = mt_json_str(run, "key", NULL);
     const json_t *error = json_object_get(run, "error");
     char when[64];
@@ -74,25 +45,25 @@ static void print_row(struct context *x, const json_t *run, int64_t now, size_t 
     putchar('\n');
 }
 
-static int list(struct context *x, struct mt_error *e) {
+static int list(struct mt_asking *x, struct mt_error *e) {
     struct mt_buf path;
     mt_buf_init(&path, 4096);
     mt_buf_addf(&path, "/v1/runs?limit=%lld", (long long)mt_config_int(x->config, "limit"));
-    add_filter(&path, "flow", mt_config_str(x->config, "flow"));
-    add_filter(&path, "state", mt_config_str(x->config, "state"));
-    add_filter(&path, "key", mt_config_str(x->config, "key"));
+    mt_add_filter(&path, "flow", mt_config_str(x->config, "flow"));
+    mt_add_filter(&path, "state", mt_config_str(x->config, "state"));
+    mt_add_filter(&path, "key", mt_config_str(x->config, "key"));
     json_t *answer = mt_client_call(&x->client, "GET", path.data, NULL, NULL, e);
     mt_buf_clear(&path);
     if (!answer) return -1;
     if (x->json) {
-        print_json(answer);
+        mt_print_json(answer);
         json_decref(answer);
         return 0;
     }
     notice_problem(x);
     const json_t *runs = json_object_get(answer, "data"), *run;
     size_t i, width = 4;
-    int64_t now = now_ms();
+    int64_t now = mt_client_now(&x->client);
     json_array_foreach(runs, i, run) {
         size_t columns = mt_columns(mt_json_str(run, "flow", ""));
         if (columns > width) width = columns;
@@ -106,7 +77,7 @@ static int list(struct context *x, struct mt_error *e) {
 
 /* ---- find ---- */
 
-static void print_found(struct context *x, const json_t *run, int64_t now) {
+static void print_found(struct mt_asking *x, const json_t *run, int64_t now) {
     const json_t *place;
     size_t i;
     print_row(x, run, now, mt_columns(mt_json_str(run, "flow", "")));
@@ -116,15 +87,15 @@ static void print_found(struct context *x, const json_t *run, int64_t now) {
     printf("%s\n", x->colors->reset);
 }
 
-static int find_runs(struct context *x, struct mt_error *e) {
+static int find_runs(struct mt_asking *x, struct mt_error *e) {
     static const char *const names[] = {"reference", "email", "amount", "last4",
                                         "since",     "flow",  "state",  "cursor"};
     struct mt_buf path;
     mt_buf_init(&path, 8192);
     mt_buf_addf(&path, "/v1/runs?limit=%lld", (long long)mt_config_int(x->config, "limit"));
-    if (x->argc > 0) add_filter(&path, "find", x->argv[0]);
+    if (x->argc > 0) mt_add_filter(&path, "find", x->argv[0]);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        add_filter(&path, names[i], mt_config_str(x->config, names[i]));
+        mt_add_filter(&path, names[i], mt_config_str(x->config, names[i]));
     bool wanted = x->argc > 0;
     for (size_t i = 0; i < 4; i++) wanted = wanted || mt_config_str(x->config, names[i]);
     json_t *answer = wanted ? mt_client_call(&x->client, "GET", path.data, NULL, NULL, e) : NULL;
@@ -133,13 +104,13 @@ static int find_runs(struct context *x, struct mt_error *e) {
         return mt_fail(e, MT_USAGE, "what is to be found? A TEXT, --reference, --email, --amount or --last4");
     if (!answer) return -1;
     if (x->json) {
-        print_json(answer);
+        mt_print_json(answer);
         json_decref(answer);
         return 0;
     }
     const json_t *run;
     size_t i;
-    int64_t now = now_ms();
+    int64_t now = mt_client_now(&x->client);
     json_array_foreach(json_object_get(answer, "data"), i, run) print_found(x, run, now);
     printf("%zu found among %lld runs%s\n", json_array_size(json_object_get(answer, "data")),
            (long long)mt_json_int(answer, "scanned", 0),
@@ -152,7 +123,7 @@ static int find_runs(struct context *x, struct mt_error *e) {
 
 /* ---- show ---- */
 
-static json_t *whole_journal(struct context *x, const char *id, struct mt_error *e) {
+static json_t *whole_journal(struct mt_asking *x, const char *id, struct mt_error *e) {
     char path[160], cursor[32] = "0";
     json_t *all = json_array();
     for (;;) {
@@ -178,7 +149,7 @@ static int check_id(const char *id, struct mt_error *e) {
     return mt_fail(e, MT_USAGE, "'%.60s' is not the id of a run; mintage runs list shows them", id);
 }
 
-static int show(struct context *x, struct mt_error *e) {
+static int show(struct mt_asking *x, struct mt_error *e) {
     char path[128];
     json_t *run = NULL, *journal = NULL;
     int result = -1;
@@ -189,9 +160,9 @@ static int show(struct context *x, struct mt_error *e) {
         goto out;
     if (x->json) {
         json_object_set(run, "journal", json_object_get(journal, "data"));
-        print_json(run);
+        mt_print_json(run);
     } else {
-        mt_story_print(stdout, x->colors, run, journal, now_ms());
+        mt_story_print(stdout, x->colors, run, journal, mt_client_now(&x->client));
     }
     result = 0;
 out:
@@ -203,7 +174,7 @@ out:
 /* ---- deeds ---- */
 
 /* Posts a deed and says what the run is now. Takes body. */
-static int deed(struct context *x, const char *name, json_t *body, struct mt_error *e) {
+static int deed(struct mt_asking *x, const char *name, json_t *body, struct mt_error *e) {
     char path[128];
     if (check_id(x->argv[0], e) != 0) {
         json_decref(body);
@@ -217,7 +188,7 @@ static int deed(struct context *x, const char *name, json_t *body, struct mt_err
     if (!run) return -1;
     const char *state = mt_json_str(run, "state", "");
     if (x->json)
-        print_json(run);
+        mt_print_json(run);
     else
         printf("%s is %s%s%s. Its story: mintage runs show %s\n", x->argv[0],
                mt_story_color(x->colors, state), state, x->colors->reset, x->argv[0]);
@@ -225,12 +196,12 @@ static int deed(struct context *x, const char *name, json_t *body, struct mt_err
     return 0;
 }
 
-static int cancel(struct context *x, struct mt_error *e) {
+static int cancel(struct mt_asking *x, struct mt_error *e) {
     const char *reason = mt_config_str(x->config, "reason");
     return deed(x, "cancel", reason ? json_pack("{s:s}", "reason", reason) : json_object(), e);
 }
 
-static int retry(struct context *x, struct mt_error *e) {
+static int retry(struct mt_asking *x, struct mt_error *e) {
     return deed(x, "retry", json_object(), e);
 }
 
@@ -246,7 +217,7 @@ static int add_json(const struct mt_config *config, const char *name, json_t *bo
     return json_object_set_new(body, name, value);
 }
 
-static int resolve(struct context *x, struct mt_error *e) {
+static int resolve(struct mt_asking *x, struct mt_error *e) {
     int64_t seq;
     const char *outcome = mt_config_str(x->config, "outcome");
     if (!mt_parse_int(x->argv[1], 1, INT32_MAX, &seq))
@@ -263,7 +234,7 @@ static int resolve(struct context *x, struct mt_error *e) {
     return deed(x, "resolve", body, e);
 }
 
-static int migrate(struct context *x, struct mt_error *e) {
+static int migrate(struct mt_asking *x, struct mt_error *e) {
     struct mt_migrate_ask ask = {.run = x->argc > 0 ? x->argv[0] : NULL,
                                  .flow = mt_config_str(x->config, "flow"),
                                  .dry = mt_config_bool(x->config, "dry-run"),
@@ -275,7 +246,7 @@ static int migrate(struct context *x, struct mt_error *e) {
     return 0;
 }
 
-static struct mt_purge_words purge_words(const struct context *x) {
+static struct mt_purge_words purge_words(const struct mt_asking *x) {
     return (struct mt_purge_words){.before = mt_config_str(x->config, "before"),
                                    .flow = mt_config_str(x->config, "flow"),
                                    .dry = mt_config_bool(x->config, "dry-run"),
@@ -283,23 +254,19 @@ static struct mt_purge_words purge_words(const struct context *x) {
                                    .json = x->json};
 }
 
-static int purge(struct context *x, struct mt_error *e) {
+static int purge(struct mt_asking *x, struct mt_error *e) {
     struct mt_purge_words words = purge_words(x);
     return mt_purge_print(&x->client, &words, x->colors, e);
 }
 
-static int erase(struct context *x, struct mt_error *e) {
+static int erase(struct mt_asking *x, struct mt_error *e) {
     struct mt_purge_words words = purge_words(x);
     return check_id(x->argv[0], e) != 0 ? -1 : mt_erase_print(&x->client, x->argv[0], &words, x->colors, e);
 }
 
 /* ---- which ---- */
 
-static const struct action {
-    const char *name, *arguments;
-    int args, optional;
-    int (*act)(struct context *x, struct mt_error *e);
-} actions[] = {
+static const struct mt_action actions[] = {
     {"list", "", 0, 0, list},
     {"show", "ID", 1, 0, show},
     {"cancel", "ID", 1, 0, cancel},
@@ -310,37 +277,7 @@ static const struct action {
     {"purge", "", 0, 0, purge},
     {"erase", "ID", 1, 0, erase},
 };
-enum { ACTION_COUNT = sizeof actions / sizeof actions[0] };
-
-static const struct action *find(const char *name, const char **near) {
-    const char *names[ACTION_COUNT];
-    for (size_t i = 0; i < ACTION_COUNT; i++) {
-        names[i] = actions[i].name;
-        if (strcmp(actions[i].name, name) == 0) return &actions[i];
-    }
-    *near = mt_nearest(name, names, ACTION_COUNT);
-    return NULL;
-}
 
 int mt_runs_command(const struct mt_command *self, struct mt_config *config, int argc, const char **argv) {
-    struct mt_error e;
-    const char *near = NULL;
-    const struct action *action = find(argv[0], &near);
-    if (!action)
-        return mt_usage(self,
-                        "there is no '%s'%s%s%s; there are list, show, find, cancel, retry, resolve, "
-                        "migrate, purge and erase",
-                        argv[0], near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
-    if (argc - 1 < action->args || argc - 1 > action->args + action->optional)
-        return mt_usage(self, "wanted: mintage runs %s %s", action->name, action->arguments);
-    struct context x = {.config = config,
-                        .colors = mt_colors_for(stdout, mt_config_str(config, "color")),
-                        .json = mt_config_bool(config, "json"),
-                        .argc = argc - 1,
-                        .argv = argv + 1};
-    int code = MT_EXIT_DONE;
-    if (mt_client_open(&x.client, config, &e) != 0 || action->act(&x, &e) != 0) code = mt_report(&e);
-    mt_client_close(&x.client);
-    if (code == MT_EXIT_DONE && x.incomplete) code = MT_EXIT_FAILED;
-    return code;
+    return mt_act(self, actions, sizeof actions / sizeof actions[0], config, argc, argv);
 }

@@ -43,13 +43,10 @@ static void print_last(const json_t *row, int64_t now, const struct mt_colors *k
     if (problem) printf("    %snot started: %s%s\n", k->red, problem, k->reset);
 }
 
-static void print_list(const json_t *rows, const struct mt_colors *k) {
+static void print_list(const json_t *rows, int64_t now, const struct mt_colors *k) {
     const json_t *row;
     size_t i, name = widest(rows, "name", "NAME"), flow = widest(rows, "flow", "FLOW");
     size_t at = widest(rows, "when", "WHEN"), zone = widest(rows, "zone", "ZONE");
-    struct mt_clock *clock = mt_clock_system();
-    int64_t now = clock->wall_ms(clock);
-    clock->free(clock);
     if (json_array_size(rows) == 0) {
         printf("There are no schedules; a file of flows registers them with flow.every and flow.cron\n");
         return;
@@ -86,7 +83,8 @@ int mt_schedules_command(const struct mt_command *self, struct mt_config *config
         json_dumpf(answer, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
         putchar('\n');
     } else {
-        print_list(json_object_get(answer, "data"), mt_colors_for(stdout, mt_config_str(config, "color")));
+        print_list(json_object_get(answer, "data"), mt_client_now(&client),
+                   mt_colors_for(stdout, mt_config_str(config, "color")));
     }
     json_decref(answer);
     return MT_EXIT_DONE;

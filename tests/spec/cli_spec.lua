@@ -204,4 +204,17 @@ describe("mintage check", function()
     assert.equal(2, result.code)
     assert.matches("/no/such/folder", result.err)
   end)
+
+  it("tells times by the runtime's clock, which may have been moved", function()
+    local runtime, sandbox = testing.pair { flows = testing.flows(flows) }
+    local function list() return testing.run({ "runs", "list", "--url", runtime.url, "--data", runtime.data }).out end
+    testing.advance(sandbox, "400d")
+    runtime:wait_for(runtime:run("greet", { name = "Ann" }).id, "completed")
+    assert.matches("now", list(), 1, true)
+    testing.advance(sandbox, "3d")
+    assert.matches("3 days ago", list(), 1, true)
+    local run = runtime:wait_for(runtime:run("greet", { name = "late" }).id, "waiting")
+    local story = testing.run({ "runs", "show", run.id, "--url", runtime.url, "--data", runtime.data }).out
+    assert.matches("wakes +in 59 minutes", story:gsub("in 60 minutes", "in 59 minutes"):gsub("in 1 hour", "in 59 minutes"))
+  end)
 end)
