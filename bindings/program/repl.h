@@ -84,12 +84,11 @@ struct repl_screen {
     bool colored;
 };
 
-/* Text of the runtime: nothing but colours may steer the terminal. */
+/* Text of the runtime, in which nothing but colours can steer the terminal. Caller frees. */
+char *mt_repl_clean(const struct repl_screen *s, const char *text);
 void mt_repl_write(const struct repl_screen *s, const char *text);
 /* The same, and ends its line. */
 void mt_repl_write_line(const struct repl_screen *s, const char *text);
-/* The columns of the last line of the text as it is shown. */
-size_t mt_repl_last_columns(const char *text);
 /* Columns of text as shown: colours take none. */
 size_t mt_repl_columns(const char *text);
 
@@ -119,6 +118,11 @@ void mt_repl_line_free(struct repl_line *l);
  * borrowed until the next call. */
 enum repl_read mt_repl_line_read(struct repl_line *l, void (*prompt)(void *ctx, char *out, size_t size),
                                  const char **text);
+/* Between lines the terminal neither echoes nor edits: what is typed ahead is for the next line. Whoever
+ * reads it otherwise (a question), or lets others have it, has it as it was meanwhile. NULL: nothing to do.
+ */
+void mt_repl_line_lend(struct repl_line *l);
+void mt_repl_line_take_back(struct repl_line *l);
 void mt_repl_line_remember(struct repl_line *l, const char *text);
 /* Writes a line above the one that is edited, if one is. */
 void mt_repl_line_above(struct repl_line *l, const char *text);
@@ -138,6 +142,7 @@ struct repl {
     char where[600];        /* "the runtime of ./mintage-data", for people */
     char lost[320];         /* why the connection ended, as the runtime said; "" */
     json_t *held;           /* a message that came during a question; NULL: none */
+    int64_t asked_ms;       /* how long the evaluation waited for answers */
     int64_t retry_ms;       /* when to try again */
     int64_t id;
     int signals; /* signalfd; -1: none */

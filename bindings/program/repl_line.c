@@ -106,9 +106,9 @@ static wchar_t take_signal(struct repl_line *l) {
         draw(l);
         return 0;
     case SIGTSTP: /* the terminal as it was, stop, and all of it back */
-        el_set(l->el, EL_PREP_TERM, 0);
+        mt_repl_line_lend(l);
         raise(SIGSTOP);
-        el_set(l->el, EL_PREP_TERM, 1);
+        mt_repl_line_take_back(l);
         draw(l);
         return 0;
     default:
@@ -314,6 +314,14 @@ void mt_repl_line_free(struct repl_line *l) {
     free(l);
 }
 
+void mt_repl_line_lend(struct repl_line *l) {
+    if (l) el_set(l->el, EL_PREP_TERM, 0);
+}
+
+void mt_repl_line_take_back(struct repl_line *l) {
+    if (l) el_set(l->el, EL_PREP_TERM, 1);
+}
+
 enum repl_read mt_repl_line_read(struct repl_line *l, void (*prompt)(void *ctx, char *out, size_t size),
                                  const char **text) {
     int count = 0;
@@ -321,9 +329,10 @@ enum repl_read mt_repl_line_read(struct repl_line *l, void (*prompt)(void *ctx, 
     l->cleared = false;
     read_prompt(l);
     l->editing = true;
-    el_set(l->el, EL_PREP_TERM, 1); /* before the prompt is there: a key that answers it is read as one */
+    mt_repl_line_take_back(l); /* before the prompt is there: a key that answers it is read as one */
     *text = el_gets(l->el, &count);
     l->editing = false;
+    if (*text || l->cleared) mt_repl_line_take_back(l);
     if (l->cleared) {
         fputc('\n', l->screen.out);
         return REPL_CLEARED;

@@ -62,13 +62,31 @@ static bool means_yes(char *text, bool production) {
     return strcasecmp(text, "y") == 0 || strcasecmp(text, "yes") == 0;
 }
 
+/* Long lines are broken between words; the last one is not ended. */
+static void write_lines(struct repl *r, const char *text) {
+    char *clean = mt_repl_clean(&r->screen, text);
+    size_t width = mt_terminal_width(r->screen.out);
+    for (char *line = clean, *end; line; line = end) {
+        end = strchr(line, '\n');
+        if (end) *end++ = '\0';
+        size_t indent = strspn(line, " ");
+        if (end && mt_columns(line) > width) {
+            fprintf(r->screen.out, "%*s", (int)indent, "");
+            mt_print_wrapped(r->screen.out, line + indent, indent, width);
+        } else {
+            fprintf(r->screen.out, end ? "%s\n" : "%s", line);
+        }
+    }
+    free(clean);
+}
+
 /* The question stands on the last line of the text, and what answers it behind. */
 static void pose(struct repl *r, const char *text, bool production) {
     const struct mt_colors *c = r->screen.colors;
     FILE *out = r->screen.out;
     size_t n = strlen(text);
     if (production) fprintf(out, "%s%sPRODUCTION%s ", c->bold, c->red, c->reset);
-    mt_repl_write(&r->screen, text);
+    write_lines(r, text);
     if (n == 0 || text[n - 1] != '?') fprintf(out, "%sGo on?", n > 0 && text[n - 1] == '\n' ? "" : "\n");
     if (production)
         fprintf(out, " %s%sThis is no sandbox. Type yes to go on:%s ", c->bold, c->red, c->reset);
@@ -79,9 +97,13 @@ static void pose(struct repl *r, const char *text, bool production) {
 
 int mt_repl_ask(struct repl *r, const char *text, bool production) {
     char line[ANSWER_MAX];
+    mt_repl_line_lend(r->line);
     tcflush(STDIN_FILENO, TCIFLUSH);
     pose(r, text, production);
+    int64_t began = mt_repl_now_ms();
     int got = read_answer(r, line);
+    mt_repl_line_take_back(r->line);
+    r->asked_ms += mt_repl_now_ms() - began;
     if (got <= 0) fputc('\n', r->screen.out);
     fflush(r->screen.out);
     return got < 0 ? -1 : got == 1 && means_yes(line, production);

@@ -22,22 +22,32 @@ static size_t hostile_at(const char *s) {
     return 0;
 }
 
-void mt_repl_write(const struct repl_screen *s, const char *text) {
+char *mt_repl_clean(const struct repl_screen *s, const char *text) {
+    struct mt_buf b;
+    mt_buf_init(&b, 64 * 1024 * 1024);
     while (*text) {
         size_t color = color_at(text), hostile = hostile_at(text);
         unsigned char c = (unsigned char)*text;
         if (color > 0) {
-            if (s->colored) fwrite(text, 1, color, s->out);
+            if (s->colored) mt_buf_add(&b, text, color);
             text += color;
         } else if (hostile > 0) {
-            fputs("?", s->out);
+            mt_buf_addc(&b, '?');
             text += hostile;
         } else {
-            fputc(c == '\n' || c == '\t' || (c >= ' ' && c != 0x7f) ? c : '?', s->out);
+            mt_buf_addc(&b, c == '\n' || c == '\t' || (c >= ' ' && c != 0x7f) ? (char)c : '?');
             text++;
         }
     }
+    char *clean = mt_buf_take(&b, NULL);
+    return clean ? clean : mt_strdup("");
+}
+
+void mt_repl_write(const struct repl_screen *s, const char *text) {
+    char *clean = mt_repl_clean(s, text);
+    fputs(clean, s->out);
     fflush(s->out);
+    free(clean);
 }
 
 void mt_repl_write_line(const struct repl_screen *s, const char *text) {
@@ -58,17 +68,4 @@ size_t mt_repl_columns(const char *text) {
     size_t columns = mt_columns(b.data);
     mt_buf_clear(&b);
     return columns;
-}
-
-size_t mt_repl_last_columns(const char *text) {
-    const char *last = strrchr(text, '\n');
-    if (last && last[1] == '\0') { /* the line before its end */
-        size_t n = (size_t)(last - text);
-        char *copy = mt_memdup(text, n);
-        const char *start = strrchr(copy, '\n');
-        size_t columns = mt_repl_columns(start ? start + 1 : copy);
-        free(copy);
-        return columns;
-    }
-    return mt_repl_columns(last ? last + 1 : text);
 }

@@ -118,17 +118,18 @@ static void show_values(const json_t *values) {
     fflush(stdout);
 }
 
-/* The time stands behind the result where there is room. */
+/* The time stands behind a result of one line, and below a longer one. */
 static void show_time(const struct repl *r, const char *text, int64_t ms) {
     char took[48];
     const struct mt_colors *c = r->screen.colors;
-    if (!r->timing || !r->line || (!*text && ms < SLOW_MS)) {
-        if (*text) fputc('\n', r->screen.out);
-        return;
-    }
-    mt_format(took, sizeof took, "%lld ms", (long long)ms);
-    bool fits = *text && mt_repl_last_columns(text) + 2 + strlen(took) < mt_terminal_width(r->screen.out);
-    fprintf(r->screen.out, "%s%s%s%s\n", fits ? "  " : *text ? "\n" : "", c->dim, took, c->reset);
+    mt_format(took, sizeof took, "%lld ms", (long long)(ms > 0 ? ms : 0));
+    bool lines =
+        strchr(text, '\n') || mt_repl_columns(text) + strlen(took) + 2 > mt_terminal_width(r->screen.out);
+    bool shown = r->timing && r->line && ((*text && !lines) || ms >= SLOW_MS);
+    if (shown)
+        fprintf(r->screen.out, "%s%s%s%s\n", !*text ? "" : lines ? "\n" : "  ", c->dim, took, c->reset);
+    else if (*text)
+        fputc('\n', r->screen.out);
 }
 
 static void show_result(struct repl *r, const json_t *message) {
@@ -142,7 +143,7 @@ static void show_result(struct repl *r, const json_t *message) {
     while (n > 0 && text[n - 1] == '\n') n--;
     text[n] = '\0';
     mt_repl_write(&r->screen, text);
-    show_time(r, text, mt_json_int(message, "ms", 0));
+    show_time(r, text, mt_json_int(message, "ms", 0) - r->asked_ms);
     fflush(r->screen.out);
     free(text);
 }
@@ -204,7 +205,11 @@ static void answer(struct repl *r, const json_t *message) {
 static int take_signal(struct repl *r) {
     struct signalfd_siginfo info;
     if (r->signals < 0 || read(r->signals, &info, sizeof info) != (ssize_t)sizeof info) return 0;
-    if (info.ssi_signo == SIGTSTP) raise(SIGSTOP);
+    if (info.ssi_signo == SIGTSTP) {
+        mt_repl_line_lend(r->line);
+        raise(SIGSTOP);
+        mt_repl_line_take_back(r->line);
+    }
     return (int)info.ssi_signo;
 }
 
@@ -222,7 +227,7 @@ static void interrupt(struct repl *r, int times) {
         return;
     }
     mt_repl_send(r->connection, json_pack("{s:s}", "op", "interrupt"));
-    if (r->attended) fprintf(stderr, "%sStopping it; Ctrl-C once more leaves.\n", r->line ? "\n" : "");
+    if (r->attended) fprintf(stderr, "%sstopping it; Ctrl-C once more leaves\n", r->line ? "^C: " : "");
 }
 
 static enum repl_got next_message(struct repl *r, json_t **message) {
@@ -261,6 +266,7 @@ enum repl_end mt_repl_eval(struct repl *r, const char *code, const char *name) {
     }
     int64_t id = ++r->id;
     int interrupts = 0;
+    r->asked_ms = 0;
     mt_repl_send(r->connection,
                  json_pack("{s:s, s:I, s:s, s:b, s:I}", "op", "eval", "id", (json_int_t)id, "code", code,
                            "json", (int)r->json, "width", (json_int_t)mt_terminal_width(r->screen.out)));

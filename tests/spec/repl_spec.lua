@@ -159,6 +159,51 @@ describe("the console without a terminal", function()
     assert.is_nil(result.out:find("\194\155", 1, true))
   end)
 
+  describe("over HTTP", function()
+    local function over_http(args, input)
+      local all = { "repl", "--url", runtime.url, "--token", runtime.token }
+      for _, arg in ipairs(args) do all[#all + 1] = arg end
+      return testing.run(all, { input = input })
+    end
+
+    it("does as over the socket", function()
+      local result = over_http { "-e", "local x = 5", "-e", "print('x is', x) return x * 2", "--json" }
+      assert.equal("10\n", result.out)
+      assert.equal("x is\t5\n", result.err)
+      assert.equal(0, result.code)
+      result = over_http({}, "1\n\nerror 'boom'\n")
+      assert.equal("1\n", result.out)
+      assert.matches("^mintage repl: standard input, line 3: ", result.err)
+      assert.equal(1, result.code)
+    end)
+
+    it("finds the token in the data folder", function()
+      assert.equal("2\n", repl({ "--url", runtime.url, "-e", "1 + 1" }).out)
+    end)
+
+    it("leaves no session behind", function()
+      for _ = 1, 20 do assert.equal("1\n", over_http({ "-e", "1" }).out) end
+    end)
+
+    it("stops a command on SIGINT", function()
+      local dir = testing.folder()
+      local process = testing.native.spawn(
+        { testing.program, "repl", "--data", runtime.data, "--url", runtime.url, "-e",
+          "print 'on' while true do end" },
+        { out = dir .. "/out", err = dir .. "/err" })
+      testing.wait_until(function() return testing.read(dir .. "/out"):find "on" end, "it runs")
+      process:signal(2)
+      assert.equal(1, process:wait(10000))
+      process:close()
+    end)
+
+    it("says that a token is wrong, and to whom it does not belong", function()
+      local result = testing.run { "repl", "--url", runtime.url, "--token", "not-the-right-token", "-e", "1" }
+      assert.equal(1, result.code)
+      assert.matches("%-%-token", result.err)
+    end)
+  end)
+
   describe("reaching a runtime", function()
     it("says what to do when there is none", function()
       local dir = testing.folder()

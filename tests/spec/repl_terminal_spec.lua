@@ -38,6 +38,10 @@ describe_terminal("the console at a terminal", function()
     return t
   end
 
+  local function over_http()
+    return repl { "--url", runtime.url }
+  end
+
   local function history() return testing.read(state .. "/mintage/history") end
 
   it("greets in three lines, evaluates, and leaves on Ctrl-D", function()
@@ -111,6 +115,16 @@ describe_terminal("the console at a terminal", function()
     t = repl()
     t:press("Up", "Up", "Enter")
     t:wait "> first = 111"
+  end)
+
+  it("takes what is typed ahead as the next line", function()
+    local t = repl()
+    t:enter "print('on') for _ = 1, 2e7 do end return 'slow'"
+    t:wait "\non\n"
+    t:type "6 * 8"
+    t:press("Left", "BSpace", "Enter")
+    t:wait '\n"slow"'
+    t:wait "> 6 *8\n48"
   end)
 
   it("writes no secrets to the history, and lets only its user read it", function()
@@ -230,6 +244,33 @@ describe_terminal("the console at a terminal", function()
     t:wait "\n25"
   end)
 
+  it("does all of this over HTTP as well", function()
+    local t = over_http()
+    t:enter "x = 7"
+    t:wait_for_prompt()
+    t:type "x = x * collec"
+    t:press "Tab"
+    t:wait "* collection"
+    t:press "C-c"
+    t:enter "print('it runs') while true do end"
+    t:wait "\nit runs"
+    t:press "C-c"
+    t:wait "interrupted"
+    t:enter "x"
+    t:wait "\n7"
+    t:wait_for_prompt()
+    runtime:kill()
+    t:enter "x"
+    t:wait "is lost"
+    t:wait "Nothing was run"
+    runtime:launch()
+    t:wait "Connected again"
+    t:enter "5 * 5"
+    t:wait "\n25"
+    t:press "C-d"
+    assert.equal(0, t:code())
+  end)
+
   it("says so when the runtime is killed while a command runs", function()
     local t = repl()
     t:enter "print('on') while true do end"
@@ -332,6 +373,8 @@ describe_terminal("questions at the console", function()
     return t
   end
 
+  local function over_http() return repl { "--url", runtime.url } end
+
   local function payments() return #sandbox:http("GET", "/_sandbox/requests?provider=paymnt").json.data end
 
   it("say what, how much and where, and y means yes", function()
@@ -345,6 +388,19 @@ describe_terminal("questions at the console", function()
     t:enter "y"
     t:wait '\n"requires_payment_method"'
     assert.is_true(payments() > before)
+  end)
+
+  it("are asked over HTTP as well", function()
+    local t, before = over_http(), payments()
+    t:enter(pay)
+    t:wait_for_question()
+    t:enter "n"
+    t:wait "nothing was done"
+    assert.equal(before, payments())
+    t:enter(pay)
+    t:wait_for_question()
+    t:enter "y"
+    t:wait '\n"requires_payment_method"'
   end)
 
   it("are answered no by Enter, by n, by Ctrl-C and by Ctrl-D", function()
@@ -364,7 +420,8 @@ describe_terminal("questions at the console", function()
     local t, before = repl(), payments()
     t:enter("print 'begun' for _ = 1, 3e7 do end return " .. pay)
     t:wait "\nbegun"
-    t:enter "y"
+    t:type "y"
+    t:press "Enter"
     t:wait_for_question()
     t:press "Enter"
     t:wait "nothing was done"
