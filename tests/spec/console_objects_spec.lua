@@ -144,6 +144,11 @@ describe("the console's objects", function()
   end)
 
   it("are customer, bank and time where there is a sandbox", function()
+    assert.matches("succeeded", prints "sandbox.pay(runs'ORDER-1002')", 1, true)
+    testing.wait_until(function() return #sandbox:http("GET", "/_sandbox/webhooks").json.data > 0 end, "it told of it")
+    testing.wait_until(function() return prints("print(sandbox.webhooks()[1].state)") == "delivered\n" end, "its webhook came")
+    prints "sandbox.webhooks()[1]:redeliver()"
+    testing.wait_until(function() return prints("print(sandbox.webhooks()[1].attempts)") == "2\n" end, "it came again")
     assert.matches("no fault is armed", prints "sandbox.faults()", 1, true)
     assert.matches("drop_response", prints("sandbox.fault('mintro.intents.create', 'drop_response')", "sandbox.faults()"), 1, true)
     local before = prints "print(sandbox.clock())"
@@ -151,7 +156,7 @@ describe("the console's objects", function()
     assert.is_true(before < prints "print(sandbox.clock())")
     assert.matches("paymnt.payments.create", prints "sandbox.requests{ provider = 'paymnt' }", 1, true)
     assert.equal(200, sandbox:http("GET", "/_sandbox/ledger").status)
-    prints "sandbox.ledger()"
+    assert.matches("charge", prints "sandbox.ledger()", 1, true)
     assert.matches("The sandbox at", prints "sandbox", 1, true)
   end)
 

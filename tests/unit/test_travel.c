@@ -231,6 +231,39 @@ static void test_stops_at_each_effect(void **state) {
     assert_non_null(at_path(t, "look.problem"));
     json_decref(t);
 
+    static const char *const wrong[] = {"",
+                                        ".",
+                                        "a.",
+                                        "items[",
+                                        "items['",
+                                        "items['x",
+                                        "items[1",
+                                        "items]",
+                                        "a..b",
+                                        "items[]",
+                                        "items[1]]",
+                                        "items[1].name.x.y",
+                                        "[1]",
+                                        "items[-9223372036854775808]",
+                                        "\xff",
+                                        "items.",
+                                        "items[99999999999999999999]",
+                                        "function() end",
+                                        "post('x')",
+                                        "tries + 1",
+                                        "_ENV._G"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        look.look = wrong[i];
+        t = travel_with(w, look);
+        assert_non_null(at_path(t, "look.problem"));
+        json_decref(t);
+    }
+    look.look = "items";
+    look.level = 99;
+    t = travel_with(w, look);
+    assert_non_null(at_path(t, "look.problem"));
+    json_decref(t);
+
     world_drive(w);
     assert_state(w, id, MT_RUN_COMPLETED);
     t = travel(w, id, 4); /* it has ended, and is looked at all the same */

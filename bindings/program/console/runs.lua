@@ -63,10 +63,12 @@ local ended = { completed = true, failed = true, cancelled = true }
 
 -- What the run's state forbids is refused without a question.
 local function deed(run, name, body, question)
+  ask.refuse_read_only("run:" .. name)
   run:refresh()
-  if name == "cancel" and ended[run.state] or name ~= "cancel" and name ~= "signal"
-    and run.state ~= "needs_attention" then
-    question = nil
+  if name == "cancel" and ended[run.state] then
+    error(("run %s is %s: there is nothing to cancel"):format(run.id, run.state), 0)
+  elseif (name == "retry" or name == "resolve") and run.state ~= "needs_attention" then
+    error(("run %s is %s: only a run that needs attention can be helped so"):format(run.id, run.state), 0)
   end
   local now = ask.deed(("run:%s"):format(name), "/v1/runs/" .. ask.id(run.id) .. "/" .. name, body,
     question and question .. "\n" .. summary(run))
@@ -90,6 +92,9 @@ end
 
 function Run:migrate(options)
   ask.refuse_read_only "run:migrate"
+  if not (options and options.dry_run) then
+    ask.confirm("run:migrate", "Move this run to the newest code, if its journal agrees.\n" .. summary(self))
+  end
   local answer = ask.read("/v1/runs/migrate",
     { run = self.id, dry_run = options and options.dry_run or false, limit = 1 })
   self:refresh()

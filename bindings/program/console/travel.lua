@@ -190,7 +190,7 @@ local function render(t, width)
     paint("dim", tostring(t.now))))
   if verdict(t) then add(verdict(t)) end
   if t.stand_ins then
-    add(paint("dim", "It was given stand-ins for secrets: what it computes of them is not what the journal has."))
+    add(paint("dim", "It was given stand-ins for secrets: what it makes of them is not in the journal."))
   end
   add_frames(add, t, width)
   add ""
