@@ -12,12 +12,13 @@ enum { INDENT = 4, SHOWN_BYTES = 400 };
 
 /* One line of a text that may have many. */
 static void print_text(const char *text, size_t width) {
-    char line[SHOWN_BYTES];
-    bool fits = mt_copy(line, sizeof line - 4, text);
-    for (char *c = line; *c; c++)
+    char part[SHOWN_BYTES], line[SHOWN_BYTES + 4];
+    bool fits = mt_copy(part, sizeof part, text);
+    for (char *c = part; *c; c++)
         if ((unsigned char)*c < 0x20) *c = ' ';
+    mt_format(line, sizeof line, "%s%s", part, fits ? "" : "...");
     printf("%*s", INDENT, "");
-    mt_print_wrapped(stdout, fits ? line : strcat(line, "..."), INDENT, width);
+    mt_print_wrapped(stdout, line, INDENT, width);
 }
 
 static void print_row(const json_t *row, int64_t now, size_t width, const struct mt_colors *k) {
