@@ -270,6 +270,33 @@ static inline void no_line(void *ctx, const char *line, size_t len) {
     (void)len;
 }
 
+/* An empty store in the world's folder: the first world makes one, the others get a copy of its file. */
+static inline void world_format(struct world *w) {
+    static char *bytes;
+    static size_t len;
+    char path[128];
+    struct mt_error e;
+    assert_non_null(mkdtemp(w->dir));
+    mt_format(path, sizeof path, "%s/mintage.db", w->dir);
+    if (!bytes) {
+        struct mt_store *store = mt_store_sqlite_open(w->dir, &e);
+        if (!store) fail_msg("%s", e.message);
+        store->close(store);
+    }
+    FILE *f = fopen(path, bytes ? "wb" : "rb");
+    assert_non_null(f);
+    if (!bytes) {
+        assert_int_equal(fseek(f, 0, SEEK_END), 0);
+        len = (size_t)ftell(f);
+        rewind(f);
+        bytes = mt_calloc(1, len);
+        assert_int_equal(fread(bytes, 1, len, f), len);
+    } else {
+        assert_int_equal(fwrite(bytes, 1, len, f), len);
+    }
+    fclose(f);
+}
+
 static inline struct world *world_new(const struct flow_row *flows, bool durable) {
     struct world *w = mt_calloc(1, sizeof *w);
     the_world = w;
@@ -297,7 +324,7 @@ static inline struct world *world_new(const struct flow_row *flows, bool durable
     w->options.nap_max_ms = -1;
     const char *tmp = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
     mt_format(w->dir, sizeof w->dir, "%s/mintage-engine-XXXXXX", tmp);
-    if (durable) assert_non_null(mkdtemp(w->dir));
+    if (durable) world_format(w);
     return w;
 }
 

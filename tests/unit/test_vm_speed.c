@@ -65,7 +65,11 @@ static void executing_is_cheap(void **state) {
     printf("loading: %.0f us\n", now_us() - from);
     struct mt_vm_call call = {.entry = "test:e"};
     struct mt_vm_result r;
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+    enum { ROUNDS = 2000 }; /* what a sanitizer costs is not of interest */
+#else
     enum { ROUNDS = 20000 };
+#endif
     double best = 1e9;
     for (int pass = 0; pass < 10; pass++) {
         from = now_us();
