@@ -246,11 +246,13 @@ static int migrate(struct mt_asking *x, struct mt_error *e) {
     return 0;
 }
 
+/* An agreement is given at the deed, not lying about in a file or a variable. */
 static struct mt_purge_words purge_words(const struct mt_asking *x) {
+    bool here = strncmp(mt_config_source(x->config, "yes"), "--", 2) == 0;
     return (struct mt_purge_words){.before = mt_config_str(x->config, "before"),
                                    .flow = mt_config_str(x->config, "flow"),
                                    .dry = mt_config_bool(x->config, "dry-run"),
-                                   .yes = mt_config_bool(x->config, "yes"),
+                                   .yes = here && mt_config_bool(x->config, "yes"),
                                    .json = x->json};
 }
 

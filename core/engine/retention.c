@@ -9,9 +9,9 @@
 #include <string.h>
 
 enum {
-    TOGETHER = 50,        /* runs that become tombstones in one commit */
-    ENTRIES = 500,        /* journal entries that go in one commit */
-    ROWS = 200,           /* of anything else */
+    TOGETHER = 20,        /* runs that become tombstones in one commit */
+    ENTRIES = 200,        /* journal entries that go in one commit */
+    ROWS = 100,           /* of anything else */
     PAGES = 64,           /* of the file, given back in one commit */
     GENERATIONS_KEPT = 5, /* used last, whoever needs them */
     ERASED_MOST = 1000,
@@ -20,7 +20,8 @@ enum {
 #define DAY_MS (INT64_C(24) * 3600 * 1000)
 #define HOUR_MS (INT64_C(3600) * 1000)
 #define TROUBLE_MS 60000
-#define SHORT_NS 200000 /* a commit that took longer is followed by a pause as long */
+#define SHORT_NS 200000 /* a step that took longer is followed by a pause */
+#define LONG_NS 10000000
 
 static int64_t wall(struct mt_engine *g) {
     return g->o.clock->wall_ms(g->o.clock);
@@ -105,10 +106,12 @@ static int submit(struct mt_engine *g, struct mt_op *ops, size_t count, struct m
     return -1;
 }
 
-/* Leaves the writer to others for as long as the step took, so that starts never wait for more than one. */
+/* Leaves the writer to others for a while, so that a start never waits for more than one step, and most of
+ * the time for none. What a step took is mostly the disk's time, which it shares with all that commit with
+ * it. */
 static void rest(struct mt_engine *g, int64_t since_ns) {
     int64_t took = mt_mono_ns() - since_ns;
-    if (took > SHORT_NS) mt_nap(took < 100000000 ? took : 100000000);
+    if (took > SHORT_NS) mt_nap(3 * took < LONG_NS ? 3 * took : LONG_NS);
     while (mt_writer_busy(g->writer) && !atomic_load(&g->stopping)) mt_nap(10000000);
 }
 
@@ -144,17 +147,20 @@ static int purge_entries(struct mt_engine *g, struct mt_error *e) {
     return purge(g, purge_op(MT_PURGE_ENTRIES, 0, ENTRIES), e);
 }
 
-/* Makes tombstones of these; ends them. */
-static int forget(struct mt_engine *g, struct mt_run *runs, size_t n, struct mt_error *e) {
-    struct mt_op ops[TOGETHER];
+/* Makes tombstones of these, and takes a first piece of their journals along. Ends them. */
+static int forget(struct mt_engine *g, struct mt_run *runs, size_t n, bool *more, struct mt_error *e) {
+    struct mt_op ops[TOGETHER + 1];
     int64_t now = wall(g), since = mt_mono_ns();
     for (size_t i = 0; i < n; i++) ops[i] = forget_op(&runs[i], false, now);
-    int rc = submit(g, ops, n, e);
+    ops[n] = purge_op(MT_PURGE_ENTRIES, 0, ENTRIES);
+    int rc = submit(g, ops, n + 1, e);
     for (size_t i = 0; i < n; i++) {
         clear_forget(&ops[i]);
         mt_run_clear(&runs[i]);
     }
     if (rc != 0) return -1;
+    *more = ops[n].purge.more;
+    count(g, MT_PURGE_ENTRIES, &ops[n]);
     atomic_fetch_add_explicit(&g->purged_runs, n, memory_order_relaxed);
     rest(g, since);
     return 0;
@@ -169,9 +175,10 @@ static int64_t forget_ended(struct mt_engine *g, const char *flow, int64_t befor
         size_t n = 0, wanted = limit - gone < TOGETHER ? (size_t)(limit - gone) : TOGETHER;
         if (g->o.store->list_ended(g->o.store, flow, from, before, wanted, &runs, &n, e) != 0) return -1;
         if (n) from = runs[n - 1].updated_at; /* others of that instant are found once more */
-        int rc = n ? forget(g, runs, n, e) : 0;
+        bool more = false;
+        int rc = n ? forget(g, runs, n, &more, e) : 0;
         free(runs);
-        if (rc != 0 || purge_entries(g, e) != 0) return -1;
+        if (rc != 0 || (more && purge_entries(g, e) != 0)) return -1;
         gone += (int64_t)n;
         if (n < wanted) break;
     }
