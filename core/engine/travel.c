@@ -195,9 +195,11 @@ static int earlier_segment(struct journey *j, struct mt_run *run, struct mt_erro
     for (size_t i = 0; i < count; i++) mt_entry_clear(&entries[i]);
     free(entries);
     return input ? 0
-                 : mt_fail(e, MT_NOT_FOUND,
-                           "what segment %d of run %s began with was not kept: an older program ran it",
-                           j->t->segment, run->id);
+                 : mt_fail(
+                       e, MT_NOT_FOUND,
+                       "what segment %d of run %s began with is not kept: an older program ran it, or it has "
+                       "been long ago",
+                       j->t->segment, run->id);
 }
 
 /* The run as it was in the segment, for the execution; and as it is now. */
