@@ -32,20 +32,20 @@ const states = {
 };
 
 test('checkout: every state fits a small screen, in both languages and colours, and is labelled', async ({ pages, open: browse }) => {
-  for (const [name, [input, wanted]] of Object.entries(states)) {
-    const run = await pages.start(input);
-    for (const [kind, view, query] of [
-      ['desk', { viewport: { width: 1100, height: 800 } }, ''],
-      ['small', { viewport: { width: 320, height: 640 }, colorScheme: 'dark' }, '?locale=ko'],
-    ]) {
-      const page = await browse(view);
+  const runs = {};
+  for (const [name, [input]] of Object.entries(states)) runs[name] = await pages.start(input);
+  for (const [kind, view, query] of [
+    ['desk', { viewport: { width: 1100, height: 800 } }, ''],
+    ['small', { viewport: { width: 320, height: 640 }, colorScheme: 'dark' }, '?locale=ko'],
+  ]) {
+    const page = await browse(view);
+    for (const [name, run] of Object.entries(runs)) {
       await page.goto(run.checkout_url + query);
-      equal([await state(page), await page.getAttribute('html', 'lang')], [wanted, query ? 'ko' : 'en'], `${name}, ${kind}`);
+      equal([await state(page), await page.getAttribute('html', 'lang')], [states[name][1], query ? 'ko' : 'en'], `${name}, ${kind}`);
       await sound(page, `${name}, ${kind}`);
       await page.screenshot({ path: join(out, `checkout-${name}-${kind}.png`), fullPage: true });
-      equal(page.complaints, [], `complaints, ${name}`);
-      await page.context().close();
     }
+    equal(page.complaints, [], `complaints, ${kind}`);
   }
 });
 
@@ -116,11 +116,11 @@ test('checkout: a lost connection is said, and what is true is shown when it is 
 });
 
 test('checkout: how it ended, in words, and the way back to the shop', async ({ pages, merchant, open: browse }) => {
+  const page = await browse(), plain = await browse({ javaScriptEnabled: false });
   for (const [say, wanted, words] of [
     [{ fail: 'expired' }, 'expired', 'has expired'], [{ fail: 'cancelled' }, 'cancelled', 'cancelled'], [{ fail: 'odd' }, 'failed', 'did not succeed'],
   ]) {
     const run = await pages.start({ progress: { ...open } });
-    const page = await browse();
     await page.goto(run.checkout_url);
     await pages.say(run, say);
     await until(page, wanted);
@@ -129,11 +129,9 @@ test('checkout: how it ended, in words, and the way back to the shop', async ({ 
   }
   for (const [name, say] of [['return', { done: {} }], ['cancel', { fail: 'cancelled' }]]) {
     const run = await pages.start({ progress: { ...open, success_url: `${merchant.url}/return`, cancel_url: `${merchant.url}/cancel` } });
-    const page = await browse();
     await page.goto(run.checkout_url);
     await pages.say(run, say);
     await page.waitForURL(`${merchant.url}/${name}`);
-    const plain = await browse({ javaScriptEnabled: false });
     await plain.goto(run.checkout_url);
     await plain.waitForURL(`${merchant.url}/${name}`);
   }

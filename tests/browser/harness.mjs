@@ -22,12 +22,12 @@ export async function runAll(world, filter) {
   let passed = 0, failed = 0;
   for (const { name, body } of tests) {
     if (filter && !name.includes(filter)) continue;
-    const opened = [];
+    const opened = [], began = Date.now();
     const tools = { ...world, open: (options) => openPage(world.browser, opened, options) };
     try {
       await body(tools);
       passed++;
-      console.log(`ok    ${name}`);
+      console.log(`ok    ${name}  (${Date.now() - began} ms)`);
     } catch (error) {
       failed++;
       console.log(`FAIL  ${name}\n      ${String(error.stack || error).split('\n').slice(0, 6).join('\n      ')}`);
