@@ -89,7 +89,7 @@ web.post("/claim/{link}", { public = true }, function(req)
     return { status = 422, json = { detail = "person (1 to 200 letters) and once (16 to 200) are wanted" } }
   end
   local c, n = read(req.params.link)
-  local shut = guard.note(req.client, not c)
+  local shut = guard.note(guard.network(req.client), not c)
   local code = c and not shut and give(c, n, crypto.mac("person/" .. person), crypto.mac("once/" .. once),
     time.now().ms) or nil
   if not wants_json then

@@ -9,6 +9,20 @@ local guard = {}
 local MOST, WITHIN_MS = 10, 10 * 60 * 1000
 local tries = collection.define "campaign_tries"
 
+-- The source that an address is: an IPv6 one stands for its network of 64 bits, all of which one client has.
+function guard.network(address)
+  if not address:find(":", 1, true) then return address end
+  local head, tail = address:match "^(.-)::(.*)$"
+  local groups, behind = {}, {}
+  for group in (head or address):gmatch "%x+" do table.insert(groups, group) end
+  for group in (tail or ""):gmatch "%x+" do table.insert(behind, group) end
+  if tail then
+    for _ = 1, 8 - #groups - #behind do table.insert(groups, "0") end
+    table.move(behind, 1, #behind, #groups + 1, groups)
+  end
+  return table.concat(groups, ":", 1, 4)
+end
+
 -- Notes a try of a source (an address, a user). Answers whether it is shut out. Right or wrong, it reads and
 -- writes the same.
 function guard.note(source, wrong)

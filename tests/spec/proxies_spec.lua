@@ -6,7 +6,7 @@ local flow = [[
 local guard = require "campaign.guard"
 local web = require "mintage.web"
 web.get("/who", { public = true }, function(req) return { json = { remote = req.remote, client = req.client } } end)
-web.get("/guess", { public = true }, function(req) return guard.note(req.client, true) and "shut" or "wrong" end)
+web.get("/guess", { public = true }, function(req) return guard.note(guard.network(req.client), true) and "shut" or "wrong" end)
 ]]
 
 describe("behind proxies", function()
@@ -48,6 +48,11 @@ describe("behind proxies", function()
     for i = 1, 10 do assert.equal("wrong", guess(("1.1.1.%d, 198.51.100.7"):format(i))) end
     assert.equal("shut", guess "1.1.1.99, 198.51.100.7")
     assert.equal("wrong", guess "198.51.100.7, 198.51.100.8")
+    for i = 1, 10 do assert.equal("wrong", guess(("2001:db8:1:2::%x"):format(i))) end
+    for _, same in ipairs { "2001:db8:1:2:ffff::1", "2001:db8:1:2:3:4:5:6" } do assert.equal("shut", guess(same)) end
+    for _, other in ipairs { "2001:db8:1:3::1", "2001:db8::1:2", "::1:2", "2001:db8:1::2" } do
+      assert.equal("wrong", guess(other))
+    end
   end)
 
   it("a slip in the setting is refused at the start, by its name", function()
