@@ -312,7 +312,8 @@ static void set_width(struct console_session *s, int64_t width) {
 static void eval_code(struct console_session *s, struct asking *a, int64_t timeout_ms, int64_t id) {
     struct mt_vm_result r;
     struct mt_error e;
-    if (console_audit_begin(s, "command", NULL, a->text, &s->command, &e) != 0) {
+    const char *code = a->text + strspn(a->text, "\n"); /* those keep the numbers of a script's lines */
+    if (console_audit_begin(s, "command", NULL, code, &s->command, &e) != 0) {
         send_error(s, id, "unavailable", e.message, strlen(e.message), false, 0);
         return;
     }

@@ -42,7 +42,7 @@ Terminal.__index = Terminal
 
 local count = 0
 
--- mintage ARGS in a terminal of its own. options: width, height, env = { "NAME=value" }.
+-- mintage ARGS in a terminal of its own. options: dir, width, height, env = { "NAME=value" }.
 function support.terminal(args, options)
   options = options or {}
   local server = servers[1] or start_server()
@@ -52,7 +52,7 @@ function support.terminal(args, options)
   for _, pair in ipairs(options.env or {}) do words[#words + 1] = quoted(pair) end
   words[#words + 1] = quoted(testing.program)
   for _, arg in ipairs(args) do words[#words + 1] = quoted(arg) end
-  local ok, text = command(server, "new-session", "-d", "-s", t.name, "-x", options.width or 100, "-y",
+  local ok, text = command(server, "new-session", "-d", "-c", options.dir or ".", "-s", t.name, "-x", options.width or 100, "-y",
     options.height or 40, table.concat(words, " ") .. "; echo EXIT CODE $?; read -r wait")
   assert(ok, text)
   return t
@@ -119,6 +119,14 @@ function Terminal:wait_for_prompt(ending)
   end, nil, 15000)
   if ok then return end
   error(("there is no prompt %q:\n%s"):format(wanted, self:screen()), 2)
+end
+
+-- Waits until the last line is a prompt, be it for the next line of a statement.
+function Terminal:wait_for_rest()
+  testing.wait_until(function()
+    local last = self:screen():match "[^\n]*$"
+    return last:find "^mintage [^>]*>$" or last:find "^ +>>$"
+  end, "there is a prompt", 15000)
 end
 
 -- Waits until the last line asks.
