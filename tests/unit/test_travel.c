@@ -277,6 +277,43 @@ static void test_stops_at_each_effect(void **state) {
     end(w);
 }
 
+static void test_coroutines_and_calls_at_once(void **state) {
+    (void)state;
+    char id[MT_ID_SIZE];
+    struct world *w =
+        begin(HEAD "flow.define { name = 'inner', run = function(x)\n"
+                   "  local outer = 'out'\n"
+                   "  local step = coroutine.wrap(function(a)\n"
+                   "    local inner = 'in'\n"
+                   "    while true do local b = post(a .. inner) a = coroutine.yield(b) end\n"
+                   "  end)\n"
+                   "  local first = step('a')\n"
+                   "  local both = flow.all { { http.post, { url = '" WORLD_BASE
+                   "/p', body = '1', idempotency_key = '1' } },\n"
+                   "    { http.post, { url = '" WORLD_BASE "/q', body = '2', idempotency_key = '2' } } }\n"
+                   "  local second = step('b')\n"
+                   "  flow.sleep '1h'\n"
+                   "end }\n");
+    mt_copy(id, sizeof id, start_run(w, "inner", "{}", NULL));
+    world_settle(w);
+    json_t *t = travel(w, id, 1);
+    is_text(t, "frames.0.function", "post");
+    shows(variable(t, 1, "locals", "inner"), "\"in\"");  /* of the coroutine */
+    shows(variable(t, 2, "locals", "outer"), "\"out\""); /* of who resumed it */
+    json_decref(t);
+    for (int at = 2; at < 4; at++) { /* both of one call */
+        t = travel(w, id, at);
+        is_number(t, "at", at);
+        is_number(t, "frames.0.line", 13);
+        json_decref(t);
+    }
+    t = travel(w, id, 4);
+    shows(variable(t, 1, "locals", "a"), "\"b\"");
+    assert_true(json_array_size(variable(t, 2, "locals", "both")) == 2);
+    json_decref(t);
+    end(w);
+}
+
 static void test_a_killed_run_is_looked_at(void **state) {
     (void)state;
     char id[MT_ID_SIZE];
@@ -658,6 +695,7 @@ static void test_many_at_once_beside_the_run(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_stops_at_each_effect),
+        cmocka_unit_test(test_coroutines_and_calls_at_once),
         cmocka_unit_test(test_a_killed_run_is_looked_at),
         cmocka_unit_test(test_what_if),
         cmocka_unit_test(test_a_parked_run_shows_where_it_parted),
