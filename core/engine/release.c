@@ -127,6 +127,24 @@ static bool is_same(const struct releasing *r, const json_t *before, const char 
     return strcmp(before_name, r->chosen) == 0 && json_equal(before, r->chosen_params);
 }
 
+static void not_shown_yet(const struct releasing *r, struct mt_error *e) {
+    mt_fail(e, MT_CONFLICT, "%s was carried out, and what is read does not show it yet", r->chosen);
+    e->retryable = true;
+}
+
+/* Whether what was read is still from before the last call: it would be made a second time. */
+static bool is_behind(struct releasing *r) {
+    const json_t *behind = json_object_get(r->meta, "behind");
+    bool same = behind && is_same(r, json_object_get(behind, "params"), mt_json_str(behind, "call", ""));
+    if (same) {
+        json_object_del(r->meta, "chosen");
+        json_object_del(r->meta, "chosen_params");
+    } else {
+        json_object_del(r->meta, "behind");
+    }
+    return same;
+}
+
 /* The call that was chosen anew. One that was refused just so stays refused. */
 static enum going begin_next(struct call *c, struct releasing *r, const json_t *before,
                              const char *before_name) {
@@ -155,7 +173,9 @@ static enum going decide_anew(struct call *c, struct releasing *r, enum mt_outco
     case RELEASE_CALL:
         /* What was done does not show yet: taken for the whole, the rest would never be given back. */
         if (*outcome == MT_DONE && is_same(r, before, before_name)) {
-            mt_fail(&e, MT_CONFLICT, "%s was carried out, and what is read does not show it yet", r->chosen);
+            json_object_set_new(c->meta.rest, "behind",
+                                json_pack("{s:s, s:O}", "call", r->chosen, "params", r->chosen_params));
+            not_shown_yet(r, &e);
             going = wait_to_read(c, &e);
         } else {
             going = begin_next(c, r, before, before_name);
@@ -225,6 +245,10 @@ bool release_settle(struct mt_exec *x, struct mt_entry *entry, const struct mt_o
         r.chosen_params = json_incref(json_object_get(r.meta, "chosen_params"));
     } else {
         next = choose(x, &r, r.meta, &object, &e);
+        if (next == RELEASE_CALL && is_behind(&r)) {
+            not_shown_yet(&r, &e);
+            next = RELEASE_LATER;
+        }
         entry_set_meta(entry, r.meta);
     }
     switch (next) {

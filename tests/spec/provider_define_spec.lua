@@ -186,18 +186,23 @@ describe("a provider that a script defines", function()
       .. 'again = true },\n        %0', 1)
     parts = parts:gsub('%["charges.refund"%]', '["charges.rest"] = { method = "POST", path = "/v1/charges/{id}/rest", '
       .. 'repeats = "keyed", params = { id = "string" } },\n    %0', 1)
-    local other = testing.start("serve", { flows = flows(parts), config = config(fake.url) })
+    local other, sandbox = testing.pair { flows = flows(parts), config = config(fake.url) }
     local run = other:run("order", { amount = "80.00 USD", card = "good", wait = "A" })
     local id = other:wait_for(run.id, "waiting").progress.charge
     local reads, refunds = seen "get", seen "refund"
     fake.set(id, { status = "half" })
     local behind = { id = id, status = "half", amount = 8000, currency = "USD" }
-    fake.plan("get", { times = 2, status = 200, json = behind })
+    fake.plan("get", { times = 3, status = 200, json = behind })
     other:api("POST", "/v1/runs/" .. run.id .. "/cancel", {})
+    for i, pause in ipairs { "5s", "1m" } do
+      testing.wait_until(function() return seen "get" - reads == i + 1 end, "it is read again")
+      testing.wait_until(function() return other:get_run(run.id).due_at ~= json.null end, "it waits")
+      testing.advance(sandbox, pause)
+    end
     other:wait_for(run.id, "cancelled")
     assert.equal(1, seen "rest") -- the second read showed nothing of it, and was not believed
     assert.equal(1, #since("refund", refunds))
-    assert.equal(3, #since("get", reads))
+    assert.equal(4, #since("get", reads))
     assert.equal("/v1/charges/" .. id .. "/refund", since("refund", refunds)[1].path)
   end)
 
