@@ -30,7 +30,15 @@ static const char *file_of(const struct loaded *l, const char *flow) {
     return file ? file : "flow.lua";
 }
 
-/* The files of `own`, as they are after the edit. The texts are borrowed. */
+static bool is_new(const struct mt_source *file, const struct mt_source *old, size_t had) {
+    for (size_t i = 0; i < had; i++) {
+        if (strcmp(old[i].name, file->name) == 0)
+            return old[i].len != file->len || memcmp(old[i].text, file->text, file->len) != 0;
+    }
+    return true;
+}
+
+/* The files of `own`, as they are after the edit, whose names go to g->files. The texts are borrowed. */
 static struct mt_source *edited_files(struct travelling *g, const struct loaded *own, const char *flow,
                                       size_t *count) {
     const struct mt_scripts_travel *t = g->t;
@@ -40,7 +48,7 @@ static struct mt_source *edited_files(struct travelling *g, const struct loaded 
     for (size_t i = 0; i < t->count; i++) {
         files[n] = t->files[i];
         if (!files[n].name[0]) files[n].name = file_of(own, flow);
-        json_array_append_new(g->files, json_string(files[n].name));
+        if (is_new(&files[n], old, had)) json_array_append_new(g->files, json_string(files[n].name));
         n++;
     }
     for (size_t i = 0; i < had; i++) {

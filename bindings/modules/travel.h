@@ -19,7 +19,7 @@ struct mt_scripts_travel {
     int level;        /* of the frame that it is looked for in; 0: the innermost */
 };
 
-/* As mt_engine_travel, with "frames" (vm/inspect.h), "files" (the edited ones; null without), and "look"
+/* As mt_engine_travel, with "frames" (vm/inspect.h), "files" (those that differ; null without), and "look"
  * {"path","type","value"} or {"path","problem"}. -1 as there, and MT_SCRIPT when edited code does not load.
  */
 int mt_scripts_travel(struct mt_scripts *s, const struct mt_scripts_travel *t, json_t **out,

@@ -171,7 +171,12 @@ end
 
 local function verdict(t)
   if not how[t].other then return nil end
-  local code = t.files and "The edited code (" .. table.concat(t.files, ", ") .. ")" or "This code"
+  local code = "This code"
+  if t.files and #t.files == 0 then code = "The same code" end
+  if t.files and #t.files > 0 then
+    code = ("The edited code (%s%s)"):format(table.concat(t.files, ", ", 1, math.min(#t.files, 4)),
+      #t.files > 4 and (" and %d more"):format(#t.files - 4) or "")
+  end
   if t.stop == "parted" then return paint("red", code .. " parts ways with the journal:") end
   if t.stop == "bug" or t.stop == "limit" then return paint("red", code .. " breaks:") end
   local agreed = math.min(t.at - 1, t.effects)
