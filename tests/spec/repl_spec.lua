@@ -282,9 +282,20 @@ describe("the console without a terminal", function()
       local run = other:run("greet", { name = "Ann" }, { wait = "10s" })
       assert.equal("completed", run.state)
       other:stop()
-      local result = testing.run { "repl", "--offline", "--data", other.data, "-e", "1 + 1" }
+      local function offline(...)
+        local code, args = { ... }, { "repl", "--offline", "--sandbox", "http://127.0.0.1:9", "--data", other.data }
+        for _, chunk in ipairs(code) do
+          args[#args + 1] = "-e"
+          args[#args + 1] = chunk
+        end
+        return testing.run(args)
+      end
+      local result = offline("runs.list{}[1].id", "t = _ and runs.list{}[1]:at(1)", "t ~= nil")
       assert.equal("", result.err)
-      assert.equal("2\n", result.out)
+      assert.equal(('"%s"\ntrue\n'):format(run.id), result.out)
+      result = offline 'paymnt.payments.create{ amount = money "1.00 USD" }'
+      assert.equal(1, result.code)
+      assert.matches("offline", result.err)
       assert.is_false(testing.exists(other.data .. "/console.sock"))
       other:launch()
       assert.equal("completed", other:get_run(run.id).state)

@@ -16,6 +16,8 @@ end
 
 support.tmux = first_line "command -v tmux"
 
+local PATIENCE_MS = 40000 -- where tests run side by side
+
 local servers = {}
 
 local function command(server, ...)
@@ -32,7 +34,7 @@ local function start_server()
   server.process = testing.native.spawn(
     { support.tmux, "-u", "-D", "-S", server.socket, "-f", "/dev/null" },
     { env = { "LC_ALL=C.UTF-8", "TERM=xterm-256color" } })
-  testing.wait_until(function() return (command(server, "list-sessions")) end, "tmux is there")
+  testing.wait_until(function() return (command(server, "list-sessions")) end, "tmux is there", PATIENCE_MS)
   servers[#servers + 1] = server
   return server
 end
@@ -79,10 +81,10 @@ end
 function Terminal:enter(text)
   self:type(text)
   local wanted = dense(text)
-  testing.wait_until(function() return wanted == "" or dense(self:screen()):sub(-#wanted) == wanted end, "it is typed", 15000)
+  testing.wait_until(function() return wanted == "" or dense(self:screen()):sub(-#wanted) == wanted end, "it is typed", PATIENCE_MS)
   local row = self:row()
   self:press "Enter"
-  testing.wait_until(function() return self:row() > row end, "the line was taken", 15000)
+  testing.wait_until(function() return self:row() > row end, "the line was taken", PATIENCE_MS)
 end
 
 -- What is on the screen, and above it, without the spaces at the ends. colors: with their escapes.
@@ -105,7 +107,7 @@ function Terminal:wait(text, times)
       found, at = found + 1, to + 1
     end
     return found >= (times or 1)
-  end, nil, 15000)
+  end, nil, PATIENCE_MS)
   if ok then return end
   error(("the screen does not show %q %d times:\n%s"):format(text, times or 1, self:screen()), 2)
 end
@@ -116,7 +118,7 @@ function Terminal:wait_for_prompt(ending)
   local ok = pcall(testing.wait_until, function()
     local last = self:screen():match "[^\n]*$" .. " "
     return last:sub(-#wanted) == wanted and last:find("mintage ", 1, true)
-  end, nil, 15000)
+  end, nil, PATIENCE_MS)
   if ok then return end
   error(("there is no prompt %q:\n%s"):format(wanted, self:screen()), 2)
 end
@@ -126,7 +128,7 @@ function Terminal:wait_for_rest()
   testing.wait_until(function()
     local last = self:screen():match "[^\n]*$"
     return last:find "^mintage [^>]*>$" or last:find "^ +>>$"
-  end, "there is a prompt", 15000)
+  end, "there is a prompt", PATIENCE_MS)
 end
 
 -- Waits until the last line asks.
@@ -134,14 +136,14 @@ function Terminal:wait_for_question()
   local ok = pcall(testing.wait_until, function()
     local last = self:screen():match "[^\n]*$"
     return last:find "%[y/N%]$" or last:find "Type yes to go on:$"
-  end, nil, 15000)
+  end, nil, PATIENCE_MS)
   if not ok then error("there is no question:\n" .. self:screen(), 2) end
 end
 
 -- The exit code, once the program has ended.
 function Terminal:code()
   return testing.wait_until(function() return tonumber(self:screen():match "EXIT CODE (%d+)") end,
-    "the program has ended", 15000)
+    "the program has ended", PATIENCE_MS)
 end
 
 -- Ends all terminals.

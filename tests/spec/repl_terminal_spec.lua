@@ -351,6 +351,9 @@ describe_terminal("the console at a terminal", function()
   it("colours only where it may", function()
     assert.is_truthy(repl():screen(true):find "\27%[")
     assert.is_nil(repl({ "--no-color" }):screen(true):find "\27%[")
+    local t = support.terminal({ "repl", "--data", runtime.data }, { env = { "NO_COLOR=1", "HOME=" .. state } })
+    t:wait_for_prompt()
+    assert.is_nil(t:screen(true):find "\27%[")
   end)
 end)
 
@@ -414,6 +417,17 @@ describe_terminal("questions at the console", function()
     end
     t:wait("nobody said yes; nothing was done", 4)
     assert.equal(before, payments())
+  end)
+
+  it("end with the runtime", function()
+    local t = repl()
+    t:enter(pay)
+    t:wait_for_question()
+    runtime:kill()
+    t:wait "is lost"
+    runtime:launch()
+    t:wait "Connected again"
+    t:wait_for_prompt()
   end)
 
   it("are not answered by what was typed before", function()
