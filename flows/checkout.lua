@@ -42,11 +42,26 @@ local function close(sale, payment)
   end
 end
 
+-- Waits until the open payment is at rest, or (nil, and what) until the customer wants something else. To
+-- choose once more what is open already changes nothing.
+local function rest(sale, payment, way)
+  local object, wish, again
+  repeat
+    object, wish = page.wait(sale, way.settled, payment.id)
+    again = wish and wish.way == payment.way and (wish.phone or sale.phone) == sale.phone
+    if again then
+      sale.attempt = wish.attempt
+      page.show(sale, "pay", payment)
+    end
+  until not again
+  return object, wish
+end
+
 -- Waits for the open payment until it is at rest, the customer wants something else, or time is over. Answers
 -- the receipt once it is made, and else what the customer wants.
 local function wait(sale, payment)
   local way = ways.named(payment.way)
-  local object, wish = page.wait(sale, way.settled, payment.id)
+  local object, wish = rest(sale, payment, way)
   local by_itself = object ~= nil
   object = object or close(sale, payment)
   local outcome = way.outcome(object)

@@ -22,7 +22,7 @@ function way.open(sale)
     name = order.name,
     integration_type = order.integration or "url",
     success_url = order.success_url or sale.page,
-    cancel_url = sale.attempt == 0 and order.cancel_url or sale.page,
+    cancel_url = #sale.ways == 1 and order.cancel_url or sale.page, -- back to the choice, if there is one
   })
   if not intent then return nil, refused end
   flow.undo(mintro.intents.release, { intent_id = intent.intent_id }) -- when it fails, nobody can pay it
