@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 enum { WEBHOOK_SECRET_BYTES = 16, MODULES_MAX = 64, SANDBOX_THREADS = 2048 };
+#define SANDBOX_RETAIN_MS (INT64_C(366) * 24 * 3600 * 1000)
 
 void mt_log_setup_from(const struct mt_config *c) {
     static const char *const levels[] = {"debug", "info", "warn", "error", "off"};
@@ -192,10 +193,10 @@ static bool listening(void *ctx) {
     return mt_sse_count(((struct mt_runtime *)ctx)->sse) > 0;
 }
 
-/* The sandbox keeps all that it is asked about, until its state is emptied. */
+/* The sandbox keeps what it is asked about for a year (its scripts say so of their requests as well). */
 static struct mt_retention retention_of(const struct mt_runtime *rt) {
     const struct mt_config *c = rt->o.config;
-    if (rt->o.sandbox) return (struct mt_retention){MT_NEVER, MT_NEVER, MT_NEVER};
+    if (rt->o.sandbox) return (struct mt_retention){SANDBOX_RETAIN_MS, SANDBOX_RETAIN_MS, MT_NEVER};
     return (struct mt_retention){.runs_ms = mt_config_int(c, "retain"),
                                  .unread_ms = mt_config_int(c, "retain-unread"),
                                  .tombstones_ms = mt_config_int(c, "retain-tombstones")};

@@ -4,7 +4,7 @@
 
 ---@class mintage.world.Options
 ---@field flows? string|table<string, string> a folder, or texts by file name; those that ship, unless given
----@field config? table as in a configuration file
+---@field config? table as in a configuration file; a world keeps everything unless it has `retain`
 ---@field start? string "2026-01-31T09:00:00Z": when the world begins
 ---@field seed? integer decides what chance decides elsewhere
 ---@field loss? "unsynced"|"process"|"tears" what the runtime's disk forgets when it dies
@@ -33,6 +33,8 @@
 ---@field due_at? string
 ---@field segment integer
 ---@field generation string
+---@field tombstone_since? string only a tombstone is left of it: see `retain`
+---@field segments_dropped? integer so many of its first segments have no journal any more
 ---@field checkout_url string
 local Run = {}
 

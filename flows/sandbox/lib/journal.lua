@@ -10,7 +10,8 @@ local json = require "mintage.json"
 
 local journal = {}
 
-local requests = collection.define("sandbox_requests", { index = { "provider", "reference" } })
+-- Kept for a year: those who look at them have looked by then. The ledger stays.
+local requests = collection.define("sandbox_requests", { index = { "provider", "reference" }, keep = "366d" })
 local ledger = collection.define("sandbox_ledger", { index = { "provider", "reference" } })
 
 local LONGEST_BODY = 64 * 1024 -- bytes kept of a request's body

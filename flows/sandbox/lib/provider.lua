@@ -55,7 +55,7 @@ local function write(response)
   response.headers["Content-Type"] = "application/json"
 end
 
-local replies = collection.define("sandbox_idempotency", {})
+local replies = collection.define("sandbox_idempotency", { keep = "30d" })
 
 -- Runs handler once for an idempotency key: a repeat gets the stored answer, marked as such. Refusals are not
 -- stored. Two at the same time need no "in flight" answer: the transaction that would commit second is run
