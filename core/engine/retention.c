@@ -21,7 +21,7 @@ enum {
 #define HOUR_MS (INT64_C(3600) * 1000)
 #define TROUBLE_MS 60000
 #define SHORT_NS 200000 /* a step that took longer is followed by a pause */
-#define LONG_NS 10000000
+#define LONG_NS 40000000
 
 static int64_t wall(struct mt_engine *g) {
     return g->o.clock->wall_ms(g->o.clock);
