@@ -12,12 +12,6 @@ static int64_t bounded(size_t limit) {
     return limit > INT32_MAX ? INT32_MAX : (int64_t)limit;
 }
 
-static sqlite3_stmt *prepare(struct mt_sqlite_conn *c, const char *sql, struct mt_error *e) {
-    sqlite3_stmt *st = NULL;
-    if (sqlite3_prepare_v2(c->db, sql, -1, &st, NULL) != SQLITE_OK) mt_sqlite_error(c->db, e);
-    return st;
-}
-
 /* ---- events ---- */
 
 static void event_columns(sqlite3_stmt *st, struct mt_event *e) {
@@ -55,7 +49,7 @@ static int list_events(struct mt_store *self, const char *topic, const char *key
               newest ? "DESC" : "ASC");
     struct mt_sqlite_conn *c = mt_sqlite_reader(s, e);
     if (!c) return -1;
-    sqlite3_stmt *st = prepare(c, sql, e);
+    sqlite3_stmt *st = mt_sqlite_list(c, sql, e);
     if (st) {
         if (topic) mt_sqlite_text(st, 1, topic);
         if (key) mt_sqlite_text(st, 2, key);
@@ -66,7 +60,7 @@ static int list_events(struct mt_store *self, const char *topic, const char *key
         events = mt_sqlite_grow(events, n, sizeof *events);
         event_columns(st, &events[n++]);
     }
-    sqlite3_finalize(st);
+    mt_sqlite_list_done(st);
     mt_sqlite_reader_done(s, c);
     if (rc < 0) {
         for (size_t i = 0; i < n; i++) mt_event_clear(&events[i]);
@@ -151,7 +145,7 @@ static sqlite3_stmt *prepare_query(struct mt_sqlite_conn *c, const char *collect
                     : "documents d ",
               field ? "k.collection = ?1 AND k.field = ?2 AND k.value = ?3" : "d.collection = ?1", after,
               newest ? "DESC" : "ASC");
-    sqlite3_stmt *st = prepare(c, sql, e);
+    sqlite3_stmt *st = mt_sqlite_list(c, sql, e);
     if (!st) return NULL;
     mt_sqlite_text(st, 1, collection);
     if (field) mt_sqlite_text(st, 2, field);
@@ -181,7 +175,7 @@ static int query_documents(struct mt_store *self, const char *collection, const 
     sqlite3_reset(st);
     if (mt_sqlite_simple(c, ST_COMMIT, e)) rc = -1;
 out:
-    sqlite3_finalize(st);
+    mt_sqlite_list_done(st);
     mt_sqlite_reader_done(s, c);
     if (rc < 0) {
         for (size_t i = 0; i < n; i++) mt_document_clear(&documents[i]);
@@ -252,7 +246,7 @@ static int list_deliveries(struct mt_store *self, const char *group, int64_t due
               due ? "next_at, n" : "n");
     struct mt_sqlite_conn *c = mt_sqlite_reader(s, e);
     if (!c) return -1;
-    sqlite3_stmt *st = prepare(c, sql, e);
+    sqlite3_stmt *st = mt_sqlite_list(c, sql, e);
     if (st) {
         if (group) mt_sqlite_text(st, 1, group);
         if (due) sqlite3_bind_int64(st, 2, due_by);
@@ -262,7 +256,7 @@ static int list_deliveries(struct mt_store *self, const char *group, int64_t due
         deliveries = mt_sqlite_grow(deliveries, n, sizeof *deliveries);
         delivery_columns(st, &deliveries[n++]);
     }
-    sqlite3_finalize(st);
+    mt_sqlite_list_done(st);
     mt_sqlite_reader_done(s, c);
     if (rc < 0) {
         for (size_t i = 0; i < n; i++) mt_delivery_clear(&deliveries[i]);

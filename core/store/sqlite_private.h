@@ -7,6 +7,7 @@
 #include <sqlite3.h>
 
 #define MT_SQLITE_READERS 8
+#define MT_SQLITE_LISTS 8 /* statements of lists that a connection keeps */
 
 /* Every statement that is kept prepared; its SQL is in the table of sqlite_statements.c. */
 enum mt_statement {
@@ -146,6 +147,11 @@ extern const char *const mt_sqlite_sql[ST_STATEMENT_COUNT];
 struct mt_sqlite_conn {
     sqlite3 *db;
     sqlite3_stmt *statements[ST_STATEMENT_COUNT];
+    /* Lists, whose text depends on what is asked for: those used last, the newest first. */
+    struct {
+        char *sql;
+        sqlite3_stmt *st;
+    } lists[MT_SQLITE_LISTS];
     bool busy;
 };
 
@@ -222,6 +228,9 @@ struct mt_apply {
 /* ---- sqlite_statements.c: statements ---- */
 
 /* The prepared statement, reset; NULL (and `e`) when it cannot be prepared. */
+/* The statement of a list; one at a time of a connection. Done with mt_sqlite_list_done (NULL allowed). */
+sqlite3_stmt *mt_sqlite_list(struct mt_sqlite_conn *c, const char *sql, struct mt_error *e);
+void mt_sqlite_list_done(sqlite3_stmt *st);
 sqlite3_stmt *mt_sqlite_statement(struct mt_sqlite_conn *c, enum mt_statement which, struct mt_error *e);
 /* Turns a failed call into an error; ends the process when it was a failed fsync. Returns -1. */
 int mt_sqlite_error(sqlite3 *db, struct mt_error *e);

@@ -89,16 +89,13 @@ static sqlite3_stmt *prepare_list(struct mt_sqlite_conn *c, const struct mt_run_
     char sql[2048], state[32] = "";
     static const char live[] = " INDEXED BY runs_state WHERE state <> 5 AND state IN (0, 1, 2, 3, 4, 8)";
     static const char other[] = " AND generation NOT IN (SELECT g.g FROM generations g WHERE g.id = ?5)";
-    sqlite3_stmt *st = NULL;
     if (f->state >= 0) mt_format(state, sizeof state, " AND state = %d", f->state);
     mt_format(sql, sizeof sql, "SELECT " MT_RUN_COLUMNS " FROM runs%s%s%s%s%s%s%s ORDER BY id DESC LIMIT ?4",
               f->live ? live : " WHERE 1", f->flow ? " AND flow = ?1" : "", f->key ? " AND key = ?2" : "",
               f->key && !f->flow && !f->live ? EACH_FLOW : "", state, f->before[0] ? " AND id < ?3" : "",
               f->except ? other : "");
-    if (sqlite3_prepare_v2(c->db, sql, -1, &st, NULL) != SQLITE_OK) {
-        mt_sqlite_error(c->db, e);
-        return NULL;
-    }
+    sqlite3_stmt *st = mt_sqlite_list(c, sql, e);
+    if (!st) return NULL;
     if (f->flow) mt_sqlite_text(st, 1, f->flow);
     if (f->key) mt_sqlite_text(st, 2, f->key);
     if (f->before[0]) mt_sqlite_text(st, 3, f->before);
@@ -120,7 +117,7 @@ static int list_runs(struct mt_store *self, const struct mt_run_filter *f, struc
         runs = mt_sqlite_grow(runs, n, sizeof *runs);
         mt_sqlite_run_columns(st, &runs[n++]);
     }
-    sqlite3_finalize(st);
+    mt_sqlite_list_done(st);
     mt_sqlite_reader_done(s, c);
     if (rc < 0) {
         for (size_t i = 0; i < n; i++) mt_run_clear(&runs[i]);

@@ -253,6 +253,33 @@ sqlite3_stmt *mt_sqlite_statement(struct mt_sqlite_conn *c, enum mt_statement wh
     return *st;
 }
 
+sqlite3_stmt *mt_sqlite_list(struct mt_sqlite_conn *c, const char *sql, struct mt_error *e) {
+    size_t i = 0;
+    while (i < MT_SQLITE_LISTS - 1 && c->lists[i].sql && strcmp(c->lists[i].sql, sql) != 0) i++;
+    char *text = c->lists[i].sql;
+    sqlite3_stmt *st = c->lists[i].st;
+    if (!text || strcmp(text, sql) != 0) { /* a place that is free, or the oldest */
+        sqlite3_finalize(st);
+        free(text);
+        c->lists[i].sql = NULL;
+        c->lists[i].st = st = NULL;
+        if (sqlite3_prepare_v3(c->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &st, NULL) != SQLITE_OK) {
+            mt_sqlite_error(c->db, e);
+            return NULL;
+        }
+        text = mt_strdup(sql);
+    }
+    memmove(&c->lists[1], &c->lists[0], i * sizeof c->lists[0]);
+    c->lists[0].sql = text;
+    c->lists[0].st = st;
+    return st;
+}
+
+void mt_sqlite_list_done(sqlite3_stmt *st) {
+    sqlite3_reset(st);
+    if (st) sqlite3_clear_bindings(st);
+}
+
 int mt_sqlite_run(struct mt_sqlite_conn *c, sqlite3_stmt *st, int *changed, struct mt_error *e) {
     int rc = sqlite3_step(st);
     if (rc != SQLITE_DONE) {
@@ -338,6 +365,10 @@ void mt_sqlite_copy(sqlite3_stmt *st, int i, char *out, size_t size) {
 
 void mt_sqlite_conn_close(struct mt_sqlite_conn *c) {
     for (int i = 0; i < ST_STATEMENT_COUNT; i++) sqlite3_finalize(c->statements[i]);
+    for (int i = 0; i < MT_SQLITE_LISTS; i++) {
+        sqlite3_finalize(c->lists[i].st);
+        free(c->lists[i].sql);
+    }
     sqlite3_close(c->db);
     memset(c, 0, sizeof *c);
 }
