@@ -41,6 +41,7 @@ void mt_module_begin(lua_State *L, struct mt_effect *f, const char *what) {
 bool mt_module_end_try(lua_State *L, struct mt_effect *f) {
     if (mt_exec_operated(f->x)) mt_handler_settle(f->x, &f->a);
     mt_vm_effect_end(L);
+    mt_vm_leave_stopped(L);
     switch (f->a.step) {
     case MT_STEP_ANSWER:
         mt_value_push(L, f->a.json, f->a.len);

@@ -181,8 +181,11 @@ static int wait_run(struct console_session *s, struct mt_run *run, struct mt_err
     char id[MT_ID_SIZE];
     mt_copy(id, sizeof id, run->id);
     while (!mt_run_ended(run->state) && run->state != MT_RUN_NEEDS_ATTENTION) {
-        if (console_stopped(s)) {
-            mt_fail(e, MT_TIMEOUT, "not waited for any longer; it goes on as run %s: runs \"%s\"", id, id);
+        if (console_stopped(s)) { /* the command ends with this effect */
+            char text[160];
+            mt_format(text, sizeof text, "Not waited for any longer; it goes on: runs \"%s\"\n", id);
+            console_output(s, text, strlen(text));
+            mt_fail(e, MT_CANCELLED, "not waited for any longer; run %s goes on", id);
             e->outcome = MT_UNKNOWN;
             return -1;
         }

@@ -70,12 +70,15 @@ struct console_session {
     struct mt_generation *generation;
     int64_t id_now; /* the message that is carried out */
     size_t printed;
-    int64_t command;              /* its number in the record */
-    int64_t deed;                 /* that of the effect that is under way; 0: none */
-    int64_t deed_ns;              /* when it began */
-    char deed_what[96];           /* what it is */
-    struct mt_buf told;           /* what the command came to, for the record */
-    const char *outcome;          /* "done", "failed", ... */
+    int64_t command;     /* its number in the record */
+    int64_t deed;        /* that of the effect that is under way; 0: none */
+    int64_t deed_ns;     /* when it began */
+    char deed_what[96];  /* what it is */
+    struct mt_buf told;  /* what the command came to, for the record */
+    const char *outcome; /* "done", "failed", ... */
+    const char
+        *last_type; /* the type of the command's last message, which is sent once the record has its end */
+    json_t *last_more;
     bool granted;                 /* a person has just said yes: the next deed does not ask again */
     struct console_session *next; /* under the console's lock, as the next */
     size_t users;                 /* requests that hold it */

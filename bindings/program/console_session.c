@@ -70,12 +70,23 @@ static void tell(struct console_session *s, const char *outcome, const char *tex
     mt_buf_add(&s->told, text, len < TOLD_MAX ? len : TOLD_MAX);
 }
 
+/* The last message of a command. One that is on record is told of when the record has its end. */
+static void answer(struct console_session *s, const char *type, int64_t id, json_t *more) {
+    if (s->command == 0) {
+        console_send(s, type, id, more);
+        return;
+    }
+    json_decref(s->last_more);
+    s->last_type = type;
+    s->last_more = more;
+}
+
 static void send_error(struct console_session *s, int64_t id, const char *kind, const char *text, size_t len,
                        bool incomplete, int64_t ms) {
     tell(s, strcmp(kind, "interrupted") == 0 ? "interrupted" : "failed", text, len);
-    console_send(s, "error", id,
-                 json_pack("{s:o, s:s, s:b, s:I}", "text", shown(text, len, TEXT_MAX), "kind", kind,
-                           "incomplete", (int)incomplete, "ms", (json_int_t)ms));
+    answer(s, "error", id,
+           json_pack("{s:o, s:s, s:b, s:I}", "text", shown(text, len, TEXT_MAX), "kind", kind, "incomplete",
+                     (int)incomplete, "ms", (json_int_t)ms));
 }
 
 bool console_output(struct console_session *s, const char *text, size_t len) {
@@ -298,10 +309,11 @@ static void returned(struct console_session *s, struct asking *a, int64_t id, in
         a->extra.len && mt_buf_ok(&a->extra) ? mt_json_parse(a->extra.data, a->extra.len, &e) : NULL;
     json_t *masked = values ? mt_json_redact(values) : json_array();
     json_decref(values);
-    tell(s, "done", a->answer.data, a->answer.len);
-    console_send(s, "result", id,
-                 json_pack("{s:o, s:o, s:I, s:I}", "text", shown(a->answer.data, a->answer.len, TEXT_MAX),
-                           "values", masked, "n", (json_int_t)a->n, "ms", (json_int_t)ms));
+    const struct mt_buf *told = a->answer.len ? &a->answer : &a->extra; /* values as JSON */
+    tell(s, "done", told->data, told->len);
+    answer(s, "result", id,
+           json_pack("{s:o, s:o, s:I, s:I}", "text", shown(a->answer.data, a->answer.len, TEXT_MAX), "values",
+                     masked, "n", (json_int_t)a->n, "ms", (json_int_t)ms));
 }
 
 static void set_width(struct console_session *s, int64_t width) {
@@ -314,6 +326,7 @@ static void eval_code(struct console_session *s, struct asking *a, int64_t timeo
     struct mt_error e;
     const char *code = a->text + strspn(a->text, "\n"); /* those keep the numbers of a script's lines */
     if (console_audit_begin(s, "command", NULL, code, &s->command, &e) != 0) {
+        s->command = 0;
         send_error(s, id, "unavailable", e.message, strlen(e.message), false, 0);
         return;
     }
@@ -328,6 +341,9 @@ static void eval_code(struct console_session *s, struct asking *a, int64_t timeo
         failed(s, &r, a->text, id, ms);
     mt_vm_result_clear(&r);
     console_audit_end(s, "command", s->command, s->outcome, s->told.data, ms);
+    s->command = 0;
+    console_send(s, s->last_type, id, s->last_more);
+    s->last_more = NULL;
 }
 
 static void eval(struct console_session *s, json_t *m, int64_t id) {

@@ -19,6 +19,7 @@ int mt_open_testing(lua_State *L) {
     lua_newtable(L);
     mt_testing_add_processes(L);
     mt_testing_add_http(L);
+    mt_testing_add_sockets(L);
     mt_testing_add_json(L);
     mt_testing_add_world(L);
     mt_testing_add_forks(L);

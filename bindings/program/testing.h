@@ -11,6 +11,7 @@ int mt_open_testing(lua_State *L);
 void mt_testing_add_processes(lua_State *L); /* testing_process.c */
 void mt_testing_add_http(lua_State *L);      /* testing_http.c */
 void mt_testing_add_json(lua_State *L);      /* testing_json.c */
+void mt_testing_add_sockets(lua_State *L);   /* testing_socket.c */
 void mt_testing_add_world(lua_State *L);     /* testing_world.c */
 
 void mt_testing_add_forks(lua_State *L); /* testing_fork.c */

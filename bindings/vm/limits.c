@@ -198,10 +198,15 @@ void mt_limits_end(struct mt_arena *a) {
     a->leaving = 1;
 }
 
+void mt_vm_leave_stopped(lua_State *L) {
+    struct mt_arena *a = mt_arena_of(L);
+    if (a->session && !a->leaving && mt_limits_stopped(a)) mt_leave(a, LEAVE_STOP);
+}
+
 void mt_vm_effect_begin(lua_State *L) {
     struct mt_arena *a = mt_arena_of(L);
     mt_limits_poll(a);
-    if (a->session && !a->leaving && mt_limits_stopped(a)) mt_leave(a, LEAVE_STOP);
+    mt_vm_leave_stopped(L);
     unsigned epoch = atomic_load_explicit(&a->epoch, memory_order_relaxed);
     if (epoch & 1) atomic_store_explicit(&a->epoch, epoch + 1, memory_order_release);
     mt_limits_poll(a); /* the signal may have come in between */

@@ -179,6 +179,8 @@ void mt_vm_session_stop(struct mt_vm_session *s);
 void mt_vm_session_go_on(struct mt_vm_session *s);
 /* Whether the execution of L has been stopped or its time is over: for effects that wait in slices. */
 bool mt_vm_stopped(lua_State *L);
+/* Leaves if so. Whoever calls it holds nothing. */
+void mt_vm_leave_stopped(lua_State *L);
 /* The same, for whoever has the session and not the state. */
 bool mt_vm_session_stopped(struct mt_vm_session *s);
 /* Gives the execution that runs so much more time: what a person takes to answer is not its own. */

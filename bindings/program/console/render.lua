@@ -122,6 +122,7 @@ local function line_of(value, depth, seen, room)
     end
   end
   seen[value] = nil
+  if #parts == 0 then return "{}" end
   return "{ " .. table.concat(parts, ", ") .. " }"
 end
 
