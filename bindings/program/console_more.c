@@ -232,7 +232,7 @@ static int files(lua_State *L) {
     int rc = -1;
     struct mt_buf *text = mt_vm_scratch(L, SCRATCH);
     mt_vm_effect_begin(L);
-    if (strcmp(s->via, "http") == 0)
+    if (s->http)
         mt_fail(&e, MT_PERMISSION,
                 "files are read by the runtime, on its own machine: over HTTP give the code as a string");
     else

@@ -155,11 +155,55 @@ describe("time travel", function()
     assert.matches("The script returned", prints(("runs'%s':what_if '%s'"):format(parked, file)), 1, true)
   end)
 
+  it("takes edited code as a string over HTTP, where no file of the runtime's machine is read", function()
+    local function over_http(command)
+      return testing.run { "repl", "--url", runtime.url, "--token", runtime.token, "-e", command }
+    end
+    local file = testing.folder() .. "/order.lua"
+    testing.write(file, order_lua)
+    local refused = over_http(("runs'%s':what_if '%s'"):format(run.id, file))
+    assert.equal(1, refused.code)
+    assert.matches("over HTTP give the code as a string", refused.err, 1, true)
+    local taken = over_http(("runs'%s':what_if [==[%s]==]"):format(run.id, order_lua))
+    assert.matches("agrees with the journal, 2 effects", taken.out, 1, true)
+    assert.matches("effect 2 of 3", over_http(at(2)).out, 1, true)
+  end)
+
   it("refuses what is no effect, and runs that there are not", function()
     assert.matches("from 1", fails(at(0)), 1, true)
     assert.matches("there is no segment 7", fails(at("1, 7")), 1, true)
     assert.equal(404, runtime:api("GET", "/v1/runs/run_nope/travel").status)
     assert.equal(422, runtime:api("POST", "/v1/runs/" .. run.id .. "/travel", { at = "x" }).status)
     assert.equal(401, runtime:http("GET", "/v1/runs/" .. run.id .. "/travel").status)
+  end)
+end)
+
+describe("the shipped checkout, killed in its middle", function()
+  after_each(testing.clean_up)
+
+  it("is travelled through effect by effect, before and after it ends", function()
+    local runtime, sandbox = testing.pair { flows = "flows" }
+    local prints = support.at(runtime)
+    local started = runtime:run("checkout", {
+      reference = "ORDER-1001", amount = "80.00 USD", email = "ann@example.com", name = "Ann",
+      items = testing.json.array { { name = "tea", quantity = 1, price = "80.00 USD" } },
+    }, { key = "order-1001" })
+    runtime:wait_for(started.id, "waiting")
+    runtime:kill()
+    runtime:launch()
+    runtime:wait_for(started.id, "waiting")
+    local walk = ("t = runs'%s':at(1) while t.stop == 'effect' do print(t.at, t.effect.kind, #t.frames > 0) t:step() end "
+      .. "print(t.at, t.stop, t.effect and t.effect.name or t.output.status)"):format(started.id)
+    local before = prints(walk)
+    assert.matches("1\tpure\ttrue", before)
+    assert.matches("\tend\tmintro.intents.settled\n$", before)
+    assert.equal(#runtime:journal(started.id), select(2, before:gsub("\n", "")))
+    prints(("sandbox.pay(runs'%s')"):format(started.id))
+    runtime:wait_for(started.id, "completed")
+    local after = prints(walk)
+    assert.matches("\treturned\tsucceeded\n$", after)
+    assert.equal(before:match "^(.*)\n[^\n]*\n$", after:sub(1, #before:match "^(.*)\n[^\n]*\n$"))
+    local charges = sandbox:http("GET", "/_sandbox/ledger").json.data
+    assert.equal(1, #charges)
   end)
 end)
