@@ -209,7 +209,7 @@ describe("the types of mintage.world", function()
       items = { { name = "Coffee", quantity = 2, price = "40.00 USD" } },
     })).methods }
     local inner = {} -- for the parts of mintage.world among themselves
-    for name in ("now_ms api api_once stand look_at look_at_text play passes finish report __index"):gmatch "%S+" do
+    for name in ("now_ms api api_once stand look_at look_at_text whole play passes finish report __index"):gmatch "%S+" do
       inner[name] = true
     end
     for name in pairs(typed) do assert.is_not_nil(world[name], name) end

@@ -117,7 +117,7 @@ rule("of money that was taken some run knows", function(w)
   end
   if #taken == 0 then return end
   local given_back = sums(w, by_reference)
-  local runs = w:look_at("/v1/runs?limit=1000").data
+  local runs = w:whole "/v1/runs"
   for _, run in ipairs(runs) do remember(w, run) end
   for _, row in ipairs(taken) do
     local of, knows, state = given_back[by_reference(row)], false, "nobody"
@@ -141,7 +141,7 @@ end)
 
 rule("every run has ended, waits for something, or is parked with a reason", function(w)
   if not w.raw:up() then return "the runtime does not stand up again" end
-  for _, run in ipairs(w:look_at("/v1/runs?limit=1000").data) do
+  for _, run in ipairs(w:whole "/v1/runs") do
     local state, why = run.state, nil
     if state == "running" or state == "queued" or state == "compensating" then
       why = "nothing goes wrong any more, and fifteen minutes have passed"

@@ -164,7 +164,7 @@ local busy = { queued = true, running = true, compensating = true }
 
 local function at_rest(w)
   if not w.raw:up() then return false end
-  for _, run in ipairs(w:look_at("/v1/runs?limit=1000").data) do
+  for _, run in ipairs(w:whole "/v1/runs") do
     if busy[run.state] then return false end
   end
   return true
@@ -323,8 +323,11 @@ local function query(path, filters)
   return path .. "?limit=1000" .. (#parts > 0 and "&" .. table.concat(parts, "&") or "")
 end
 
--- A whole list, however many pages it has.
-local function all(self, path, filters)
+---A whole list of the API, however many pages it has.
+---@param path string "/v1/runs"
+---@param filters? table
+---@return table[]
+function World:whole(path, filters)
   local asked, rows, more = query(path, filters), {}, ""
   while more do
     local page = self:look_at(asked .. more)
@@ -339,13 +342,13 @@ end
 ---@return mintage.world.Run[]
 function World:runs(filters)
   local out = {}
-  for i, run in ipairs(all(self, "/v1/runs", filters)) do out[i] = new_run(self, run.id) end
+  for i, run in ipairs(self:whole("/v1/runs", filters)) do out[i] = new_run(self, run.id) end
   return out
 end
 
 ---@param filters? { topic?: string, key?: string, unread?: boolean }
 ---@return table[]
-function World:events(filters) return all(self, "/v1/events", filters) end
+function World:events(filters) return self:whole("/v1/events", filters) end
 
 -- ---- what the sandbox saw ----
 
@@ -354,7 +357,7 @@ function World:events(filters) return all(self, "/v1/events", filters) end
 ---@param filters? { provider?: string, kind?: string, reference?: string }
 ---@return table[]
 function World:ledger(filters)
-  local rows = all(self, SANDBOX .. "/_sandbox/ledger", filters)
+  local rows = self:whole(SANDBOX .. "/_sandbox/ledger", filters)
   for _, row in ipairs(rows) do row.money = row.amount .. " " .. row.currency end
   return rows
 end
@@ -362,7 +365,7 @@ end
 ---Every request that a provider received.
 ---@param filters? { provider?: string, operation?: string, reference?: string, method?: string, path?: string }
 ---@return table[]
-function World:requests(filters) return all(self, SANDBOX .. "/_sandbox/requests", filters) end
+function World:requests(filters) return self:whole(SANDBOX .. "/_sandbox/requests", filters) end
 
 -- ---- the customer ----
 
