@@ -15,7 +15,7 @@
 enum { ANSWER_MAX = 256 };
 
 /* Whether what came ends the question: it is left for who evaluates. A notice is shown and does not. */
-static bool ends_question(struct repl *r) {
+static bool ends_question(struct repl *r, const struct repl_screen *screen) {
     json_t *message;
     enum repl_got got = mt_repl_receive(r->connection, &message);
     if (got == REPL_NOTHING) return false;
@@ -24,16 +24,16 @@ static bool ends_question(struct repl *r) {
         r->held = message;
         return true;
     }
-    fprintf(r->screen.out, "\n%s* ", r->screen.colors->yellow);
-    mt_repl_write(&r->screen, mt_json_str(message, "text", ""));
-    fprintf(r->screen.out, "%s\n? ", r->screen.colors->reset);
-    fflush(r->screen.out);
+    fprintf(screen->out, "\n%s* ", screen->colors->yellow);
+    mt_repl_write(screen, mt_json_str(message, "text", ""));
+    fprintf(screen->out, "%s\n? ", screen->colors->reset);
+    fflush(screen->out);
     json_decref(message);
     return false;
 }
 
 /* Reads a line from the terminal, which edits it. 1 a line, 0 no answer, -1 the question has ended. */
-static int read_answer(struct repl *r, char out[ANSWER_MAX]) {
+static int read_answer(struct repl *r, const struct repl_screen *screen, char out[ANSWER_MAX]) {
     for (;;) {
         struct pollfd p[3] = {{.fd = STDIN_FILENO, .events = POLLIN},
                               {.fd = r->signals, .events = POLLIN},
@@ -51,7 +51,7 @@ static int read_answer(struct repl *r, char out[ANSWER_MAX]) {
             out[n] = '\0';
             return 1;
         }
-        if (p[2].revents && ends_question(r)) return -1;
+        if (p[2].revents && ends_question(r, screen)) return -1;
     }
 }
 
@@ -63,30 +63,30 @@ static bool means_yes(char *text, bool production) {
 }
 
 /* Long lines are broken between words; the last one is not ended. */
-static void write_lines(struct repl *r, const char *text) {
-    char *clean = mt_repl_clean(&r->screen, text);
-    size_t width = mt_terminal_width(r->screen.out);
+static void write_lines(const struct repl_screen *screen, const char *text) {
+    char *clean = mt_repl_clean(screen, text);
+    size_t width = mt_terminal_width(screen->out);
     for (char *line = clean, *end; line; line = end) {
         end = strchr(line, '\n');
         if (end) *end++ = '\0';
         size_t indent = strspn(line, " ");
         if (end && mt_columns(line) > width) {
-            fprintf(r->screen.out, "%*s", (int)indent, "");
-            mt_print_wrapped(r->screen.out, line + indent, indent, width);
+            fprintf(screen->out, "%*s", (int)indent, "");
+            mt_print_wrapped(screen->out, line + indent, indent, width);
         } else {
-            fprintf(r->screen.out, end ? "%s\n" : "%s", line);
+            fprintf(screen->out, end ? "%s\n" : "%s", line);
         }
     }
     free(clean);
 }
 
 /* The question stands on the last line of the text, and what answers it behind. */
-static void pose(struct repl *r, const char *text, bool production) {
-    const struct mt_colors *c = r->screen.colors;
-    FILE *out = r->screen.out;
+static void pose(const struct repl_screen *screen, const char *text, bool production) {
+    const struct mt_colors *c = screen->colors;
+    FILE *out = screen->out;
     size_t n = strlen(text);
     if (production) fprintf(out, "%s%sPRODUCTION%s ", c->bold, c->red, c->reset);
-    write_lines(r, text);
+    write_lines(screen, text);
     if (n == 0 || text[n - 1] != '?') fprintf(out, "%sGo on?", n > 0 && text[n - 1] == '\n' ? "" : "\n");
     if (production)
         fprintf(out, " %s%sThis is no sandbox. Type yes to go on:%s ", c->bold, c->red, c->reset);
@@ -97,14 +97,17 @@ static void pose(struct repl *r, const char *text, bool production) {
 
 int mt_repl_ask(struct repl *r, const char *text, bool production) {
     char line[ANSWER_MAX];
+    /* Standard output of -e may be another program's input. */
+    const struct repl_screen here = {r->line ? r->screen.out : stderr, r->screen.colors, r->screen.colored};
+    const struct repl_screen *screen = &here;
     mt_repl_line_lend(r->line);
     tcflush(STDIN_FILENO, TCIFLUSH);
-    pose(r, text, production);
+    pose(screen, text, production);
     int64_t began = mt_repl_now_ms();
-    int got = read_answer(r, line);
+    int got = read_answer(r, screen, line);
     mt_repl_line_take_back(r->line);
     r->asked_ms += mt_repl_now_ms() - began;
-    if (got <= 0) fputc('\n', r->screen.out);
-    fflush(r->screen.out);
+    if (got <= 0) fputc('\n', screen->out);
+    fflush(screen->out);
     return got < 0 ? -1 : got == 1 && means_yes(line, production);
 }

@@ -44,7 +44,8 @@ Terminal.__index = Terminal
 
 local count = 0
 
--- mintage ARGS in a terminal of its own. options: dir, width, height, env = { "NAME=value" }.
+-- mintage ARGS in a terminal of its own. options: dir, width, height, env = { "NAME=value" },
+-- redirect = "> FILE".
 function support.terminal(args, options)
   options = options or {}
   local server = servers[1] or start_server()
@@ -55,7 +56,7 @@ function support.terminal(args, options)
   words[#words + 1] = quoted(testing.program)
   for _, arg in ipairs(args) do words[#words + 1] = quoted(arg) end
   local ok, text = command(server, "new-session", "-d", "-c", options.dir or ".", "-s", t.name, "-x", options.width or 100, "-y",
-    options.height or 40, table.concat(words, " ") .. "; echo EXIT CODE $?; read -r wait")
+    options.height or 40, table.concat(words, " ") .. " " .. (options.redirect or "") .. "; echo EXIT CODE $?; read -r wait")
   assert(ok, text)
   return t
 end

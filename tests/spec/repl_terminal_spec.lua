@@ -419,6 +419,17 @@ describe_terminal("questions at the console", function()
     assert.equal(before, payments())
   end)
 
+  it("are asked for -e as well, away from its values", function()
+    local dir, before = testing.folder(), payments()
+    local t = support.terminal({ "repl", "--data", runtime.data, "--json", "-e", pay },
+      { env = { "HOME=" .. dir }, redirect = "> '" .. dir .. "/out'" })
+    t:wait_for_question()
+    t:enter "y"
+    assert.equal(0, t:code())
+    assert.equal('"requires_payment_method"\n', testing.read(dir .. "/out"))
+    assert.is_true(payments() > before)
+  end)
+
   it("end with the runtime", function()
     local t = repl()
     t:enter(pay)
