@@ -139,7 +139,8 @@ static void key_text(const struct key *k, char *out, size_t size) {
         snprintf(out, size, "%.14g", k->u.f);
         break;
     case KEY_STRING:
-        mt_copy(out, size, mt_utf8_valid(k->u.s, k->len) && strlen(k->u.s) == k->len ? k->u.s : "?");
+        if (!mt_utf8_valid(k->u.s, k->len) || strlen(k->u.s) != k->len || !mt_copy(out, size, k->u.s))
+            mt_copy(out, size, "(a name that is too long, or no text)");
         break;
     case KEY_BOOLEAN:
         mt_copy(out, size, k->u.i ? "true" : "false");

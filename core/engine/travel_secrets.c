@@ -111,9 +111,18 @@ json_t *travel_input(struct mt_exec *x, const json_t *marked) {
 
 /* ---- taking it out of an answer ---- */
 
-static char *without(char *text, const char *secret) {
+/* A long text was cut before it came here, perhaps within a secret: what is left of that before `end`. */
+static void hide_begun(char *text, const char *end, const char *secret, size_t len) {
+    size_t before = (size_t)(end - text);
+    for (size_t n = len - 1; n >= SECRET_MIN && n < len; n--) {
+        if (n > before || memcmp(end - n, secret, n) != 0) continue;
+        memset(text + before - n, '*', n);
+        return;
+    }
+}
+
+static char *replaced(char *text, const char *secret, size_t len) {
     struct mt_buf b;
-    size_t len = strlen(secret);
     const char *from = text, *at = strstr(text, secret);
     if (!at || (len < SECRET_MIN && strcmp(text, secret) != 0)) return text;
     mt_buf_init(&b, 64 * 1024 * 1024);
@@ -124,6 +133,15 @@ static char *without(char *text, const char *secret) {
     mt_buf_adds(&b, from);
     free(text);
     return mt_buf_take(&b, NULL);
+}
+
+static char *without(char *text, const char *secret) {
+    size_t len = strlen(secret);
+    text = replaced(text, secret, len);
+    const char *cut = strstr(text, "... (");
+    if (cut) hide_begun(text, cut, secret, len);
+    hide_begun(text, text + strlen(text), secret, len);
+    return text;
 }
 
 static json_t *hide_in(const json_t *secrets, const json_t *value) {
