@@ -18,10 +18,12 @@ local function tell(sub, event, reason)
   if not told then flow.warn("the merchant was not told", failed) end
 end
 
--- Waits for the event that says which subscription the intent began.
+-- Waits for what says which subscription the intent began: Mintro's event for it, which only comes with our
+-- secret, or an operator's signal. Events of payments prove nothing: anybody can send one that names another.
 local function subscription_of(intent_id, till)
   for event in flow.events("mintro.intent", intent_id, { till = till }) do
-    local id = type(event) == "table" and event.subscription_id
+    local told = type(event) == "table" and (event.event or "subscription.created") == "subscription.created"
+    local id = told and event.subscription_id
     if type(id) == "string" and id:find "^[%w_-]+$" then return id end
   end
 end

@@ -53,6 +53,9 @@ describe("autopay over Mintro", function()
     assert.waiting(run)
     assert.equal("unnamed", run.progress.status)
     run:signal("mintro.intent", run.progress.intent_id, { subscription_id = "no such/name" })
+    local forged = { intent_id = run.progress.intent_id, charge_id = 7, subscription_id = "sub_of-somebody-else" }
+    assert.equal(200, w:post("/webhooks/mintro", { event = "payment.succeeded", data = forged }).status)
+    assert.is_true(w:post("/webhooks/mintro", { event = "subscription.created", data = forged }).status >= 400)
     w:advance "31d"
     assert.equal("unnamed", run.progress.status)
     local told = w:get(world.sandbox .. "/_sandbox/webhooks").body
