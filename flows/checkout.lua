@@ -48,7 +48,7 @@ local function rest(sale, payment, way)
   local object, wish, again
   repeat
     object, wish = page.wait(sale, way.settled, payment.id)
-    again = wish and wish.way == payment.way and (wish.phone or sale.phone) == sale.phone
+    again = wish and wish.way == payment.way and not wish.anew and (wish.phone or sale.phone) == sale.phone
     if again then
       sale.attempt = wish.attempt
       page.show(sale, "pay", payment)

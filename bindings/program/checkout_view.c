@@ -219,7 +219,7 @@ static const char *state_of(const struct view *v) {
     if (v->asked->field && ways > 0 && (same(step, "choose") || same(step, "pay"))) return "choose";
     if (v->asked->sent >= 0 && v->attempt >= 0 && v->attempt <= v->asked->sent) return "opening";
     if (same(step, "closing")) return "closing";
-    if (same(step, "opening")) return "opening";
+    if (same(step, "opening")) return v->attempt > 0 ? "opening" : "preparing";
     if (same(step, "choose") && ways > 0) return "choose";
     if (ways > 1 && (v->asked->change || v->attempt == 0)) return "choose";
     return open_state(v);

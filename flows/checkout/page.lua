@@ -27,6 +27,7 @@ local function face(sale, step, open)
     due = sale.due, paid = json.array(sale.paid), attempt = sale.attempt, tries_left = sale.tries_left,
     payment_url = open.url, intent_id = open.intent_id, payment_id = open.payment_id, bill_id = open.bill_id,
     phone_masked = sale.phone and paymint.masked(sale.phone), authorised = open.authorised,
+    resend = step == "pay" and open.way == "paymint" and sale.times.paymint < paymint.MOST or nil,
     closed = #sale.closed > 0 and sale.closed or nil,
   }
 end
@@ -83,8 +84,11 @@ local function read_order(given, run, shown)
   if given.action == "cancel" then
     wish.action = "cancel"
     return wish
+  elseif given.action == "resend" and shown.resend then
+    wish.way, wish.anew = "paymint", true -- another bill, to the same number
+    return wish
   elseif given.action and given.action ~= "" then
-    refuse(422, "action", "wanted \"cancel\"")
+    refuse(422, "action", shown.resend and "wanted \"cancel\" or \"resend\"" or "wanted \"cancel\"")
   end
   for _, name in ipairs(shown.ways) do
     if name == given.way then wish.way = name end

@@ -10,6 +10,7 @@ local way = {
   topic = "paymint.bill",
   tells = "bill_id",
   needs = "phone", -- this the customer has to say, unless the merchant did
+  MOST = 3, -- messages that the page offers to send
 }
 
 -- The number as Paymint has it, 01012345678, however it is spelt; nil when it is none.

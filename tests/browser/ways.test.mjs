@@ -129,6 +129,10 @@ test('ways: a bill by Paymint, paid on the phone while the page waits', async (w
   await until(page, 'waiting');
   ok((await page.locator('main').innerText()).includes('010-****-5678'), 'the number, masked');
   await page.screenshot({ path: join(out, 'ways-waiting.png'), fullPage: true });
+  const first = (await status(run)).progress.bill_id;
+  await page.locator('button[value=resend]').click();
+  await eventually('another bill is sent', async () => ((await status(run)).progress.bill_id || first) !== first);
+  await until(page, 'waiting');
   const { bill_id } = (await status(run)).progress;
   const paid = await fetch(`${world.sandbox}/_sandbox/pay`, { method: 'POST', body: JSON.stringify({ bill_id }) });
   equal(paid.status, 200, 'the bill is paid');

@@ -165,6 +165,24 @@ describe("checkout by", function()
       assert.charged_once(w, run.output.bill_id, "80000 KRW")
     end)
 
+    it("is sent again, and the first can be paid no more", function()
+      begin(korean { ways = { "paymint", "mintro" }, phone = "010-1234-5678" })
+      run:wait_for(shows(run, "pay"))
+      local first = run.progress.bill_id
+      for n = 1, 2 do
+        assert.is_true(run.progress.resend)
+        w:choose(run, "paymint", { action = "resend" })
+        w:wait_for(function() return run.progress.attempt == n and run.progress.step == "pay" end)
+      end
+      assert.is_nil(run.progress.resend) -- three messages are enough
+      assert.not_equal(first, run.progress.bill_id)
+      assert.has.error(function() w:pay { bill_id = first } end)
+      w:pay(run)
+      assert.completed(run:wait "3h")
+      assert.charged_once(w, run.output.bill_id, "80000 KRW")
+      took(w, "80000")
+    end)
+
     it("is destroyed when it expires, and nobody can pay it then", function()
       begin(korean { ways = { "paymint" }, phone = "010-1234-5678", expires = "2h" })
       run:wait_for(shows(run, "pay"))
