@@ -119,8 +119,8 @@ struct travel {
     bool stands_in;   /* one of them is in what the effect that begins is given */
     char kind[16], name[96], site[96];
     char *params;      /* JSON as people may see it; NULL: none */
-    json_t *secrets;   /* texts that nobody is shown */
-    json_t *stand_ins; /* what strange code was given instead */
+    json_t *secrets;   /* an object, whose keys nobody is shown */
+    json_t *stand_ins; /* the same: what strange code was given instead */
 };
 
 struct handler_doc { /* what a handler has read or written */

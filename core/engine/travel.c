@@ -40,11 +40,11 @@ static bool wants_params(const struct mt_exec *x) {
 
 /* Parameters that hold a stand-in are not those of the journal, and not the code's doing. */
 static void look_for_stand_ins(struct travel *t, const char *params) {
-    const json_t *one;
-    size_t i;
+    const char *one;
+    json_t *ignored;
     t->stands_in = false;
-    json_array_foreach(t->stand_ins, i, one) {
-        if (params && strstr(params, json_string_value(one))) t->stands_in = true;
+    json_object_foreach(t->stand_ins, one, ignored) {
+        if (params && strstr(params, one)) t->stands_in = true;
     }
 }
 
@@ -58,7 +58,7 @@ void travel_asks(struct mt_exec *x, const char *params) {
 }
 
 void travel_asks_call(struct mt_exec *x, const struct mt_operation *op, const json_t *params) {
-    if (x->travel && json_array_size(x->travel->stand_ins)) {
+    if (x->travel && json_object_size(x->travel->stand_ins)) {
         char *text = mt_json_dump(params, NULL);
         look_for_stand_ins(x->travel, text);
         free(text);
@@ -346,7 +346,7 @@ static json_t *tell(struct journey *j, struct mt_script_result *r, json_t *frame
     if (!(r->end == MT_END_LEFT && x->travel->stopped)) exec_judge_end(x, r);
     json_object_set_new(out, "now", time_text(x->now));
     tell_stop(j, r, out);
-    if (json_array_size(x->travel->stand_ins)) json_object_set_new(out, "stand_ins", json_true());
+    if (json_object_size(x->travel->stand_ins)) json_object_set_new(out, "stand_ins", json_true());
     json_object_set(out, "then", j->then ? j->then : json_null());
     if (j->newest && j->now.error && !json_object_get(out, "error"))
         json_object_set_new(out, "error", parsed(j->now.error));
@@ -397,8 +397,8 @@ int mt_engine_travel(struct mt_engine *g, const struct mt_travel *t, json_t **ou
     struct travel travel = {.at = t->at,
                             .until_ns = mt_mono_ns() + limit_ms * INT64_C(1000000),
                             .strange = t->strange,
-                            .secrets = json_array(),
-                            .stand_ins = json_array()};
+                            .secrets = json_object(),
+                            .stand_ins = json_object()};
     struct journey j = {.g = g, .t = t};
     struct mt_run run;
     int rc = -1;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define SECRET_MIN 4 /* a shorter one is hidden only where it is the whole text */
+#define CUT_MIN 256  /* no shorter text was cut off */
 
 /* ---- what is noted, and what stands in ---- */
 
@@ -23,12 +24,12 @@ void travel_stands_in(struct mt_exec *x, char *text, size_t len) {
             text[i] = 'x';
     }
     travel_hides(x, text, len);
-    if (len > 0) json_array_append_new(x->travel->stand_ins, json_stringn(text, len));
+    if (len > 0) json_object_setn_new(x->travel->stand_ins, text, len, json_true());
 }
 
 void travel_hides(struct mt_exec *x, const char *text, size_t len) {
     if (!x->travel || len == 0 || !mt_utf8_valid(text, len)) return;
-    json_array_append_new(x->travel->secrets, json_stringn(text, len));
+    json_object_setn_new(x->travel->secrets, text, len, json_true()); /* once, however often it is met */
 }
 
 static bool is_id(const char *name) {
@@ -138,44 +139,70 @@ static char *replaced(char *text, const char *secret, size_t len) {
 static char *without(char *text, const char *secret) {
     size_t len = strlen(secret);
     text = replaced(text, secret, len);
+    if (strlen(text) < CUT_MIN) return text;
     const char *cut = strstr(text, "... (");
     if (cut) hide_begun(text, cut, secret, len);
     hide_begun(text, text + strlen(text), secret, len);
     return text;
 }
 
-static json_t *hide_in(const json_t *secrets, const json_t *value) {
+/* The longest first: a short one may be a part of a longer one. */
+struct secrets {
+    const char **list;
+    size_t n;
+};
+
+static int longest_first(const void *a, const void *b) {
+    size_t m = strlen(*(const char *const *)a), n = strlen(*(const char *const *)b);
+    return m > n ? -1 : m < n;
+}
+
+static char *without_all(char *text, const struct secrets *s) {
+    for (size_t i = 0; i < s->n; i++) text = without(text, s->list[i]);
+    return text;
+}
+
+static json_t *hide_in(const struct secrets *s, const json_t *value) {
     const char *key;
-    json_t *member, *out, *secret;
+    json_t *member, *out;
     size_t i;
     if (json_is_array(value)) {
         out = json_array();
-        json_array_foreach(value, i, member) json_array_append_new(out, hide_in(secrets, member));
+        json_array_foreach(value, i, member) json_array_append_new(out, hide_in(s, member));
         return out;
     }
     if (json_is_object(value)) {
         out = json_object();
         json_object_foreach((json_t *)(uintptr_t)value, key, member) {
-            char *name = mt_strdup(key);
-            json_array_foreach(secrets, i, secret) name = without(name, json_string_value(secret));
-            json_object_set_new(out, name, hide_in(secrets, member));
+            char *name = without_all(mt_strdup(key), s);
+            json_object_set_new(out, name, hide_in(s, member));
             free(name);
         }
         return out;
     }
     if (!json_is_string(value)) return json_incref((json_t *)(uintptr_t)value);
-    char *text = mt_strdup(json_string_value(value));
-    json_array_foreach(secrets, i, secret) text = without(text, json_string_value(secret));
+    char *text = without_all(mt_strdup(json_string_value(value)), s);
     out = json_string(text);
     free(text);
     return out;
+}
+
+static json_t *by_their_value(const struct travel *t, const json_t *out) {
+    struct secrets s = {.list = mt_calloc(json_object_size(t->secrets) + 1, sizeof *s.list)};
+    const char *text;
+    json_t *ignored;
+    json_object_foreach(t->secrets, text, ignored) s.list[s.n++] = text;
+    qsort(s.list, s.n, sizeof *s.list, longest_first);
+    json_t *shown = hide_in(&s, out);
+    free(s.list);
+    return shown;
 }
 
 /* Secrets by their value; and by their name and their look, where it is not what the journal shows anyway,
  * masked when it was written. */
 json_t *travel_hidden(const struct travel *t, json_t *out) {
     static const char *const shown_anyway[] = {"effect", "previous", "parted", "waiting_for", "then"};
-    json_t *by_value = json_array_size(t->secrets) ? hide_in(t->secrets, out) : json_incref(out);
+    json_t *by_value = json_object_size(t->secrets) ? by_their_value(t, out) : json_incref(out);
     json_t *shown = mt_json_redact(by_value);
     for (size_t i = 0; i < sizeof shown_anyway / sizeof *shown_anyway; i++) {
         json_t *member = json_object_get(by_value, shown_anyway[i]);
