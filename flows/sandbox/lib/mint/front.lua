@@ -34,6 +34,9 @@ curl {{base}}/api/pure-mint/payment \
   -d '{"amount": 10.00, "app_key": "32a13829f2635187", "currency": "USD",
        "epin": ["1111111111111111"], "user_id": "12345"}'
 
+# an ePIN that a customer has bought elsewhere, to pay with at a checkout
+curl {{base}}/_sandbox/issue -d '{"value": 50, "currency": "USD"}'
+
 # how much there is to generate from
 curl {{base}}/_sandbox/balance \
   -d '{"provider": "mint", "currency": "USD", "balance": "500.0000"}'</code></pre>
