@@ -132,13 +132,24 @@ static void question(struct console_session *s, const struct mt_operation_asked 
         !json_object_get(asked->values, "price") && !json_object_get(asked->values, "amount_to_capture"))
         add_line(b, "amount", "not given: all of it");
     add_object(s, asked, b);
-    mt_buf_addf(b, "at %.*s, %s (%s)\n", (int)(dot - asked->name), asked->name, asked->account->base_url,
+    const char *url = asked->account->provider->many_hosts ? mt_json_str(asked->values, "url", "")
+                                                           : asked->account->base_url;
+    mt_buf_addf(b, "at %.*s, %s (%s)\n", (int)(dot - asked->name), asked->name, url,
                 production ? "PRODUCTION" : "a sandbox on this machine");
     mt_buf_adds(b, "Go on?");
 }
 
 static bool is_production(const struct mt_account *account) {
     return !mt_account_is_local(account) && !account->provider->many_hosts;
+}
+
+/* Where the caller names the host, it goes by that. */
+static bool goes_to_production(const struct mt_operation_asked *asked) {
+    struct mt_account named = *asked->account;
+    const char *url = mt_json_str(asked->values, "url", "");
+    if (!named.provider->many_hosts) return is_production(asked->account);
+    mt_copy(named.base_url, sizeof named.base_url, url);
+    return !mt_account_is_local(&named);
 }
 
 static int ask(struct console_session *s, const char *text, bool production, struct mt_error *e) {
@@ -260,7 +271,7 @@ static int operate(void *ctx, const struct mt_operation_asked *asked, struct mt_
                    struct mt_error *e) {
     struct console_session *s = ctx;
     struct mt_buf text;
-    bool production = is_production(asked->account), settled = asked->row->kind == MT_OPERATION_SETTLED;
+    bool production = goes_to_production(asked), settled = asked->row->kind == MT_OPERATION_SETTLED;
     char run_id[MT_ID_SIZE] = "";
     int64_t n, began = mt_mono_ns();
     if (s->read_only) return refuse_read_only(asked->name, e);
@@ -288,6 +299,21 @@ static bool asks(const char *what) {
     return strcmp(what, "flow.start") == 0 || strcmp(what, "deliver") == 0;
 }
 
+/* Whom a flow may call: it is not known which of them it does. */
+static void add_production(struct mt_runtime *rt, struct mt_buf *b) {
+    struct mt_provider_set *set = mt_providers_current(rt->providers);
+    const struct mt_provider *row;
+    bool any = false;
+    for (size_t i = 0; (row = mt_provider_row(set, i)); i++) {
+        const struct mt_account *account = mt_provider_account(rt->providers, set, row->name);
+        if (!account || !is_production(account)) continue;
+        mt_buf_addf(b, "%s %s, %s\n", any ? "           " : "PRODUCTION:", row->name, account->base_url);
+        any = true;
+    }
+    if (!any) mt_buf_adds(b, "All providers are sandboxes on this machine.\n");
+    mt_provider_set_release(set);
+}
+
 static void end_deed(struct console_session *s, const char *outcome, const char *result) {
     if (s->deed)
         console_audit_end(s, s->deed_what, s->deed, outcome, result, (mt_mono_ns() - s->deed_ns) / 1000000);
@@ -308,8 +334,8 @@ static int allow(void *ctx, const char *what, const char *name, const char *json
     add_members(&text, json, NULL);
     if (s->console->rt->o.offline)
         mt_buf_adds(&text, "This console is offline: it begins when a runtime is started on this data.\n");
-    mt_buf_addf(&text, "%s\nGo on?",
-                production ? "Some of its providers are in PRODUCTION." : "All providers are sandboxes.");
+    add_production(s->console->rt, &text);
+    mt_buf_adds(&text, "Go on?");
     int rc = ask(s, text.data, production, e);
     mt_buf_clear(&text);
     if (rc != 0) end_deed(s, "refused", e->message);
