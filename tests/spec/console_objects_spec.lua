@@ -33,7 +33,7 @@ return flow.define {
 
 describe("the console's objects", function()
   local runtime, sandbox, prints, fails
-  local shop, broken
+  local shop
 
   local function start(reference, amount, email)
     local run = runtime:run("shop", { reference = reference, amount = amount, email = email }, { key = "key-" .. reference })
@@ -45,7 +45,7 @@ describe("the console's objects", function()
     prints, fails = support.at(runtime)
     shop = start("ORDER-1001", "80.00 USD", "ann@example.com")
     start("ORDER-1002", "12.50 USD", "bob@example.com")
-    broken = runtime:wait_for(runtime:run("breaks", {}).id, "needs_attention")
+    runtime:wait_for(runtime:run("breaks", {}).id, "needs_attention")
   end)
   teardown(testing.clean_up)
 
@@ -56,7 +56,7 @@ describe("the console's objects", function()
     assert.equal("shop\twaiting\n", prints(("print(runs'%s'.flow, runs'%s'.state)"):format(shop.id, shop.id)))
     assert.equal(shop.id .. "\n", prints "print(runs'key-ORDER-1001'.id)")
     assert.equal(shop.id .. "\n", prints "print(runs'ORDER-1001'.id)")
-    assert.equal("1\n", prints "print(#runs.list{ flow = 'breaks' })")
+    assert.equal("breaks\n", prints "print(runs.list{ flow = 'breaks', limit = 1 }[1].flow)")
     assert.matches("there is no run run_nope", fails "runs'run_nope'", 1, true)
     assert.matches('did you mean "flow"', fails "runs.list{ flwo = 'x' }", 1, true)
   end)
@@ -65,28 +65,28 @@ describe("the console's objects", function()
     for what, wanted in pairs {
       ["{ email = 'ANN@example.com' }"] = "ORDER-1001", ["{ reference = 'ORDER-1002' }"] = "ORDER-1002",
       ["{ amount = '80' }"] = "ORDER-1001", ["{ amount = money '12.50 USD' }"] = "ORDER-1002",
-      ["{ email = 'bob@example.com', amount = '12.5 USD', since = '1h' }"] = "ORDER-1002",
+      ["{ email = 'bob@example.com', amount = '12.5 USD', since = '30d' }"] = "ORDER-1002",
     } do
       assert.equal(wanted .. "\n", prints(("print(runs.find%s[1].input.reference)"):format(what)), what)
     end
-    assert.equal("2\n", prints "print(#runs.find{ last4 = '4242' })")
+    assert.equal("ORDER-1002\n", prints "print(runs.find{ last4 = '4242', reference = 'ORDER-1002' }[1].input.reference)")
     assert.equal("0\n", prints "print(#runs.find{ last4 = '9999' })")
     assert.equal("0\n", prints "print(#runs.find{ email = 'ann@example.com', amount = '12.50 USD' })")
-    assert.matches("nothing found; 3 runs looked at", prints "runs.find{ email = 'nobody@example.com' }", 1, true)
+    assert.matches("nothing found; %d+ runs looked at", prints "runs.find{ email = 'nobody@example.com' }")
     assert.matches("input.email", prints "runs.find{ email = 'ann@example.com' }", 1, true)
     assert.matches("the last four digits", fails "runs.find{ last4 = '42' }", 1, true)
     assert.matches("nothing to look for", fails "runs.find{}", 1, true)
     -- cut off, it says so, and goes on from there
-    assert.equal("true\t1\n", prints("l = runs.find{ text = 'example.com', scan = 2 }", "print(l.cut, #l)"))
-    assert.equal("ORDER-1001\n",
-      prints("l = runs.find{ text = 'example.com', scan = 2 }", "print(l.more()[1].input.reference)"))
+    local first = "l = runs.find{ email = 'ann@example.com', scan = 1 }" -- the oldest of them
+    assert.equal("true\t0\n", prints(first, "print(l.cut, #l)"))
+    assert.equal("ORDER-1001\n", prints(first, "while #l == 0 do l = l.more() end print(l[1].input.reference)"))
   end)
 
   it("are found from the shell, too", function()
     local found = testing.run { "runs", "find", "--email", "ann@example.com", "--data", runtime.data, "--url", runtime.url }
     assert.equal(0, found.code, found.err)
     assert.matches(shop.id, found.out, 1, true)
-    assert.matches("1 found among 3 runs", found.out, 1, true)
+    assert.matches("1 found among %d+ runs", found.out)
     assert.equal(2, testing.run({ "runs", "find", "--data", runtime.data, "--url", runtime.url }).code)
   end)
 
@@ -98,6 +98,7 @@ describe("the console's objects", function()
   end)
 
   it("say what a person has to find out, and ask before anything is done", function()
+    local broken = runtime:wait_for(runtime:run("breaks", {}).id, "needs_attention")
     local said = prints(("runs'%s':resolve()"):format(broken.id))
     assert.matches("No effect is without an answer", said, 1, true)
     assert.matches("nothing was done", fails(("runs'%s':retry()"):format(broken.id)), 1, true)
@@ -136,7 +137,9 @@ describe("the console's objects", function()
     assert.matches("current", prints "generations()")
     assert.matches("Nothing is started by the clock", prints "schedules()", 1, true)
     assert.equal("shop\n", prints "print(flows'shop':runs()[1].flow)")
-    assert.matches("go%s+ORDER%-1003", prints "events()")
+    runtime:api("POST", "/v1/runs/" .. start("ORDER-1004", "1.00 USD", "dan@example.com").id .. "/signal",
+      { topic = "go", key = "ORDER-1004", payload = { n = 1 } })
+    assert.matches("go%s+ORDER%-1004", prints "events()")
     assert.matches("runs", prints "audit()", 1, true)
     assert.matches("paymnt.payments.create%s+80.00 USD", prints "ledger()")
     local unknown = fails "runz()"
