@@ -209,6 +209,7 @@ static int sweep(struct mt_engine *g, bool whole, struct mt_error *e) {
         if (forget_ended(g, NULL, before, INT64_MAX, e) < 0) return -1;
         events.purge.unread = sooner(less(now, r->unread_ms), before);
         events.purge.after = whole ? 0 : g->events_seen;
+        events.purge.own = "run";
         if (purge(g, purge_op(MT_PURGE_SEGMENTS, before, TOGETHER), e) != 0 || purge_on(g, &events, e) != 0 ||
             purge(g, purge_op(MT_PURGE_DELIVERIES, before, ROWS), e) != 0)
             return -1;

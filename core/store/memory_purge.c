@@ -161,9 +161,17 @@ static void purge_segments(struct mt_memory *m, struct mt_op *op) {
 
 /* ---- events and deliveries ---- */
 
+/* Whether it was for a parent that has ended. */
+static bool nobodys(struct mt_memory *m, const struct mt_op *op, const struct mt_event *x) {
+    if (!op->purge.own || strcmp(x->topic, op->purge.own) != 0) return false;
+    const struct mt_mem_run *child = mt_memory_find_run(m, x->key);
+    return !child || !is_live(m, child->run.parent);
+}
+
 static bool event_may_go(struct mt_memory *m, const struct mt_op *op, const struct mt_event *x) {
     int64_t all, live;
     if (x->late == MT_LATE_PENDING) return false;
+    if (nobodys(m, op, x)) return true;
     if (x->at <= op->purge.unread) return true;
     asked_by(m, x->topic, x->key, &all, &live);
     return x->readers && (!live || x->readers >= all);
@@ -185,7 +193,7 @@ static void purge_events(struct mt_memory *m, struct mt_op *op) {
             *s = (struct mt_mem_source){.n = x->n, .at = x->at, .source = x->source};
         }
         op->purge.count++;
-        op->purge.count_unread += x->readers == 0;
+        op->purge.count_unread += x->readers == 0 && !nobodys(m, op, x);
         mt_memory_touch(m, MEM_EVENTS, x);
         x->n = 0;
         x->source = NULL;

@@ -80,6 +80,7 @@ enum mt_statement {
     ST_ASKERS,
     ST_ASKED_OF,
     ST_ASKED_COUNT,
+    ST_PARENT_LIVES,
     ST_ASKED_DELETE,
     ST_EVENTS_OLD,
     ST_EVENT_LARGEST,

@@ -211,10 +211,27 @@ static int rows_after(struct mt_apply *a, struct mt_op *op, enum mt_statement wh
     return rc < 0 ? -1 : 0;
 }
 
+/* Whether it was for a parent that has ended: 1, 0, -1. */
+static int nobodys(struct mt_apply *a, const struct mt_op *op, const struct row *row) {
+    if (!op->purge.own || strcmp(row->topic, op->purge.own) != 0) return 0;
+    sqlite3_stmt *st = mt_sqlite_statement(&a->s->writer, ST_PARENT_LIVES, a->e);
+    if (!st) return -1;
+    mt_sqlite_text(st, 1, row->key);
+    int rc = mt_sqlite_step(&a->s->writer, st, a->e);
+    bool lives = rc == 1 && sqlite3_column_int(st, 0);
+    sqlite3_reset(st);
+    return rc < 0 ? -1 : !lives;
+}
+
 /* 1: it may go; 0; -1. */
-static int event_may_go(struct mt_apply *a, const struct mt_op *op, const struct row *row) {
+static int event_may_go(struct mt_apply *a, const struct mt_op *op, struct row *row) {
     int64_t all = 0, live = 0;
     if (row->late == MT_LATE_PENDING) return 0;
+    int free_to_go = nobodys(a, op, row);
+    if (free_to_go) {
+        row->readers += row->readers == 0; /* as good as read */
+        return free_to_go;
+    }
     if (row->at <= op->purge.unread) return 1;
     if (!row->readers) return 0;
     if (asked_by(a, row->topic, row->key, &all, &live)) return -1;

@@ -138,6 +138,8 @@ const char *const mt_sqlite_sql[ST_STATEMENT_COUNT] = {
 
     [ST_ASKED_COUNT] = "SELECT count(*), total(r.state NOT IN (5, 6, 7)) FROM asked a JOIN runs r ON"
                        " r.n = a.run WHERE a.topic = ?1 AND a.key = ?2",
+    [ST_PARENT_LIVES] = "SELECT p.state NOT IN (5, 6, 7) FROM runs c JOIN runs p ON p.id = c.parent"
+                        " WHERE c.id = ?1",
     [ST_ASKED_DELETE] = "DELETE FROM asked WHERE run = ?1 AND segment < ?2",
     [ST_EVENTS_OLD] = "SELECT n, topic, key, source, at, readers, late FROM events WHERE n > ?1"
                       " ORDER BY n LIMIT ?2",

@@ -380,8 +380,10 @@ struct mt_op {
             int64_t after; /* EVENTS, DELIVERIES: only numbers after this one */
             size_t limit;  /* rows to look at, or to take away */
             size_t keep;
-            const char *except;          /* NULL: none */
-            int64_t seen;                /* out: how far it has looked, for `after` */
+            const char *except; /* NULL: none */
+            const char *own;    /* EVENTS: those of this topic tell the parent of the run that is their key of
+                                   its    end, and count as read when that parent has ended; NULL */
+            int64_t seen;       /* out: how far it has looked, for `after` */
             int64_t count, count_unread; /* out: how many went; of events, how many nobody had read */
             bool more;                   /* out: there may be more at once */
         } purge;

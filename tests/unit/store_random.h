@@ -278,8 +278,8 @@ static inline void make_op(struct random *r, struct made *m, size_t i, enum mt_o
         op->cont.at = now;
         break;
     case MT_OP_EVENT:
-        op->event.topic = PICK(r, topics);
-        op->event.key = PICK(r, keys);
+        op->event.topic = chance(r, 85) ? PICK(r, topics) : "run";
+        op->event.key = op->event.topic[0] == 'r' ? PICK(r, run_ids) : PICK(r, keys);
         op->event.payload = PICK(r, jsons);
         op->event.source = MAYBE(r, sources);
         op->event.at = now;
@@ -366,6 +366,7 @@ static inline void make_op(struct random *r, struct made *m, size_t i, enum mt_o
         op->purge.limit = any(r, 9);
         op->purge.keep = any(r, 3);
         op->purge.except = MAYBE(r, generations);
+        op->purge.own = chance(r, 30) ? "run" : NULL;
         break;
     case MT_OP_META:
         op->meta.key = PICK(r, keys);

@@ -281,6 +281,27 @@ static void test_events_that_another_has_not_read(void **state) {
     assert_int_equal(purged(s, MT_PURGE_EVENTS, 600, 10), 1);
 }
 
+/* What a parent was told of its child's end is nobody's any more when that parent has ended. */
+static void test_ends_of_children(void **state) {
+    struct mt_store *s = store_of(state);
+    start(s, "run_1", true);
+    struct mt_op op = start_op("run_2", NULL, true, 100);
+    op.start.parent = "run_1";
+    must(s, NULL, op);
+    end_run(s, "run_2");
+    event(s, "run", "run_2", "{\"output\":1}");
+    event(s, "order", "x", "{}");
+    op = (struct mt_op){
+        .type = MT_OP_PURGE,
+        .purge = {.what = MT_PURGE_EVENTS, .before = 600, .unread = 0, .own = "run", .limit = 10}};
+    one(s, NULL, &op);
+    assert_int_equal(op.purge.count, 0);
+    end_run(s, "run_1");
+    one(s, NULL, &op);
+    assert_int_equal(op.purge.count, 1);
+    assert_int_equal(op.purge.count_unread, 0);
+}
+
 static void test_sources_are_remembered(void **state) {
     struct mt_store *s = store_of(state);
     struct mt_op op = {
@@ -467,9 +488,9 @@ static void test_malformed(void **state) {
     X(test_tombstone), X(test_tombstone_keeps_its_key), X(test_only_what_has_ended),                         \
         X(test_late_for_a_tombstone), X(test_tombstones_go), X(test_erasing_blanks_events),                  \
         X(test_segments), X(test_who_needs_attention_keeps_all), X(test_strands_are_not_mixed),              \
-        X(test_events), X(test_events_that_another_has_not_read), X(test_sources_are_remembered),            \
-        X(test_events_piece_by_piece), X(test_documents), X(test_deliveries), X(test_generations),           \
-        X(test_ended_runs), X(test_malformed)
+        X(test_events), X(test_events_that_another_has_not_read), X(test_ends_of_children),                  \
+        X(test_sources_are_remembered), X(test_events_piece_by_piece), X(test_documents),                    \
+        X(test_deliveries), X(test_generations), X(test_ended_runs), X(test_malformed)
 
 int main(void) {
     return RUN_ON_ALL(TESTS);
