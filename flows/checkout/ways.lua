@@ -14,8 +14,10 @@ local provider = require "mintage.provider"
 local terms = require "lib.terms"
 
 local names = { "mintro", "paymnt", "paymint", "epin" }
-local ways = {}
-for _, name in ipairs(names) do ways[name] = require("checkout." .. name) end
+local ways = {
+  mintro = require "checkout.mintro", paymnt = require "checkout.paymnt",
+  paymint = require "checkout.paymint", epin = require "checkout.epin",
+}
 
 local list = { terms = terms("checkout", { ways = names, expires = "24h" }) }
 
