@@ -212,9 +212,19 @@ static void list(struct repl_line *l, const json_t *names) {
     fflush(l->screen.out);
 }
 
+/* Without those that would steer the terminal. Takes the reference. */
+static json_t *names_that_are_text(json_t *names) {
+    for (size_t i = json_array_size(names); i-- > 0;) {
+        const unsigned char *s = (const unsigned char *)json_string_value(json_array_get(names, i));
+        while (s && *s >= ' ' && *s != 0x7f) s++;
+        if (!s || *s) json_array_remove(names, i);
+    }
+    return names;
+}
+
 static unsigned char complete(struct repl_line *l, const char *before, size_t len) {
     size_t start = len;
-    json_t *names = l->hooks.complete(l->hooks.ctx, before, &start);
+    json_t *names = names_that_are_text(l->hooks.complete(l->hooks.ctx, before, &start));
     size_t count = json_array_size(names), shared = common(names);
     unsigned char result = CC_REFRESH_BEEP;
     if (start > len) start = len;

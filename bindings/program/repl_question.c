@@ -64,7 +64,8 @@ static bool means_yes(char *text, bool production) {
 
 /* Long lines are broken between words; the last one is not ended. */
 static void write_lines(const struct repl_screen *screen, const char *text) {
-    char *clean = mt_repl_clean(screen, text);
+    const struct repl_screen plain = {screen->out, screen->colors, false}; /* nothing in it can be hidden */
+    char *clean = mt_repl_clean(&plain, text);
     size_t width = mt_terminal_width(screen->out);
     for (char *line = clean, *end; line; line = end) {
         end = strchr(line, '\n');

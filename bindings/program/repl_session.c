@@ -28,7 +28,7 @@ void mt_repl_tell(struct repl *r, const char *text) {
     if (r->line && mt_buf_ok(&b))
         mt_repl_line_above(r->line, b.data);
     else if (mt_buf_ok(&b))
-        fprintf(stderr, "%s\n", text);
+        mt_repl_write_line(&(struct repl_screen){stderr, r->screen.colors, false}, text);
     mt_buf_clear(&b);
 }
 
