@@ -209,7 +209,10 @@ static int read_run(struct journey *j, struct mt_run *run, struct mt_error *e) {
     run_copy(&j->now, run);
     j->segments = run->segment + 1;
     j->newest = t->segment < 0 || t->segment == run->segment;
-    if (t->segment > run->segment) {
+    if (run->gone_at) {
+        mt_fail(e, MT_NOT_FOUND, "only a tombstone is left of run %s: its journal is not kept any longer",
+                run->id);
+    } else if (t->segment > run->segment) {
         mt_fail(e, MT_INVALID_REQUEST, "run %s is in segment %d; there is no segment %d", run->id,
                 run->segment, t->segment);
     } else if (t->at < 0) {

@@ -81,6 +81,10 @@ describe("retention", function()
     assert.same({}, run:journal())
     assert.matches("A tombstone since", run:story(), 1, true)
     assert.is_nil(run:story():find("ann@example.com", 1, true))
+    assert.equal(404, w:api("GET", "/v1/runs/" .. run.id .. "/travel").status)
+    assert.equal(409, w:api("POST", "/v1/runs/" .. run.id .. "/cancel", {}).status)
+    local page = w:get(run.checkout_url)
+    assert.is_true(not page or page.status == 200) -- the runtime may be down just now
 
     local again = w:start("checkout", ORDER, { key = "order-1" })
     assert.equal(run.id, again.id)
