@@ -97,15 +97,16 @@ async function answers(url) {
   try { return (await fetch(url)).status === 200; } catch { return false; }
 }
 
-// mintage dev, or, for work on the pages alone, sandbox and runtime that run already (SANDBOX_URL, RUNTIME_URL).
+// mintage dev, or, for work on the pages alone, sandbox and runtime that run already (SANDBOX_URL, RUNTIME_URL, RUNTIME_DATA).
 export async function startProgram() {
   if (process.env.SANDBOX_URL) {
-    return { sandbox: process.env.SANDBOX_URL, runtime: process.env.RUNTIME_URL, stop() {} };
+    const running = { sandbox: process.env.SANDBOX_URL, runtime: process.env.RUNTIME_URL, data: process.env.RUNTIME_DATA, stop() {} };
+    return { ...running, start: starter(running) };
   }
   const sandboxPort = await freePort();
   const sandbox = `http://127.0.0.1:${sandboxPort}`;
   const world = await start('dev', ['--sandbox-port', sandboxPort, '--flows', join(root, 'flows')], sandbox);
-  return { ...world, sandbox, start: (flow, input) => post(world, `/v1/flows/${flow}/runs?wait=1s`, input) };
+  return { ...world, sandbox, start: starter(world) };
 }
 
 // Runs of flows/page.lua, which show the checkout page in any state: start() answers a run, say() tells it how to go on.
@@ -117,6 +118,8 @@ export async function startPages() {
     say: (run, payload) => post(world, `/v1/runs/${run.id}/signal`, { topic: 'page', key: run.id, payload }),
   };
 }
+
+const starter = (world) => (flow, input) => post(world, `/v1/flows/${flow}/runs?wait=1s`, input);
 
 async function post({ runtime, data }, path, body) {
   const token = readFileSync(join(data, 'admin-token'), 'utf8').trim();
