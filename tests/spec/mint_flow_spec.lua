@@ -268,9 +268,10 @@ describe("MINT in a flow", function()
     local function search(dir)
       for name in lfs.dir(dir) do
         local path = dir .. "/" .. name
-        if lfs.attributes(path, "mode") == "file" then
+        local mode = lfs.attributes(path, "mode")
+        if mode == "file" then
           shown[path] = testing.read(path)
-        elseif name ~= "." and name ~= ".." then
+        elseif mode == "directory" and name ~= "." and name ~= ".." then
           search(path)
         end
       end
