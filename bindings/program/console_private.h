@@ -61,7 +61,7 @@ struct console_session {
     bool ended;        /* the thread has nothing more to do */
 
     pthread_mutex_t wire_lock; /* send */
-    bool deaf;                 /* nobody listens */
+    _Atomic bool deaf;         /* nobody listens */
 
     /* the session's thread's own */
     pthread_t thread;
