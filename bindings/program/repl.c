@@ -208,6 +208,8 @@ static int catch_signals(bool interactive) {
     if (interactive) {
         sigaddset(&set, SIGWINCH);
         sigaddset(&set, SIGTSTP);
+        sigaddset(&set, SIGTERM); /* the terminal is given back as it was */
+        sigaddset(&set, SIGHUP);
     }
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);

@@ -110,7 +110,7 @@ struct repl_line_hooks {
     void *ctx;
 };
 
-/* signals: a descriptor for SIGINT, SIGWINCH and SIGTSTP (signalfd). */
+/* signals: a descriptor for SIGINT, SIGWINCH, SIGTSTP, SIGTERM and SIGHUP (signalfd). */
 struct repl_line *mt_repl_line_new(const struct repl_screen *screen, const struct repl_line_hooks *hooks,
                                    int signals);
 void mt_repl_line_free(struct repl_line *l);

@@ -22,7 +22,7 @@ struct repl_line {
     struct repl_screen screen;
     struct repl_line_hooks hooks;
     int signals;
-    bool editing, cleared;
+    bool editing, cleared, ended;
     void (*ask_prompt)(void *ctx, char *out, size_t size);
     char prompt[PROMPT_MAX]; /* colours stand between \1, as libedit wants */
     size_t prompt_columns;
@@ -111,6 +111,10 @@ static wchar_t take_signal(struct repl_line *l) {
         mt_repl_line_take_back(l);
         draw(l);
         return 0;
+    case SIGTERM:
+    case SIGHUP:
+        l->ended = true;
+        return 0;
     default:
         return 0;
     }
@@ -127,6 +131,7 @@ static int wait_for_byte(struct repl_line *l, unsigned char *byte, wchar_t *key)
         int n = poll(p, 3, timeout_ms);
         if (n < 0 && errno != EINTR) return 0;
         if (n > 0 && p[1].revents && (*key = take_signal(l)) != 0) return 2;
+        if (l->ended) return 0;
         if (n > 0 && p[0].revents) {
             ssize_t got = read(STDIN_FILENO, byte, 1);
             if (got == 1) return 1;

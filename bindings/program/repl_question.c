@@ -43,7 +43,8 @@ static int read_answer(struct repl *r, const struct repl_screen *screen, char ou
             struct signalfd_siginfo info;
             if (read(r->signals, &info, sizeof info) != (ssize_t)sizeof info) continue;
             if (info.ssi_signo == SIGTSTP) raise(SIGSTOP);
-            if (info.ssi_signo == SIGINT) return 0;
+            r->leave = info.ssi_signo == SIGTERM || info.ssi_signo == SIGHUP;
+            if (r->leave || info.ssi_signo == SIGINT) return 0;
         }
         if (p[0].revents) {
             ssize_t n = read(STDIN_FILENO, out, ANSWER_MAX - 1);

@@ -210,6 +210,7 @@ static int take_signal(struct repl *r) {
         raise(SIGSTOP);
         mt_repl_line_take_back(r->line);
     }
+    if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGHUP) r->leave = true;
     return (int)info.ssi_signo;
 }
 

@@ -141,6 +141,13 @@ function Terminal:wait_for_question()
   if not ok then error("there is no question:\n" .. self:screen(), 2) end
 end
 
+-- Sends a signal to the program alone.
+function Terminal:signal(name)
+  local _, shell = command(self.server, "display-message", "-p", "-t", self.name, "#{pane_pid}")
+  local pid = first_line("pgrep -P " .. shell:match "%d+")
+  assert(os.execute(("kill -%s %d"):format(name, pid)))
+end
+
 -- The exit code, once the program has ended.
 function Terminal:code()
   return testing.wait_until(function() return tonumber(self:screen():match "EXIT CODE (%d+)") end,

@@ -319,6 +319,19 @@ describe_terminal("the console at a terminal", function()
     assert(ok, why)
   end)
 
+  it("gives the terminal back when it is told to end", function()
+    local t = repl()
+    t:type "half a line"
+    t:wait "half a line"
+    t:signal "TERM"
+    assert.equal(0, t:code())
+    t = repl()
+    t:enter "print('on') while true do end"
+    t:wait "\non"
+    t:signal "TERM"
+    assert.equal(0, t:code())
+  end)
+
   it("begins in a run with --run, and says how to go on", function()
     local run = runtime:run("greet", { name = "Ann" }, { wait = "10s" })
     local t = repl { "--run", run.id }
