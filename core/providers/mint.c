@@ -330,11 +330,7 @@ static const struct mt_operation operations[] = {
      .read = mint_read_redeemed,
      .check = check_redeem},
     {.name = "epins.release",
-     .kind = MT_OPERATION_RELEASE,
-     .method = "",
-     .path = "",
-     .repeat = MT_REPEAT_NATURAL,
-     .moves_money = true,
+     RELEASE(NULL, MT_REPEAT_NATURAL),
      .params = release_params,
      .doc = "Is always refused, since MINT takes no redeemed ePIN back: as an undo (flow.undo), it has a "
             "person give the money back when the run fails.",

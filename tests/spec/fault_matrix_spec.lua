@@ -14,6 +14,7 @@ local AGAIN = { "drop_response", "reset", "malformed", "status=503", "status=429
 local OF_EVENTS = { "duplicate", "delay=600000", "reorder", "lose" }
 local LONG = { timeout = true, ["slow=35000"] = true }
 
+local SENDS_NOTHING = { ["mint.epins.release"] = true } -- is always refused, so no fault can meet it
 local PROVIDERS = { mintro = true, mint = true, paymint = true, paymnt = true }
 
 -- The faults of a provider's own codes, but for those that ONCE has.
@@ -88,7 +89,9 @@ describe("every operation and every fault", function()
   local function add(cells_of)
     for _, provider in ipairs(runtime:api("GET", "/v1/providers").json.data) do
       for _, operation in ipairs(PROVIDERS[provider.name] and provider.operations or {}) do
-        cells_of(m, provider, operation, codes_of(provider))
+        if not SENDS_NOTHING[provider.name .. "." .. operation.name] then
+          cells_of(m, provider, operation, codes_of(provider))
+        end
       end
     end
   end
@@ -118,7 +121,7 @@ describe("every operation and every fault", function()
     for _, cell in ipairs(m.cells) do table.insert(cell.times and again or cell.slow and slow or quick, cell) end
     table.move(quick, 1, #quick, #slow + 1, slow) -- what takes half a minute begins first
     m:run(slow, 96, 200000)
-    m:run(again, 96, 60000)
+    m:run(again, 96, 200000)
     m:count(m.cells)
     judge(m.cells)
     show(m.cells)
