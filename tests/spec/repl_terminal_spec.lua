@@ -183,6 +183,31 @@ describe_terminal("the console at a terminal", function()
     t:wait "no_such_thing_x"
   end)
 
+  it("completes parameters, also in a further line, ids of runs, and methods", function()
+    local t, run = repl(), runtime:run("greet", { name = "Bob" }, { wait = "10s", key = "complete-me" })
+    t:type "paymnt.payments.cr"
+    t:press "Tab"
+    t:wait "> paymnt.payments.create"
+    t:type "{ am"
+    t:press "Tab"
+    t:wait "{ amount"
+    t:press "C-c"
+    t:enter "paymnt.payments.create{"
+    t:type "  am"
+    t:press "Tab"
+    t:wait ">>   amount"
+    t:press "C-c"
+    t:type('runs "' .. run.id:sub(1, -3))
+    t:press "Tab"
+    t:wait('> runs "' .. run.id)
+    t:press "C-c"
+    t:enter 'r = runs "complete-me"'
+    t:wait_for_prompt()
+    t:type "r:sto"
+    t:press "Tab"
+    t:wait "> r:story"
+  end)
+
   it("stops what runs on Ctrl-C, and the session goes on", function()
     local t = repl()
     t:enter "before = 77"
