@@ -153,6 +153,22 @@ describe_terminal("the console at a terminal", function()
     mode:close()
   end)
 
+  it("shortens a long history, and takes it away from others", function()
+    local lines = {}
+    for i = 1, 4500 do lines[i] = "x = " .. i end
+    os.execute("mkdir -p " .. state .. "/mintage")
+    testing.write(state .. "/mintage/history", table.concat(lines, "\n") .. "\n")
+    os.execute("chmod 644 " .. state .. "/mintage/history")
+    local t = repl()
+    t:press("Up", "Enter")
+    t:wait "> x = 4500"
+    t:wait_for_prompt()
+    local kept = select(2, history():gsub("\n", ""))
+    assert.equal(2000, kept)
+    assert.matches("^x = 2501\n", history())
+    assert.equal("rw-------", require("lfs").attributes(state .. "/mintage/history", "permissions"))
+  end)
+
   it("remembers a statement of several lines as one", function()
     local t = repl()
     t:enter "for i = 7, 8 do"
