@@ -42,6 +42,8 @@ static void print_row(struct mt_asking *x, const json_t *run, int64_t now, size_
     printf("%s", x->colors->reset);
     if (key) printf("  %s", key);
     if (json_is_object(error)) printf("  %s", mt_json_str(error, "kind", ""));
+    if (mt_json_str(run, "tombstone_since", NULL))
+        printf("  %s(tombstone)%s", x->colors->dim, x->colors->reset);
     putchar('\n');
 }
 

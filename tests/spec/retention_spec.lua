@@ -82,6 +82,7 @@ describe("retention", function()
     local story = mintage(p, { "runs", "show", ids[1] })
     assert.equal(0, story.code)
     assert.matches("A tombstone since 20", story.out, 1, true)
+    assert.matches("k-300  (tombstone)", mintage(p, { "runs", "list", "--limit", "1000" }).out, 1, true)
     assert.equal(0, p:stop())
   end)
 
