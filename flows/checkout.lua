@@ -122,7 +122,8 @@ return flow.define {
         wish = nil
         if payment then receipt, wish = wait(sale, payment) end
       until not sale.due:is_positive()
-      return receipt or sale:receipt() -- all of it by ePINs
+      if not receipt then page.show(sale, "done") end -- all of it by ePINs
+      return receipt or sale:receipt()
     end)
   end,
 
