@@ -60,7 +60,9 @@ describe("mintage test", function()
   end)
   teardown(testing.clean_up)
 
-  local function run(spec, ...) return testing.run({ "test", dir .. "/" .. spec .. "_spec.lua", ... }) end
+  local function run(spec, ...)
+    return testing.run({ "test", dir .. "/" .. spec .. "_spec.lua", ... }, { timeout_ms = 240000 })
+  end
 
   it("--crash passes what holds, and counts", function()
     local result = run("careful", "--crash")
