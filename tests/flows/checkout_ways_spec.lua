@@ -183,6 +183,14 @@ describe("checkout by", function()
       took(w, "80000")
     end)
 
+    it("has come to nothing when the merchant voids it", function()
+      begin(korean { ways = { "paymint" }, phone = "010-1234-5678" })
+      run:wait_for(shows(run, "pay"))
+      assert.completed(w:start("void", { payment = "ORDER-1" }):wait "2h")
+      assert.failed(run:wait "6h", "cancelled") -- Paymint does not tell of it
+      assert.not_charged(w)
+    end)
+
     it("is destroyed when it expires, and nobody can pay it then", function()
       begin(korean { ways = { "paymint" }, phone = "010-1234-5678", expires = "2h" })
       run:wait_for(shows(run, "pay"))
@@ -349,6 +357,16 @@ describe("checkout by", function()
       w:wait_for(function() return told["order.cancelled"] end, "2d")
       assert.is_nil(told["order.paid"])
     end)
+  end)
+
+  it("the ways that the settings say, for as long as they say", function()
+    w = world.new { config = { settings = { checkout = { ways = { "epin", "paymint" }, expires = "1h" } } } }
+    run = w:start("checkout", order {}, { key = "ORDER-1" })
+    run:wait_for(shows(run, "choose"))
+    assert.same({ "epin" }, run.progress.ways) -- Paymint takes won only
+    assert.failed(run:wait "3h", "expired")
+    local nobody = w:start("checkout", order { reference = "ORDER-2", ways = { "paymint" } })
+    assert.failed(nobody:wait "1h", "unsupported")
   end)
 
   it("none, since the customer gives it up", function()
