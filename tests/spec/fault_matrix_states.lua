@@ -5,7 +5,8 @@
 -- sandbox; `id` is the cell's own: letters and digits. It answers
 --   params   of the call; texts like "80.00 USD" become money
 --   match    the fault's: by reference, by path, or by what a request contains
---   count    function(seen, w): how often it has been done; seen.ledger[reference][kind] are entries of the ledger
+--   count    function(seen, w): how often it has been done; seen.ledger[reference][kind] are entries of the ledger. A second
+--            answer, true: once more, it may be, without anybody's doing
 --   moves    how much count grows when the call is carried out once: 1 unless said, 0 of what only reads
 --   before   what count says before the call; 0 unless said
 --   on       the operation whose requests meet the fault, where that is another one (settled and release)
@@ -61,11 +62,12 @@ local function cancelled(intent_id)
   return function(_, w) return w.mintro("GET", "/intents/" .. intent_id).data.status == "cancelled" and 1 or 0 end
 end
 
--- Nobody can pay it any more: it was cancelled, or ran out while its release waited to read (a day, at the most).
+-- Nobody can pay it any more: it was cancelled; or it ran out by itself, since the clock is moved by days while others wait to
+-- read. Then a release may have done nothing and says so, or may have found it done.
 local function closed(intent_id)
   return function(_, w)
     local status = w.mintro("GET", "/intents/" .. intent_id).data.status
-    return (status == "cancelled" or status == "expired") and 1 or 0
+    return status == "cancelled" and 1 or 0, status == "expired"
   end
 end
 
