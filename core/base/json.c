@@ -249,6 +249,13 @@ static json_t *redact_integer(const json_t *original) {
     return json_string(text);
 }
 
+/* The key of a run or an event is its name: only beside "flow" or "topic" is a member "key" no secret. */
+static bool hides(const json_t *object, const char *name) {
+    if (strcmp(name, "key") == 0 && (json_object_get(object, "flow") || json_object_get(object, "topic")))
+        return false;
+    return mt_secret_name(name);
+}
+
 json_t *mt_json_redact(const json_t *value) {
     switch (json_typeof(value)) {
     case JSON_OBJECT: {
@@ -257,7 +264,7 @@ json_t *mt_json_redact(const json_t *value) {
         for (void *it = json_object_iter(o); it != NULL; it = json_object_iter_next(o, it)) {
             const char *key = json_object_iter_key(it);
             const json_t *member = json_object_iter_value(it);
-            bool hide = mt_secret_name(key) && !json_is_null(member);
+            bool hide = hides(value, key) && !json_is_null(member);
             json_object_set_new(copy, key, hide ? json_string("[redacted]") : mt_json_redact(member));
         }
         return copy;

@@ -19,6 +19,21 @@ return flow.define {
   end,
 }
 ]],
+  ["quiet.lua"] = [[
+local flow = require "mintage.flow"
+local mintro = require "mintage.mintro"
+return flow.define {
+  name = "quiet",
+  run = function()
+    local price = require "mintage.money" "1.00 USD"
+    local intent = mintro.intents.create {
+      reference_id = flow.id(), amount = price, email = "ann@example.com", name = "Ann", integration_type = "iframe",
+      order_items = { { name = "Tea", quantity = 1, price = price } },
+    }
+    return mintro.intents.settled(intent.intent_id, "1h")
+  end,
+}
+]],
   ["breaks.lua"] = [[
 local flow = require "mintage.flow"
 return flow.define {
@@ -146,8 +161,15 @@ describe("the console's objects", function()
     assert.matches("did you mean 'runs'", unknown, 1, true)
   end)
 
+  it("show the key of a run, which is its name, and no other key", function()
+    assert.matches('key = "key-ORDER-1001"', prints "({ flow = 'shop', key = 'key-ORDER-1001' })", 1, true)
+    assert.matches("key = [redacted]", prints "({ id = 'x', key = 'key-ORDER-1001' })", 1, true)
+  end)
+
   it("are customer, bank and time where there is a sandbox", function()
     assert.matches("succeeded", prints "sandbox.pay(runs'ORDER-1002')", 1, true)
+    local quiet = runtime:wait_for(runtime:run("quiet", {}).id, "waiting") -- tells nothing: its journal does
+    assert.matches("succeeded", prints(("sandbox.pay(runs'%s')"):format(quiet.id)), 1, true)
     testing.wait_until(function() return #sandbox:http("GET", "/_sandbox/webhooks").json.data > 0 end, "it told of it")
     testing.wait_until(function() return prints("print(sandbox.webhooks()[1].state)") == "delivered\n" end, "its webhook came")
     prints "sandbox.webhooks()[1]:redeliver()"

@@ -427,6 +427,20 @@ static void redaction_hides_secrets_at_every_depth(void **state) {
     json_decref(v);
 }
 
+static void redaction_leaves_the_names_of_runs(void **state) {
+    (void)state;
+    json_t *v = parse("[{\"flow\":\"shop\",\"key\":\"order-1\"},{\"key\":\"order-1\",\"topic\":\"go\"},"
+                      "{\"key\":\"sk_live\"}]");
+    json_t *r = mt_json_redact(v);
+    char *text = mt_json_dump(r, NULL);
+    assert_string_equal(text,
+                        "[{\"flow\":\"shop\",\"key\":\"order-1\"},{\"key\":\"order-1\",\"topic\":\"go\"},"
+                        "{\"key\":\"[redacted]\"}]");
+    free(text);
+    json_decref(r);
+    json_decref(v);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_kind_and_outcome_has_a_name_that_reads_back),
@@ -449,6 +463,7 @@ int main(void) {
         cmocka_unit_test(members_read_with_a_fallback),
         cmocka_unit_test(errors_cross_json_unchanged),
         cmocka_unit_test(redaction_hides_secrets_at_every_depth),
+        cmocka_unit_test(redaction_leaves_the_names_of_runs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -47,7 +47,11 @@ local function quoted(text, max)
   return '"' .. shown .. '"'
 end
 
-local function hidden(key) return type(key) == "string" and native.secret_name(key) end
+-- The key of a run or an event is its name: only beside "flow" or "topic" is a member "key" no secret.
+local function hidden(key, value)
+  if type(key) ~= "string" or not native.secret_name(key) then return false end
+  return key ~= "key" or not (rawget(value, "flow") or rawget(value, "topic"))
+end
 
 local function field(value, name)
   local ok, found = pcall(rawget, value, name)
@@ -112,7 +116,7 @@ local function line_of(value, depth, seen, room)
   local keys = keys_of(value)
   for i, key in ipairs(keys) do
     local item = rawget(value, key)
-    local shown = hidden(key) and paint("dim", "[redacted]") or line_of(item, depth - 1, seen, room)
+    local shown = hidden(key, value) and paint("dim", "[redacted]") or line_of(item, depth - 1, seen, room)
     if key == list then list = list + 1 else shown = key_text(key) .. " = " .. shown end
     parts[#parts + 1] = shown
     used = used + columns(shown) + 2
@@ -144,7 +148,7 @@ local first = {
 local function cell_of(row, key)
   local value = rawget(row, key)
   if value == nil then return "" end
-  if hidden(key) then return "[redacted]" end
+  if hidden(key, row) then return "[redacted]" end
   if type(value) == "string" then
     local flat = value:gsub("%c", " ")
     return flat
@@ -237,7 +241,7 @@ local function add_parts(out, value, depth, indent, seen)
     end
     local label = ""
     if key == list then list = list + 1 else label = key_text(key) .. " = " end
-    if hidden(key) then
+    if hidden(key, value) then
       out[#out + 1] = pad .. label .. paint("dim", "[redacted]")
       out.lines = out.lines + 1
     else

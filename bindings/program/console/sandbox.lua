@@ -16,15 +16,29 @@ local function call(method, path, body)
   return value
 end
 
+-- The payment that a run has open: what it tells of, or else the newest that its journal knows.
+local function open_payment(run)
+  local told = run:refresh().progress or {}
+  local found = { intent_id = told.intent_id, payment_id = told.payment_id, bill_id = told.bill_id }
+  if next(found) ~= nil then return found end
+  local page = ask.get("/v1/runs/" .. ask.id(run.id) .. "/journal", { limit = 1000 })
+  for _, entry in ipairs(page.data) do
+    local result = type(entry.result) == "table" and entry.result or {}
+    for _, name in ipairs { "intent_id", "payment_id", "bill_id" } do
+      if entry.kind == "call" and result[name] then found = { [name] = result[name] } end
+    end
+  end
+  if next(found) == nil then error("this run has no payment that could be paid: see run:story()", 3) end
+  return found
+end
+
 -- What a customer does on the hosted page: sandbox.pay{ intent_id = "pi_...", card = "4242424242424242" },
 -- or of a run that waits for its payment: sandbox.pay(run).
 function sandbox.pay(what, card)
   local body = what
   if type(what) == "string" then body = { intent_id = what } end
-  if type(what) == "table" and what.progress then
-    local told = what:refresh().progress or {}
-    body = { intent_id = told.intent_id, payment_id = told.payment_id, bill_id = told.bill_id }
-    if next(body) == nil then error("this run has told of nothing to pay: see its progress", 2) end
+  if type(what) == "table" and what.flow and what.refresh then
+    body = open_payment(what)
   end
   if type(body) ~= "table" then
     error("sandbox.pay wants a run, the id of an intent, or { intent_id =, card = }", 2)
