@@ -161,7 +161,7 @@ static bool answer_message(struct mt_runtime *rt, struct console_session *s, jso
     if (strcmp(op, "eval") != 0 && strcmp(op, "complete") != 0) {
         bool known = strcmp(op, "interrupt") == 0 || strcmp(op, "answer") == 0;
         if (known)
-            console_session_take(s, json_incref(message));
+            console_session_take(s, json_deep_copy(message));
         else
             mt_respond_problem(resp, 422, "invalid_request",
                                "op: found '%.40s', wanted eval, complete, interrupt or answer", op);
@@ -181,7 +181,7 @@ static bool answer_message(struct mt_runtime *rt, struct console_session *s, jso
         mt_respond_problem(resp, 409, "conflict", "another message of this console is still being answered");
         return false;
     }
-    console_session_take(s, json_incref(message));
+    console_session_take(s, json_deep_copy(message));
     struct streaming *x = mt_calloc(1, sizeof *x);
     *x = (struct streaming){rt, s};
     mt_headers_set(&resp->headers, "Content-Type", "application/x-ndjson");

@@ -493,7 +493,8 @@ bool console_session_take(struct console_session *s, json_t *message) {
         full = true;
     } else {
         struct console_message *m = mt_calloc(1, sizeof *m);
-        m->json = json_incref(message);
+        m->json = message; /* handed on: two threads do not count the users of one value */
+        message = NULL;
         if (s->last)
             s->last->next = m;
         else
