@@ -505,10 +505,11 @@ bool console_session_take(struct console_session *s, json_t *message) {
     mt_cond_broadcast(&s->news);
     mt_unlock(&s->lock);
     json_decref(message);
-    if (full) {
-        static const char why[] = "64 messages wait already; read the answers first";
-        send_error(s, id, "limit", why, sizeof why - 1, false, 0);
-    }
+    if (full) /* past the command that runs, whose last message is the session's thread's */
+        console_send(s, "error", id,
+                     json_pack("{s:s, s:s, s:b, s:i}", "text",
+                               "64 messages wait already; read the answers first", "kind", "limit",
+                               "incomplete", 0, "ms", 0));
     return !bye;
 }
 

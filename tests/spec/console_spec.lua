@@ -250,6 +250,19 @@ describe("the console", function()
       assert.equal("1", s:value "1")
     end)
 
+    it("keeps sixty-four messages waiting, and refuses more", function()
+      local s = support.open(runtime)
+      local first = s:begin "while true do pcall(mintro.intents.get, 'x') end"
+      for _ = 1, 70 do s:begin "1" end
+      local refused = s:expect "error"
+      assert.same({ "limit", true }, { refused.kind, refused.id > 60 })
+      s:send { op = "interrupt" }
+      local answer
+      repeat answer = s:expect "error" until answer.id == first
+      assert.equal("interrupted", answer.kind)
+      assert.equal("2", s:value "2")
+    end)
+
     it("gives them so much time", function()
       local s = support.open(runtime, { timeout_ms = 200 })
       local answer = s:eval "while true do pcall(mintro.intents.get, 'x') end"
