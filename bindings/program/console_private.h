@@ -51,11 +51,12 @@ struct console_session {
     pthread_cond_t news;
     struct console_message *first, *last;
     size_t queued;
-    bool running;  /* a message is being carried out */
-    bool stop;     /* what is being carried out is to end */
-    bool stop_all; /* the session ends */
-    bool moved;    /* the generation has changed */
-    int answer;    /* to the question asked: -1 none yet, 0 no, 1 yes */
+    bool running;   /* a message is being carried out */
+    bool stop;      /* what is being carried out is to end */
+    bool stop_all;  /* the session ends */
+    bool stop_next; /* an interrupt came before its command was taken from the queue */
+    bool moved;     /* the generation has changed */
+    int answer;     /* to the question asked: -1 none yet, 0 no, 1 yes */
     bool asking;
     int64_t active_ns; /* when something last came */
     bool ended;        /* the thread has nothing more to do */

@@ -452,7 +452,13 @@ static struct console_message *next_message(struct console_session *s, bool *mov
         s->queued--;
     }
     s->running = m != NULL;
-    if (!s->stop) mt_vm_session_go_on(s->vm);
+    if (m && s->stop_next) {
+        s->stop = true;
+        s->stop_next = false;
+        mt_vm_session_stop(s->vm);
+    } else if (!s->stop) {
+        mt_vm_session_go_on(s->vm);
+    }
     mt_unlock(&s->lock);
     return m;
 }
@@ -486,6 +492,7 @@ bool console_session_take(struct console_session *s, json_t *message) {
     s->active_ns = mt_mono_ns();
     if (bye || strcmp(op, "interrupt") == 0) {
         s->stop = s->running;
+        s->stop_next = !s->running && s->first; /* it is about to be taken */
         if (s->running) mt_vm_session_stop(s->vm);
     } else if (strcmp(op, "answer") == 0) {
         if (s->asking && s->answer < 0) s->answer = mt_json_bool(message, "yes", false);
