@@ -32,6 +32,6 @@ json_t *mt_error_json(const struct mt_error *e);
 void mt_error_from_json(const json_t *obj, struct mt_error *e);
 
 /* A copy of `value` with every member whose name is a secret (mt_secret_name) replaced by "[redacted]" and
- * card-like digit runs in strings masked: what logs, stories and recorded requests show. The "key" of a run or
- * an event, beside its "flow" or "topic", is its name and stays. New reference. */
+ * card-like digit runs in strings masked: what logs, stories and recorded requests show. The "key" of a run
+ * or an event, beside its "flow" or "topic", is its name and stays. New reference. */
 json_t *mt_json_redact(const json_t *value);
