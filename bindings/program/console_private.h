@@ -1,6 +1,6 @@
 /* What the files of the console share. A session is a queue of messages and a thread that carries them out in
- * order: console_session.c. What comes and goes on the wire is a transport's: console_socket.c,
- * api_console.c. What its Lua half calls is console_native.c. */
+ * order: console_session.c, console_eval.c. What comes and goes on the wire is a transport's:
+ * console_socket.c, api_console.c. What its Lua half calls is console_native.c. */
 #pragma once
 #include "base/buf.h"
 #include "base/sync.h"
@@ -15,6 +15,7 @@ enum {
     CONSOLE_LINE_MAX = 1024 * 1024,       /* bytes of one message, either way */
     CONSOLE_QUEUE_MAX = 64,               /* messages that wait */
     CONSOLE_OUTPUT_MAX = 4 * 1024 * 1024, /* bytes that one command may print */
+    CONSOLE_TEXT_MAX = 160 * 1024,        /* of a rendered result: escaped as JSON it fits a line */
     CONSOLE_IDLE_MS = 30 * 60 * 1000,
     CONSOLE_TIMEOUT_MS = 30 * 1000,
     CONSOLE_TIMEOUT_MAX_MS = 60 * 60 * 1000,
@@ -120,17 +121,30 @@ struct console_session *console_session_find(struct mt_console *c, const char *i
 void console_session_release(struct console_session *s);
 /* A hello as it was answered. New reference. */
 json_t *console_hello(struct console_session *s);
+/* Text as JSON, masked; what is no UTF-8 is replaced. At most `max` bytes of it. New reference. */
+json_t *console_shown(const char *text, size_t len, size_t max);
 /* {"type":type,"id":id,...}; takes `more` (an object, or NULL). id < 0: none. */
 void console_send(struct console_session *s, const char *type, int64_t id, json_t *more);
 void console_notice(struct console_session *s, const char *text);
 /* What print writes, at most CONSOLE_OUTPUT_MAX a command. False: that is used up. */
 bool console_output(struct console_session *s, const char *text, size_t len);
-/* A file of console/, NULL when there is none. */
-const struct mt_asset *console_asset(const char *name);
 /* For effects that wait: whether the command is to end. */
 bool console_stopped(struct console_session *s);
 /* Asks, and waits for the answer. False: no, nobody to answer, or stopped. */
 bool console_confirm(struct console_session *s, const char *text, bool production);
+
+/* ---- console_eval.c ---- */
+
+/* The session's state on the current generation. */
+int console_open_state(struct console_session *s, struct mt_error *e);
+/* To the generation that is current now, with what globals can be taken along. */
+void console_move(struct console_session *s);
+/* A message that was taken from the queue: eval, complete; anything else is answered with an error. */
+void console_carry_out(struct console_session *s, json_t *m);
+/* Columns that results are fitted to, 40 to 500. */
+void console_set_width(struct console_session *s, int64_t width);
+/* A file of console/, NULL when there is none. */
+const struct mt_asset *console_asset(const char *name);
 
 /* ---- console_audit.c ---- */
 
