@@ -397,7 +397,7 @@ int scripts_transact(struct mt_scripts *s, struct loaded *l, const char *name, i
         if (r.exit == MT_EXIT_RETURNED || r.exit == MT_EXIT_LEFT)
             rc = mt_handler_commit(
                 x, e); /* a handler that was left failed in the store, which the commit tells */
-        else
+        else if (r.exit == MT_EXIT_LIMIT || !mt_handler_overtaken(x))
             rc = failed(&r, name, e);
         if (r.exit == MT_EXIT_LEFT && rc == 0)
             rc = mt_fail(e, MT_UNAVAILABLE, "the handler could not be carried out");

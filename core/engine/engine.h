@@ -125,6 +125,9 @@ void mt_engine_webhook(struct mt_engine *g, const char *provider, bool secret_ur
  * End always. */
 struct mt_exec *mt_handler_begin(struct mt_engine *g, const char *name);
 int mt_handler_commit(struct mt_exec *x, struct mt_error *e);
+/* For a handler that raised: whether another has changed a document since it was read. What it complains of
+ * may then have come of seeing some documents before that change and others after it: run it again. */
+bool mt_handler_overtaken(struct mt_exec *x);
 /* Whose scripts the handler's are: its reads go to the providers that they define. */
 void mt_handler_generation(struct mt_exec *x, const char *id);
 /* The handler carries out dated work number `n`: its commit takes the task out of the store, or fails when it

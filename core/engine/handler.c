@@ -238,6 +238,20 @@ static bool overtaken(const struct mt_op *op) {
     }
 }
 
+bool mt_handler_overtaken(struct mt_exec *x) {
+    bool changed = false;
+    for (size_t i = 0; i < x->doc_count && !changed; i++) {
+        struct mt_document d = {0};
+        struct mt_error e = {0};
+        int rc = x->g->o.store->get_document(x->g->o.store, x->docs[i].collection, x->docs[i].id, &d, &e);
+        if (rc != 0 && e.kind != MT_NOT_FOUND) return false; /* the store fails: what was raised stands */
+        changed = (rc == 0 ? d.version : 0) != x->docs[i].version;
+        mt_document_clear(&d);
+    }
+    if (changed) atomic_fetch_add_explicit(&x->g->handler_conflicts, 1, memory_order_relaxed);
+    return changed;
+}
+
 static int commit_ops(struct mt_exec *x, struct mt_op *ops, size_t n, struct mt_error *e) {
     struct mt_batch batch = {.ops = ops, .count = n};
     if (mt_writer_submit(x->g->writer, &batch) == 0) return 0;

@@ -67,6 +67,7 @@ test('shop: in won, to a phone', async ({ runtime, open }) => {
   const page = await open({ viewport: { width: 320, height: 640 }, colorScheme: 'dark' });
   await page.goto(`${runtime}/shop`);
   await page.getByRole('link', { name: 'Korean won' }).click();
+  await page.waitForURL(/currency=KRW/);
   await sound(page, 'the shop');
   await page.screenshot({ path: join(out, 'shop-small.png'), fullPage: true });
   await page.fill('[name=name]', 'Ann Lee');

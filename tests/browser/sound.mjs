@@ -3,6 +3,7 @@ import { equal } from './harness.mjs';
 
 // What makes a page usable on a small screen and by everybody: measured, in whatever state it is.
 export async function sound(page, what) {
+  await page.waitForLoadState('load'); // with its style
   const faults = await page.evaluate(() => {
     const found = [];
     if (document.documentElement.scrollWidth > innerWidth) found.push(`scrolls sideways: ${document.documentElement.scrollWidth}`);

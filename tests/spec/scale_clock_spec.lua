@@ -54,7 +54,7 @@ describe("a clock that jumps", function()
 
   before_each(function()
     target = testing.native.receiver()
-    runtime, sandbox = testing.pair { flows = testing.flows(flows) }
+    runtime, sandbox = testing.pair { flows = testing.flows(flows), retain = "forever" } -- over years, too
   end)
   after_each(function()
     target:close()

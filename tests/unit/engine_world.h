@@ -121,8 +121,8 @@ struct world {
     /* death */
     atomic_bool dead;
     atomic_int commits, sends;
-    int die_at_commit, die_at_send; /* counted from the opening; 0: never */
-    bool die_after;
+    _Atomic int die_at_commit, die_at_send; /* counted from the opening; 0: never */
+    _Atomic bool die_after;
     atomic_int fail_commits; /* so many commits fail, and nobody dies of it */
     atomic_bool fail_starts; /* so do those that start a run */
     /* news */

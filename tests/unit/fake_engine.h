@@ -259,6 +259,11 @@ struct mt_exec *mt_handler_begin(struct mt_engine *g, const char *name) {
     return x;
 }
 
+bool mt_handler_overtaken(struct mt_exec *x) {
+    (void)x;
+    return false;
+}
+
 int mt_handler_commit(struct mt_exec *x, struct mt_error *e) {
     (void)x;
     int rc = engine.commit < 8 ? engine.commits[engine.commit++] : 0;

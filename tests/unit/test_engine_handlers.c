@@ -236,6 +236,29 @@ static void test_conflict_is_told(void **state) {
     mt_handler_end(two);
 }
 
+/* One numbers by a counter that another has moved on meanwhile: what it collides with is no conflict of its
+ * own, and it runs again. */
+static void test_overtaken_is_no_conflict(void **state) {
+    struct world *w = *state;
+    struct mt_error e;
+    struct mt_answer a;
+    world_open(w);
+    struct mt_exec *one = mt_handler_begin(w->engine, "one"), *two = mt_handler_begin(w->engine, "two");
+    act(one, "get", "{\"id\":\"count\"}", &a);
+    act(two, "put", "{\"doc\":{\"n\":1},\"id\":\"count\"}", &a);
+    act(two, "insert", "{\"doc\":{\"by\":\"two\"},\"id\":\"r1\"}", &a);
+    assert_int_equal(mt_handler_commit(two, &e), 0);
+    assert_act(one, "insert", "{\"doc\":{\"by\":\"one\"},\"id\":\"r1\"}", MT_STEP_RAISE, "conflict");
+    assert_true(mt_handler_overtaken(one));
+    mt_handler_end(one);
+    mt_handler_end(two);
+    one = mt_handler_begin(w->engine, "one");
+    act(one, "get", "{\"id\":\"count\"}", &a);
+    assert_act(one, "insert", "{\"doc\":{},\"id\":\"r1\"}", MT_STEP_RAISE, "conflict");
+    assert_false(mt_handler_overtaken(one)); /* this one is its own */
+    mt_handler_end(one);
+}
+
 /* ---- starts and signals ---- */
 
 static const char *start_from(struct mt_exec *x, const char *input, const char *key, struct mt_answer *a) {
@@ -570,6 +593,7 @@ int main(void) {
         TEST(test_lists_with_its_own_writes),
         TEST(test_counter_is_exact),
         TEST(test_conflict_is_told),
+        TEST(test_overtaken_is_no_conflict),
         TEST(test_starts_and_signals),
         TEST(test_secrets_are_compared),
         TEST(test_two_start_the_same_key),
