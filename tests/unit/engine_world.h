@@ -190,7 +190,17 @@ static inline void world_execute(struct mt_script *self, struct mt_exec *x, cons
 }
 
 static inline void world_current(struct mt_script *self, char out[80]) {
-    mt_copy(out, 80, ((struct world *)self)->generation);
+    struct world *w = (struct world *)self;
+    pthread_mutex_lock(&w->lock);
+    mt_copy(out, 80, w->generation);
+    pthread_mutex_unlock(&w->lock);
+}
+
+/* What new runs begin with from now on. */
+static inline void world_publish(struct world *w, const char *generation) {
+    pthread_mutex_lock(&w->lock);
+    mt_copy(w->generation, sizeof w->generation, generation);
+    pthread_mutex_unlock(&w->lock);
 }
 
 static inline int world_check_input(struct mt_script *self, const char *generation, const char *flow,

@@ -89,8 +89,10 @@ static void begin_run(struct world *w, const char *flow, char id[MT_ID_SIZE]) {
 }
 
 static void publish(struct world *w, int number) {
+    char generation[80];
     atomic_store(&edition, number);
-    mt_format(w->generation, sizeof w->generation, "sha256:edition-%d", number);
+    mt_format(generation, sizeof generation, "sha256:edition-%d", number);
+    world_publish(w, generation);
 }
 
 static struct mt_migration migrate(struct world *w, const char *run, bool dry) {

@@ -277,7 +277,7 @@ static void test_mismatch_names_everything(void **state) {
     struct mt_error e;
     const char *id = begin(w, first_shape);
     script = second_shape;
-    mt_copy(w->generation, sizeof w->generation, "sha256:two");
+    world_publish(w, "sha256:two");
     assert_int_equal(mt_engine_signal(w->engine, "order", "o", "{}", NULL, NULL, NULL, &e), 0);
     assert_true(world_settle(w));
     assert_state(w, id, MT_RUN_NEEDS_ATTENTION);

@@ -113,7 +113,7 @@ static void test_continue_stays_on_the_old_generation(void **state) {
     char id[MT_ID_SIZE];
     mt_copy(id, sizeof id, start_run(w, "script", "{}", NULL));
     world_stop(w);
-    mt_copy(w->generation, sizeof w->generation, "sha256:strict");
+    world_publish(w, "sha256:strict");
     w->options.workers = 2;
     world_open(w);
     assert_true(world_settle(w));
