@@ -5,6 +5,7 @@
 local flow = require "mintage.flow"
 local json = require "mintage.json"
 local money = require "mintage.money"
+local payer = require "autopay.payer"
 local paymint = require "mintage.paymint"
 
 -- What a subscription does not say for itself; the settings' section "autopay" may say otherwise. A decline
@@ -46,21 +47,13 @@ local function wait(sub, till)
   end
 end
 
--- The payer's cards as one text, so that a change is seen; nil when Paymint cannot be asked.
-local function cards_of(sub)
-  local asked, answer = pcall(flow.try, paymint.autopay.methods, sub.customer)
-  local ids = {}
-  for i, method in ipairs(asked and answer and answer.methods or {}) do ids[i] = method.method_id end
-  return asked and table.concat(ids, " ") or nil
-end
-
 -- Waits for a card that is not among these. Paymint does not tell of one, so we look, more and more rarely.
 local function wait_for_card(sub, cards, till)
   local pause = 60
   repeat
     local news = wait(sub, math.min(flow.later(pause).ms, till.ms))
     if news then return news end
-    local found = cards_of(sub) or cards
+    local found = payer.cards(sub) or cards
     if cards and found ~= cards then return "card" end
     cards, pause = found, math.min(pause * 2, 6 * 3600)
   until flow.now() >= till
@@ -68,7 +61,7 @@ end
 
 -- The first card: answers "card" once there is one. The payer has a week to enter it.
 local function register(sub)
-  if (cards_of(sub) or "") ~= "" then return "card" end
+  if (payer.cards(sub) or "") ~= "" then return "card" end
   local to = paymint.autopay.register { customer_id = sub.customer, member_nm = sub.name, phone = sub.phone }
   flow.progress { status = "registering", customer_id = sub.customer, card_url = to.shortURL }
   local news = wait_for_card(sub, "", flow.later "7d")
@@ -88,14 +81,9 @@ local function collect(sub, due)
       local retries = not err.hard and err.kind == "declined" and (sub.retries or terms.retries) or {}
       local pause = retries[declines] and flow.later(retries[declines])
       local again = pause and pause < ends and pause or nil
-      local cards, page = cards_of(sub), flow.try(paymint.autopay.manage, sub.customer)
+      local cards, page = payer.cards(sub), flow.try(paymint.autopay.manage, sub.customer)
       flow.progress { status = "past_due", next_charge = again and tostring(again) or json.null }
-      local told, failed = pcall(flow.start, "notify", { event = "autopay.declined", data = {
-        subscription = flow.key(), customer = sub.customer, product = sub.product, price = bill.price,
-        reason = err.message, card_url = page and page.shortURL, ends = tostring(ends),
-        next_attempt = again and tostring(again), last_attempt = again ~= nil and #retries == declines,
-      } }, { detached = true })
-      if not told then flow.warn("the payer was not told", failed) end
+      payer.declined(sub, bill, err, page, ends, again, again ~= nil and #retries == declines)
       news = wait_for_card(sub, cards, again or ends)
       if not news and flow.now() >= ends then flow.fail("unpaid", err) end
     else -- our points, our licence, an outage

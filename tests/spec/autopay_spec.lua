@@ -1,16 +1,12 @@
 -- The shipped AutoPay: its days, its orders, its declines. Years pass in a fraction of a second. The stories of
 -- tests/flows/autopay_spec.lua also hold with the runtime dying at any point.
 
+local testing = require "mintage.testing"
 local world = require "mintage.world"
 local cards = world.cards
 
 local LOST_LATER = "4000000000009904" -- registers; every later charge: reported lost
 local KEYS = { ["X-API-KEY"] = "mmk_test_key", ["X-Paymint-MMK-Mode"] = "true" }
-
-local function shipped(name)
-  local file <close> = assert(io.open("flows/" .. name .. ".lua"))
-  return file:read "a"
-end
 
 describe("autopay", function()
   local w, run
@@ -381,12 +377,12 @@ describe("autopay", function()
   end)
 
   it("tells the payer of every decline, and which attempt is the last", function()
-    local flows = { ["autopay.lua"] = shipped "autopay", ["lib/terms.lua"] = shipped "lib/terms", ["notify.lua"] = [[
+    local flows = testing.shipped("autopay", { ["notify.lua"] = [[
       local flow = require "mintage.flow"
       return flow.define {
         name = "notify", input = { event = "string", data = "any" }, run = function(notice) return notice end,
       }
-    ]] }
+    ]] })
     w = world.new { start = "2027-01-31T01:00:00Z", flows = flows }
     subscribe({ every = "month" }, cards.dies_later)
     run:wait "20d"
@@ -404,13 +400,13 @@ describe("autopay", function()
   end)
 
   it("goes on with newer code from its next period", function()
-    local text, terms = shipped "autopay", shipped "lib/terms"
-    w = world.new { start = "2027-01-31T01:00:00Z", flows = { ["autopay.lua"] = text, ["lib/terms.lua"] = terms } }
+    local flows = testing.shipped "autopay"
+    w = world.new { start = "2027-01-31T01:00:00Z", flows = flows }
     subscribe { every = "month" }
     w:advance "10d"
     local before = run.generation
-    local newer = text:gsub('product_nm = sub%.product', 'product_nm = sub.product .. " (new)"')
-    assert(w:reload { ["autopay.lua"] = newer, ["lib/terms.lua"] = terms })
+    local newer = flows["autopay.lua"]:gsub('product_nm = sub%.product', 'product_nm = sub.product .. " (new)"')
+    assert(w:reload(testing.shipped("autopay", { ["autopay.lua"] = newer })))
     w:advance "10d"
     assert.equal(before, run.generation)
     w:advance "45d"

@@ -36,8 +36,7 @@ describe("notify", function()
   after_each(testing.clean_up)
 
   local function flows()
-    local texts = { ["notify.lua"] = testing.read "flows/notify.lua", ["receiver.lua"] = receiver }
-    return testing.flows(texts)
+    return testing.flows(testing.shipped("notify", { ["receiver.lua"] = receiver }))
   end
 
   local function tell(runtime, url)
