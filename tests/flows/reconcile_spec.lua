@@ -11,7 +11,7 @@ local order = {
 -- The shipped flows, and some that do not say what they did.
 local function flows()
   local texts = {}
-  local names = { "autopay", "autopay_mintro", "reconcile", "refund" }
+  local names = { "autopay", "autopay/payer", "autopay_mintro", "reconcile", "refund" }
   for _, name in ipairs { "lib/payments", "lib/beliefs", "lib/terms", table.unpack(names) } do
     local file = assert(io.open("flows/" .. name .. ".lua"))
     texts[name .. ".lua"] = file:read "a"
