@@ -6,6 +6,8 @@
 #include <string.h>
 #include <strings.h>
 
+enum { VALUE_MAX = 64 * 1024 * 1024 }; /* of one answer */
+
 /* ---- dispatch ---- */
 
 struct mt_bound_route {
@@ -184,4 +186,15 @@ void mt_api_answer(struct mt_response *resp, int status, struct mt_buf *b) {
     else
         mt_respond_problem(resp, 500, "limit", "the answer is too large; ask for less with limit");
     mt_buf_clear(b);
+}
+
+void mt_api_answer_value(struct mt_response *resp, json_t *value) {
+    size_t len;
+    char *text = mt_json_dump(value, &len);
+    if (len <= VALUE_MAX)
+        mt_respond_json(resp, 200, text, len);
+    else
+        mt_respond_problem(resp, 500, "limit", "the answer is too large; ask for less with limit");
+    free(text);
+    json_decref(value);
 }

@@ -70,6 +70,8 @@ bool mt_api_known(const json_t *obj, const char *const *names, struct mt_respons
 void mt_api_fail(struct mt_response *resp, const struct mt_error *e);
 /* Answers what was built, or 500 when it grew too large. Clears b. */
 void mt_api_answer(struct mt_response *resp, int status, struct mt_buf *b);
+/* 200 with a value, at most 64 MiB of it; takes the reference. */
+void mt_api_answer_value(struct mt_response *resp, json_t *value);
 
 /* ---- what GET /v1/runs is when it searches (api_search.c) ---- */
 

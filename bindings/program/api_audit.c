@@ -134,12 +134,7 @@ static void answer_rows(struct mt_response *resp, struct mt_audit *rows, size_t 
     bool more = count > limit;
     for (size_t i = 0; i < (more ? limit : count); i++) json_array_append_new(data, mt_audit_json(&rows[i]));
     if (more) mt_format(cursor, sizeof cursor, "%lld", (long long)rows[limit - 1].n);
-    json_t *root = json_pack("{s:o, s:s?}", "data", data, "next_cursor", more ? cursor : NULL);
-    size_t len;
-    char *text = mt_json_dump(root, &len);
-    mt_respond_json(resp, 200, text, len);
-    free(text);
-    json_decref(root);
+    mt_api_answer_value(resp, json_pack("{s:o, s:s?}", "data", data, "next_cursor", more ? cursor : NULL));
 }
 
 static void list(struct mt_runtime *rt, const struct mt_request *req, struct mt_response *resp) {

@@ -11,14 +11,6 @@ enum { ANSWER_MAX = 64 * 1024 * 1024 };
 
 /* ---- flows and generations ---- */
 
-static void answer_json(struct mt_response *resp, json_t *root) {
-    size_t len;
-    char *text = mt_json_dump(root, &len);
-    mt_respond_json(resp, 200, text, len);
-    free(text);
-    json_decref(root);
-}
-
 /* {"data":[flows],"next_cursor":null,"handlers":[routes and tasks],...}; providers have a list of their own.
  */
 static void flows(struct mt_runtime *rt, const struct mt_request *req, struct mt_response *resp) {
@@ -42,7 +34,7 @@ static void flows(struct mt_runtime *rt, const struct mt_request *req, struct mt
     json_object_set_new(root, "from", json_string(mt_generations_origin(rt->generations)));
     json_decref(entries);
     if (g) mt_generation_release(g);
-    answer_json(resp, root);
+    mt_api_answer_value(resp, root);
 }
 
 static json_t *problem_json(struct mt_runtime *rt) {
@@ -88,7 +80,7 @@ static void generations(struct mt_runtime *rt, const struct mt_request *req, str
     json_object_set_new(root, "data", data ? data : json_array());
     json_object_set_new(root, "next_cursor", json_null());
     free(text);
-    answer_json(resp, root);
+    mt_api_answer_value(resp, root);
 }
 
 /* ---- providers ---- */
@@ -124,8 +116,8 @@ static void webhook_secret(struct mt_runtime *rt, const struct mt_request *req, 
     int64_t version;
     if (!mt_api_int(req, resp, "version", 1, 1, 1000000, &version)) return;
     mt_webhook_secret(mt_account_credential(account, "signing_key"), endpoint, version, secret);
-    answer_json(resp, json_pack("{s:s, s:I, s:s}", "endpoint", endpoint, "version", (json_int_t)version,
-                                "secret", secret));
+    mt_api_answer_value(resp, json_pack("{s:s, s:I, s:s}", "endpoint", endpoint, "version",
+                                        (json_int_t)version, "secret", secret));
     mt_headers_set(&resp->headers, "Cache-Control", "no-store");
     mt_wipe(secret, sizeof secret);
 }

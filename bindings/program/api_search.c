@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LIMIT = 20, LIMIT_MAX = 200, TEXT_MAX = 300, SCAN_MAX = 50000, ANSWER_MAX = 64 * 1024 * 1024 };
+enum { LIMIT = 20, LIMIT_MAX = 200, TEXT_MAX = 300, SCAN_MAX = 50000 };
 
 enum { FIND, REFERENCE, EMAIL, AMOUNT, LAST4, WANTS, FLOW = WANTS, STATE, CURSOR, SINCE, TEXTS };
 static const char *const names[TEXTS] = {"find", "reference", "email",  "amount", "last4",
@@ -43,18 +43,12 @@ static bool read_state(const char *text, struct mt_response *resp, int *state) {
 
 static void answer(struct mt_runtime *rt, const struct mt_search *s, struct mt_response *resp) {
     struct mt_error e;
-    struct mt_buf b;
     json_t *out = NULL;
     if (mt_engine_search(rt->engine, s, &out, &e) != 0) {
         mt_api_fail(resp, &e);
         return;
     }
-    char *text = mt_json_dump(out, NULL);
-    mt_buf_init(&b, ANSWER_MAX);
-    mt_buf_adds(&b, text);
-    free(text);
-    json_decref(out);
-    mt_api_answer(resp, 200, &b);
+    mt_api_answer_value(resp, out);
 }
 
 bool mt_api_search(struct mt_runtime *rt, const struct mt_request *req, struct mt_response *resp) {

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ANSWER_MAX = 64 * 1024 * 1024, LOOK_MAX = 500, FILES_MAX = 1000 };
+enum { LOOK_MAX = 500, FILES_MAX = 1000 };
 
 static bool read_int(const json_t *body, const char *name, int fallback, struct mt_response *resp, int *out) {
     const json_t *value = json_object_get(body, name);
@@ -57,19 +57,13 @@ static bool read_files(const json_t *body, struct mt_response *resp, struct mt_s
 }
 
 static void answer(struct mt_runtime *rt, const struct mt_scripts_travel *t, struct mt_response *resp) {
-    struct mt_buf b;
     struct mt_error e;
     json_t *out = NULL;
     if (mt_scripts_travel(rt->scripts, t, &out, &e) != 0) {
         mt_api_fail(resp, &e);
         return;
     }
-    char *text = mt_json_dump(out, NULL);
-    mt_buf_init(&b, ANSWER_MAX);
-    mt_buf_adds(&b, text);
-    free(text);
-    json_decref(out);
-    mt_api_answer(resp, 200, &b);
+    mt_api_answer_value(resp, out);
 }
 
 /* By code that the runtime has: nothing need be sent along. */

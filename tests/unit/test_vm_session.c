@@ -8,17 +8,20 @@
 #include <cmocka.h>
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 
 #include "bindings/vm/testing.h"
 
 static struct mt_vm *vm;
 static struct mt_generation *generation;
+static sem_t begun; /* a chunk is being carried out */
 
 static int setup(void **state) {
     (void)state;
     struct mt_error e;
     struct mt_vm_options o = {.modules = testing_modules(), .memory_limit = 8 << 20, .cpu_limit_ms = 100};
+    sem_init(&begun, 0, 0);
     vm = mt_vm_new(&o, &e);
     if (!vm) return -1;
     generation = testing_load(vm, "t.entry('e', function() end)", &e);
@@ -61,6 +64,7 @@ static int push(lua_State *L, void *arg) {
         }
     }
     lua_setupvalue(L, -2, 1);
+    sem_post(&begun);
     return 0;
 }
 
@@ -153,8 +157,7 @@ static void time_is_over(void **state) {
 }
 
 static void *stopper(void *arg) {
-    struct timespec wait = {.tv_nsec = 20000000};
-    nanosleep(&wait, NULL);
+    while (sem_wait(&begun) != 0) continue;
     mt_vm_session_stop(arg);
     return NULL;
 }
@@ -170,6 +173,7 @@ static void somebody_stops_it(void **state) {
     struct mt_vm_session *s = open_session();
     for (size_t i = 0; i < sizeof loops / sizeof *loops; i++) {
         pthread_t thread;
+        while (sem_trywait(&begun) == 0) continue; /* those before */
         pthread_create(&thread, NULL, stopper, s);
         struct mt_vm_result r = run_in(s, loops[i], 0, NULL);
         pthread_join(thread, NULL);
