@@ -149,36 +149,7 @@ static void flow_unsafe(struct flow *f) {
     finish(f, value ? "\"done\"" : "\"not sent\"");
 }
 
-static void flow_release(struct flow *f) {
-    const char *value = call(f, "paymnt.payments.release", "{\"payment_id\":\"pay_1\"}");
-    finish(f, value);
-}
-
-static void flow_undone(struct flow *f) {
-    mt_effect_undo(f->x, "paymnt.payments.release", "{\"payment_id\":\"pay_1\"}",
-                   strlen("{\"payment_id\":\"pay_1\"}"), "flow.lua:14", &f->a);
-    flow_take(f);
-    fail_flow(f, "regretted");
-}
-
-/* Gives up, and pays back what comes after that. */
-static void flow_patient(struct flow *f) {
-    await_event(f, "order", "p", 3600000);
-    nap(f, 60000);
-    charge(f, "a");
-    fail_flow(f, "expired");
-}
-
-static void flow_patient_late(struct flow *f) {
-    charge(f, "back");
-    finish(f, "\"paid back\"");
-}
-
 static const struct flow_row flows[] = {
-    {"release", flow_release},
-    {"undone", flow_undone},
-    {"patient", flow_patient},
-    {"patient.late", flow_patient_late},
     {"three", flow_three},
     {"mixed", flow_mixed},
     {"timeout", flow_timeout},
@@ -194,153 +165,7 @@ static const struct flow_row flows[] = {
     {0},
 };
 
-/* ---- lives ---- */
-
-struct scenario {
-    const char *flow;
-    int64_t act_at; /* ms after the start; 0: nobody acts */
-    void (*act)(struct world *w, const char *id);
-    void (*faults)(struct world *w);
-    void (*check)(struct world *w, const char *id);
-    enum mt_run_state end;
-    bool pairs;   /* also die again in the recovery */
-    bool unkeyed; /* it begins before its row is durable */
-    char id[MT_ID_SIZE];
-};
-
-/* A start without a key is made again only when nothing is there of the first. */
-static bool there_already(struct world *w, struct scenario *s) {
-    struct mt_run *runs = NULL;
-    size_t count = 0;
-    struct mt_error e;
-    struct mt_run_filter ours = {.flow = s->flow, .state = -1, .limit = 10};
-    assert_int_equal(w->store->list_runs(w->store, &ours, &runs, &count, &e), 0);
-    assert_true(count <= 1);
-    for (size_t i = 0; i < count; i++) {
-        mt_copy(s->id, sizeof s->id, runs[i].id);
-        mt_run_clear(&runs[i]);
-    }
-    free(runs);
-    return count > 0;
-}
-
-static bool begin(struct world *w, struct scenario *s) {
-    struct mt_start start = {.flow = s->flow, .input = "{}", .key = s->unkeyed ? NULL : "the-order"};
-    struct mt_run run;
-    bool existing;
-    struct mt_error e;
-    if (s->unkeyed && there_already(w, s)) return true;
-    if (mt_engine_start_run(w->engine, &start, &run, &existing, &e) != 0) {
-        if (!atomic_load(&w->dead)) fail_msg("start: %s", e.message);
-        return false;
-    }
-    mt_copy(s->id, sizeof s->id, run.id);
-    mt_run_clear(&run);
-    return true;
-}
-
-/* From the start to the end; what was done before is done again and must not count twice. False: died. */
-static bool live(struct world *w, struct scenario *s) {
-    if (!begin(w, s)) return false;
-    if (s->act) {
-        if (!world_drive_until(w, WORLD_START + s->act_at)) return false;
-        s->act(w, s->id);
-    }
-    return world_drive(w) && !atomic_load(&w->dead);
-}
-
-static void settle_unsafe(struct world *w, struct scenario *s) {
-    struct mt_run run;
-    struct mt_error e;
-    if (state_of(w, s->id) != MT_RUN_NEEDS_ATTENTION) return;
-    bool done = done_times(w, "/unsafe/u") > 0;
-    if (mt_engine_resolve(w->engine, s->id, 0, 2, done ? MT_DONE : MT_NOT_SENT,
-                          done ? "{\"status\":200}" : NULL, NULL, &run, &e) != 0)
-        fail_msg("%s", e.message);
-    mt_run_clear(&run);
-    assert_true(world_drive(w));
-}
-
-static void check_end(struct world *w, struct scenario *s, const char *story) {
-    assert_safe(w);
-    if (strcmp(s->flow, "unsafe") == 0) settle_unsafe(w, s);
-    assert_state(w, s->id, s->end);
-    s->check(w, s->id);
-    if (!story || strcmp(s->flow, "unsafe") == 0) return;
-    char *now = world_story(w);
-    if (strcmp(now, story) != 0) {
-        printf("another story:\n%s\nwanted:\n%s\n", now, story);
-        fail();
-    }
-    free(now);
-}
-
-static int deaths;
-
-struct death {
-    int commit, send; /* which one; 0: none */
-    bool after;
-    int commit_again; /* in the recovery */
-};
-
-static void live_and_die(struct scenario *s, struct death d, const char *story) {
-    struct world *w = world_new(flows, true);
-    if (s->faults) s->faults(w);
-    w->die_at_commit = d.commit;
-    w->die_at_send = d.send;
-    w->die_after = d.after;
-    world_open(w);
-    while (!live(w, s)) {
-        deaths++;
-        world_stop(w);
-        w->die_at_commit = d.commit_again;
-        w->die_at_send = 0;
-        d.commit_again = 0;
-        world_open(w);
-    }
-    check_end(w, s, story);
-    world_free(w);
-}
-
-/* Sanitizers look for races and bad memory, and are ten times as slow: they see every single death, and of
- * the pairs a quarter, another one for each first death. */
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-enum { PAIR_STEP = 4 };
-#else
-enum { PAIR_STEP = 1 };
-#endif
-
-static void die_again(struct scenario *s, struct death d, int first, int commits, const char *story) {
-    for (int k = 1 + first % PAIR_STEP; s->pairs && k <= commits; k += PAIR_STEP) {
-        d.commit_again = k;
-        live_and_die(s, d, story);
-    }
-}
-
-static void exhaust(struct scenario s) {
-    struct world *w = world_new(flows, true);
-    if (s.faults) s.faults(w);
-    world_open(w);
-    assert_true(live(w, &s));
-    int commits = atomic_load(&w->commits), sends = atomic_load(&w->sends);
-    check_end(w, &s, NULL);
-    char *story = world_story(w);
-    world_free(w);
-    deaths = 0;
-    for (int after = 0; after < 2; after++) {
-        for (int k = 1; k <= commits + 1; k++) {
-            live_and_die(&s, (struct death){.commit = k, .after = after}, story);
-            die_again(&s, (struct death){.commit = k, .after = after}, k, commits, story);
-        }
-        for (int k = 1; k <= sends; k++) {
-            live_and_die(&s, (struct death){.send = k, .after = after}, story);
-            die_again(&s, (struct death){.send = k, .after = after}, k, commits, story);
-        }
-    }
-    /* half of the tries at least: the commits of several threads may go together */
-    assert_true(deaths >= commits + sends);
-    free(story);
-}
+#include "engine_lives.h"
 
 /* ---- the tests ---- */
 
@@ -430,12 +255,6 @@ static void test_undo_and_fail(void **state) {
     (void)state;
     exhaust(
         (struct scenario){.flow = "failing", .check = check_failing, .end = MT_RUN_FAILED, .pairs = true});
-}
-
-static void cancel_it(struct world *w, const char *id) {
-    struct mt_run run;
-    struct mt_error e;
-    if (mt_engine_cancel(w->engine, id, "changed my mind", &run, &e) == 0) mt_run_clear(&run);
 }
 
 static void check_nothing(struct world *w, const char *id) {
@@ -622,130 +441,6 @@ static void test_unsafe(void **state) {
     exhaust((struct scenario){.flow = "unsafe", .check = check_unsafe, .end = MT_RUN_COMPLETED});
 }
 
-static void hold(struct world *w, const char *status, int received, int capturable) {
-    w->net.payment = (struct payment){.status = status,
-                                      .received = received,
-                                      .capturable = capturable,
-                                      .refunds = json_array(),
-                                      .by_key = json_object()};
-}
-
-static void half_captured(struct world *w) {
-    hold(w, "partially_captured_and_capturable", 3000, 2000);
-}
-
-/* Somebody captures it between the release's read and its call. */
-static void held_and_captured(struct world *w) {
-    hold(w, "requires_capture", 0, 5000);
-    w->net.payment.captured_after_read = true;
-}
-
-static void drops_everything_once(struct world *w) {
-    half_captured(w);
-    net_rule(w, "/payments/pay_1/cancel", FAULT_DROP_AFTER, 1);
-    net_rule(w, "POST /refunds", FAULT_DROP_AFTER, 1);
-}
-
-static void check_given_back(struct world *w, const char *id) {
-    (void)id;
-    struct payment *p = &w->net.payment;
-    assert_int_equal(p->capturable, 0);
-    assert_int_equal(json_array_size(p->refunds), 1); /* never two */
-    assert_int_equal(mt_json_int(json_array_get(p->refunds, 0), "amount", 0), p->received);
-    assert_true(done_times(w, "POST /refunds") == 1 && done_times(w, "/cancel") <= 1);
-}
-
-static void test_release_in_two_calls(void **state) {
-    (void)state;
-    static const char *const as[] = {"release", "undone"};
-    for (int i = 0; i < 2; i++)
-        exhaust((struct scenario){.flow = as[i],
-                                  .faults = half_captured,
-                                  .check = check_given_back,
-                                  .end = i ? MT_RUN_FAILED : MT_RUN_COMPLETED,
-                                  .pairs = true});
-}
-
-static void test_release_whose_state_moves(void **state) {
-    (void)state;
-    static const char *const as[] = {"release", "undone"};
-    for (int i = 0; i < 2; i++)
-        exhaust((struct scenario){.flow = as[i],
-                                  .faults = held_and_captured,
-                                  .check = check_given_back,
-                                  .end = i ? MT_RUN_FAILED : MT_RUN_COMPLETED,
-                                  .pairs = true});
-}
-
-static void busy_between(struct world *w) {
-    half_captured(w);
-    net_rule(w, "POST /refunds", FAULT_BUSY_LATER, 1);
-}
-
-/* The rest is voided, the refund has to wait, and the run is cancelled meanwhile: the refund is made all the
- * same, whether the process dies of it or not. */
-static void test_release_is_not_cancelled_half_way(void **state) {
-    (void)state;
-    for (int commit = 0; commit < 12; commit++) {
-        struct scenario s = {.flow = "release", .act_at = 10000, .act = cancel_it};
-        struct world *w = world_new(flows, true);
-        busy_between(w);
-        w->die_at_commit = commit;
-        world_open(w);
-        while (!live(w, &s)) {
-            world_stop(w);
-            w->die_at_commit = 0;
-            world_open(w);
-        }
-        assert_safe(w);
-        assert_true(mt_run_ended(state_of(w, s.id)));
-        check_given_back(w, s.id);
-        world_free(w);
-    }
-}
-
-static void test_release_with_lost_answers(void **state) {
-    (void)state;
-    exhaust((struct scenario){.flow = "release",
-                              .faults = drops_everything_once,
-                              .check = check_given_back,
-                              .end = MT_RUN_COMPLETED});
-}
-
-static void pays_late(struct world *w, const char *id) {
-    struct mt_error e;
-    (void)id;
-    int rc = mt_engine_signal(w->engine, "order", "p", "{\"paid\":true}", "evt-late", NULL, NULL, &e);
-    assert_true(rc == 0 || atomic_load(&w->dead));
-}
-
-static void check_paid_back(struct world *w, const char *id) {
-    struct mt_run *runs = NULL;
-    size_t count = 0;
-    struct mt_error e;
-    struct mt_run_filter late = {.flow = "patient.late", .state = -1, .limit = 10};
-    assert_int_equal(w->store->list_runs(w->store, &late, &runs, &count, &e), 0);
-    assert_int_equal(count, 1);
-    assert_int_equal(runs[0].state, MT_RUN_COMPLETED);
-    assert_non_null(strstr(runs[0].input, id));
-    mt_run_clear(&runs[0]);
-    free(runs);
-    assert_int_equal(done_times(w, "/charge/back"), 1);
-}
-
-/* When the run has given up but not ended, and when it has ended. */
-static void test_late_event(void **state) {
-    (void)state;
-    static const int64_t at[] = {3610000, 7200000};
-    for (int i = 0; i < 2; i++)
-        exhaust((struct scenario){.flow = "patient",
-                                  .act_at = at[i],
-                                  .act = pays_late,
-                                  .check = check_paid_back,
-                                  .end = MT_RUN_FAILED,
-                                  .pairs = i == 1});
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_three_calls),
@@ -766,11 +461,6 @@ int main(void) {
         cmocka_unit_test(test_unless_never),
         cmocka_unit_test(test_documents),
         cmocka_unit_test(test_unsafe),
-        cmocka_unit_test(test_late_event),
-        cmocka_unit_test(test_release_in_two_calls),
-        cmocka_unit_test(test_release_whose_state_moves),
-        cmocka_unit_test(test_release_with_lost_answers),
-        cmocka_unit_test(test_release_is_not_cancelled_half_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
